@@ -1,0 +1,105 @@
+/* heddle/sys/backend.h - what makes and ends instances. For those who add a backend; stable within
+ * a minor version only. */
+#pragma once
+
+#include <heddle/error.h>
+#include <heddle/str.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Where an instance listens. */
+struct hd_endpoint {
+    enum hd_endpoint_kind { HD_ENDPOINT_UNIX, HD_ENDPOINT_TCP } kind;
+    char address[108]; /* path, or a numeric address */
+    uint16_t port;     /* TCP only */
+};
+
+/** What to run; borrowed until launch() returns, so copied by the backend. */
+struct hd_launch {
+    const char *function;     /* name, for logs and labels */
+    const char *version;      /* hex content hash */
+    const char *runtime;      /* "deno", "node", "python", "http" */
+    const char *root;         /* absolute functions folder */
+    const char *entry;        /* absolute path of the entry file */
+    const char *handler;      /* "file.name", or NULL */
+    const char *const *argv;  /* command of an http function, NULL-terminated, or NULL */
+    const char *health_path;  /* http functions: what to GET, or NULL for "/" */
+    const char *const *env;   /* "KEY=value", NULL-terminated; secrets among them */
+    const char *const *net;   /* permissions: NULL = everything, else a NULL-terminated list */
+    const char *const *read;  /* same; the function's own folder and shared code are always */
+    const char *const *write; /* same */
+    uint32_t memory_mb;       /* 0: no limit */
+    uint32_t cpu_ms;          /* CPU time one request may use; 0: no limit */
+    uint32_t pids;            /* 0: the backend's default */
+    uint32_t timeout_ms;      /* told to the host */
+    bool dev;
+    const char *prefix; /* route prefix, told to the host */
+};
+
+/** What a host declared when it had loaded the function; -1 or NULL: nothing. */
+struct hd_declared {
+    int is_public; /* 0, 1 or -1 */
+    int64_t timeout_ms;
+    int64_t concurrency;
+    const char *kind;           /* "fetch", ...; valid during the callback */
+    const char *const *require; /* roles, NULL-terminated */
+    const char *const *imports; /* local files of the module graph, NULL-terminated */
+};
+
+struct hd_backend;
+struct hd_instance_handle; /* the backend's own */
+
+/** What a backend reports, on the control loop, never from inside launch() or terminate(). */
+struct hd_backend_events {
+    /** It listens and the function is loaded: answers a request now. At most once. */
+    void (*on_ready)(void *owner, const struct hd_endpoint *at, const struct hd_declared *declared);
+    /**
+     * It is gone and nothing of it is left; the handle is dead. Exactly once for each launch.
+     * @param err  why it never became ready, or how it crashed ("killed by SIGKILL (memory
+     * limit)"); NULL: it ended because of terminate().
+     */
+    void (*on_gone)(void *owner, const struct hd_error *err);
+    /** One line of output. @p id: invocation id, or empty; @p level: enum hd_log_level. */
+    void (*on_line)(void *owner, struct hd_str id, int level, struct hd_str text);
+};
+
+/** Control loop only, all of it. */
+struct hd_backend_ops {
+    const char *name; /* "process", "docker", ... */
+    /**
+     * Begin to make an instance. Everything that can go wrong is reported by on_gone.
+     * @param owner  given back in each event; alive until on_gone.
+     */
+    struct hd_instance_handle *(*launch)(struct hd_backend *b, const struct hd_launch *what,
+                                         const struct hd_backend_events *events, void *owner);
+    /**
+     * End it: after background work and at most @p grace_ms politely, then by force; 0: by force.
+     * Calling again with a shorter grace shortens it. on_gone follows.
+     */
+    void (*terminate)(struct hd_instance_handle *h, uint32_t grace_ms);
+    /** Ask whether the instance's event loop turns: done() with 0, or HD_ETIMEOUT after
+     *  @p within_ms. done() is not called when the instance goes first. */
+    void (*ping)(struct hd_instance_handle *h, uint32_t within_ms,
+                 void (*done)(void *owner, int rc), void *owner);
+    /** @return resident memory in bytes, or 0 if unknown. */
+    uint64_t (*rss_bytes)(struct hd_instance_handle *h);
+    /** @return CPU time used so far in microseconds, or 0 if unknown. */
+    uint64_t (*cpu_us)(struct hd_instance_handle *h);
+    /** Keep hosts ready for the runtime of @p what (a typical launch of it), with nothing loaded.
+     * May be NULL. */
+    void (*prewarm)(struct hd_backend *b, const struct hd_launch *what, unsigned count);
+    /** Remove what an earlier, dead node left behind. Before the first launch. */
+    int (*reap_stale)(struct hd_backend *b, struct hd_error *err);
+    /** End everything and free; @p done when nothing is left. */
+    void (*close)(struct hd_backend *b, void (*done)(void *arg), void *arg);
+};
+
+struct hd_backend {
+    const struct hd_backend_ops *ops;
+};
+
+#ifdef __cplusplus
+}
+#endif

@@ -1,0 +1,193 @@
+#include "core/buf.h"
+
+#include <stdio.h>
+
+void hd_buf_init(struct hd_buf *b, size_t max_bytes)
+{
+    *b = (struct hd_buf){.max = max_bytes};
+}
+
+void hd_buf_done(struct hd_buf *b)
+{
+    free(b->ptr);
+    hd_buf_init(b, b->max);
+}
+
+void hd_buf_clear(struct hd_buf *b)
+{
+    b->len = 0;
+    b->failed = false;
+}
+
+char *hd_buf_reserve(struct hd_buf *b, size_t len)
+{
+    size_t need;
+    if (b->failed || __builtin_add_overflow(b->len, len, &need) || need > b->max) {
+        b->failed = true;
+        return NULL;
+    }
+    if (need > b->cap) {
+        size_t cap = b->cap > 0 ? b->cap : 128;
+        while (cap < need)
+            cap = cap > SIZE_MAX / 2 ? need : cap * 2;
+        if (cap > b->max)
+            cap = b->max;
+        b->ptr = hd_realloc_array(b->ptr, cap, 1);
+        b->cap = cap;
+    }
+    return b->ptr + b->len;
+}
+
+void hd_buf_commit(struct hd_buf *b, size_t len)
+{
+    b->len += len;
+}
+
+void hd_buf_add(struct hd_buf *b, const void *ptr, size_t len)
+{
+    char *at = hd_buf_reserve(b, len);
+    if (at == NULL || len == 0)
+        return;
+    memcpy(at, ptr, len);
+    b->len += len;
+}
+
+void hd_buf_str(struct hd_buf *b, struct hd_str s)
+{
+    hd_buf_add(b, s.ptr, s.len);
+}
+
+void hd_buf_cstr(struct hd_buf *b, const char *s)
+{
+    hd_buf_add(b, s, strlen(s));
+}
+
+void hd_buf_char(struct hd_buf *b, char c)
+{
+    hd_buf_add(b, &c, 1);
+}
+
+void hd_buf_u64(struct hd_buf *b, uint64_t n)
+{
+    char digits[20];
+    size_t at = sizeof(digits);
+    do {
+        digits[--at] = (char)('0' + n % 10);
+        n /= 10;
+    } while (n > 0);
+    hd_buf_add(b, digits + at, sizeof(digits) - at);
+}
+
+void hd_buf_vfmt(struct hd_buf *b, const char *fmt, va_list ap)
+{
+    va_list again;
+    va_copy(again, ap);
+    char small[256];
+    int n = vsnprintf(small, sizeof(small), fmt, ap);
+    if (n < 0) {
+        b->failed = true;
+    } else if ((size_t)n < sizeof(small)) {
+        hd_buf_add(b, small, (size_t)n);
+    } else {
+        size_t bytes = (size_t)n + 1; /* vsnprintf wants room for its NUL */
+        bool fits = b->len + (size_t)n == b->max;
+        char *at = hd_buf_reserve(b, fits ? (size_t)n : bytes);
+        if (at != NULL && !fits) {
+            vsnprintf(at, bytes, fmt, again);
+            b->len += (size_t)n;
+        } else if (at != NULL) {
+            char *whole = hd_alloc(bytes);
+            vsnprintf(whole, bytes, fmt, again);
+            hd_buf_add(b, whole, (size_t)n);
+            free(whole);
+        }
+    }
+    va_end(again);
+}
+
+void hd_buf_fmt(struct hd_buf *b, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    hd_buf_vfmt(b, fmt, ap);
+    va_end(ap);
+}
+
+/* Length of the well-formed UTF-8 sequence at p (RFC 3629 section 4), or 0. */
+static size_t utf8_len(const unsigned char *p, const unsigned char *end)
+{
+    size_t left = (size_t)(end - p);
+    unsigned char c = p[0];
+    if (c < 0x80)
+        return 1;
+    if (c >= 0xc2 && c <= 0xdf)
+        return left >= 2 && (p[1] & 0xc0) == 0x80 ? 2 : 0;
+    if (c >= 0xe0 && c <= 0xef) {
+        if (left < 3 || (p[1] & 0xc0) != 0x80 || (p[2] & 0xc0) != 0x80)
+            return 0;
+        if ((c == 0xe0 && p[1] < 0xa0) || (c == 0xed && p[1] > 0x9f))
+            return 0;
+        return 3;
+    }
+    if (c >= 0xf0 && c <= 0xf4) {
+        if (left < 4 || (p[1] & 0xc0) != 0x80 || (p[2] & 0xc0) != 0x80 || (p[3] & 0xc0) != 0x80)
+            return 0;
+        if ((c == 0xf0 && p[1] < 0x90) || (c == 0xf4 && p[1] > 0x8f))
+            return 0;
+        return 4;
+    }
+    return 0;
+}
+
+void hd_buf_json(struct hd_buf *b, struct hd_str s)
+{
+    const unsigned char *p = (const unsigned char *)s.ptr, *end = p + s.len;
+    hd_buf_char(b, '"');
+    while (p < end) {
+        const unsigned char *plain = p;
+        while (p < end && *p >= 0x20 && *p < 0x7f && *p != '"' && *p != '\\')
+            p++;
+        hd_buf_add(b, plain, (size_t)(p - plain));
+        if (p == end)
+            break;
+        size_t n = utf8_len(p, end);
+        if (n > 1) {
+            hd_buf_add(b, p, n);
+        } else if (n == 0) {
+            hd_buf_cstr(b, "\xef\xbf\xbd");
+            n = 1;
+        } else if (*p == '"' || *p == '\\') {
+            hd_buf_char(b, '\\');
+            hd_buf_char(b, (char)*p);
+        } else if (*p == '\n') {
+            hd_buf_cstr(b, "\\n");
+        } else if (*p == '\t') {
+            hd_buf_cstr(b, "\\t");
+        } else if (*p == '\r') {
+            hd_buf_cstr(b, "\\r");
+        } else {
+            hd_buf_fmt(b, "\\u%04x", *p);
+        }
+        p += n;
+    }
+    hd_buf_char(b, '"');
+}
+
+void hd_buf_consume(struct hd_buf *b, size_t len)
+{
+    b->len -= len;
+    if (b->len > 0)
+        memmove(b->ptr, b->ptr + len, b->len);
+}
+
+char *hd_buf_take(struct hd_buf *b)
+{
+    if (b->failed) {
+        hd_buf_done(b);
+        return NULL;
+    }
+    char *whole = hd_realloc_array(b->ptr, b->len + 1, 1);
+    whole[b->len] = '\0';
+    hd_buf_init(b, b->max);
+    return whole;
+}

@@ -1,0 +1,75 @@
+/* test_log.c - both formats; a reader that takes nothing costs lines, not time. */
+#include "core/log.h"
+#include "test.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+static void read_all(int fd, char *out, size_t cap)
+{
+    size_t len = 0;
+    ssize_t n;
+    while (len + 1 < cap && (n = read(fd, out + len, cap - 1 - len)) > 0)
+        len += (size_t)n;
+    out[len] = '\0';
+}
+
+static void lines_are_json_or_text(void **state)
+{
+    for (int format = 0; format < 2; format++) {
+        int fds[2];
+        assert_int_equal(pipe(fds), 0);
+        struct hd_log *log = NULL;
+        struct hd_log_options opt = {.fd = fds[1],
+                                     .level = HD_INFO,
+                                     .format = format == 0 ? HD_LOG_TEXT : HD_LOG_JSON,
+                                     .max_bytes = 4096};
+        assert_int_equal(hd_log_new(&log, &opt, NULL), 0);
+        hd_log(log, HD_DEBUG, "not shown");
+        hd_log(log, HD_WARN, "instance exited", hd_kv_str("function", "a b"),
+               hd_kv_int("exit_code", -1), hd_kv_str("left_out", NULL), hd_kv_us("took", 1234),
+               hd_kv_bool("again", true));
+        hd_log_free(log);
+        close(fds[1]);
+        char got[512];
+        read_all(fds[0], got, sizeof(got));
+        close(fds[0]);
+        if (format == 0)
+            assert_string_equal(got, "warn  instance exited  function=\"a b\"  exit_code=-1  "
+                                     "took=1.234ms  again=yes\n");
+        else
+            assert_non_null(strstr(got, "\"level\":\"warn\",\"msg\":\"instance exited\","
+                                        "\"function\":\"a b\",\"exit_code\":-1,\"took\":1.234,"
+                                        "\"again\":true}\n"));
+    }
+    (void)state;
+}
+
+static void a_stuck_reader_costs_lines_not_time(void **state)
+{
+    int fds[2];
+    assert_int_equal(pipe2(fds, O_NONBLOCK), 0);
+    struct hd_log *log = NULL;
+    struct hd_log_options opt = {.fd = fds[1], .level = HD_INFO, .max_bytes = 64 * 1024};
+    assert_int_equal(hd_log_new(&log, &opt, NULL), 0);
+    char text[200];
+    memset(text, 'x', sizeof(text) - 1);
+    text[sizeof(text) - 1] = '\0';
+    for (int i = 0; i < 5000; i++)
+        hd_log(log, HD_INFO, text);
+    assert_true(hd_log_dropped(log) > 0);
+    hd_log_free(log);
+    close(fds[0]);
+    close(fds[1]);
+    (void)state;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(lines_are_json_or_text),
+        cmocka_unit_test(a_stuck_reader_costs_lines_not_time),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
