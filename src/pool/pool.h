@@ -5,6 +5,7 @@
 #pragma once
 
 #include "core/loop.h"
+#include "core/list.h"
 #include "core/log.h"
 
 #include <heddle/invoke.h>
