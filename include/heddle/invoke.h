@@ -36,7 +36,8 @@ struct hd_response_head {
     struct hd_str reason;          /* may be empty */
     const struct hd_field *fields; /* end-to-end fields, without framing */
     size_t n_fields;
-    int64_t body_bytes; /* 0 or more, or HD_BODY_UNKNOWN */
+    int64_t body_bytes;    /* 0 or more, or HD_BODY_UNKNOWN */
+    struct hd_str upgrade; /* status 101: what the connection becomes */
 };
 
 struct hd_invocation;

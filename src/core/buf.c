@@ -7,10 +7,28 @@ void hd_buf_init(struct hd_buf *b, size_t max_bytes)
     *b = (struct hd_buf){.max = max_bytes};
 }
 
+void hd_buf_init_with(struct hd_buf *b, void *memory, size_t bytes, size_t max_bytes)
+{
+    *b = (struct hd_buf){
+        .ptr = memory, .cap = HD_MIN(bytes, max_bytes), .max = max_bytes, .borrowed = true};
+}
+
 void hd_buf_done(struct hd_buf *b)
 {
-    free(b->ptr);
+    if (!b->borrowed)
+        free(b->ptr);
     hd_buf_init(b, b->max);
+}
+
+/* Change the room to @p cap bytes, on memory of its own. */
+static void resize(struct hd_buf *b, size_t cap)
+{
+    char *given = b->borrowed ? b->ptr : NULL;
+    b->ptr = hd_realloc_array(b->borrowed ? NULL : b->ptr, cap, 1);
+    if (given != NULL && b->len > 0)
+        memcpy(b->ptr, given, b->len);
+    b->borrowed = false;
+    b->cap = cap;
 }
 
 void hd_buf_clear(struct hd_buf *b)
@@ -32,8 +50,7 @@ char *hd_buf_reserve(struct hd_buf *b, size_t len)
             cap = cap > SIZE_MAX / 2 ? need : cap * 2;
         if (cap > b->max)
             cap = b->max;
-        b->ptr = hd_realloc_array(b->ptr, cap, 1);
-        b->cap = cap;
+        resize(b, cap);
     }
     return b->ptr + b->len;
 }
@@ -186,7 +203,8 @@ char *hd_buf_take(struct hd_buf *b)
         hd_buf_done(b);
         return NULL;
     }
-    char *whole = hd_realloc_array(b->ptr, b->len + 1, 1);
+    resize(b, b->len + 1);
+    char *whole = b->ptr;
     whole[b->len] = '\0';
     hd_buf_init(b, b->max);
     return whole;

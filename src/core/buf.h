@@ -12,12 +12,14 @@
 struct hd_buf {
     char *ptr;
     size_t len, cap, max;
-    bool failed;
+    bool failed, borrowed; /* ptr is the memory given to hd_buf_init_with() */
 };
 
 /** @param max_bytes  the ceiling; nothing is allocated before the first append. */
 void hd_buf_init(struct hd_buf *b, size_t max_bytes);
-/** Free the memory; the buffer is as after init. */
+/** Same, but the first @p bytes of room are the caller's memory, alive until done. */
+void hd_buf_init_with(struct hd_buf *b, void *memory, size_t bytes, size_t max_bytes);
+/** Free the memory; the buffer is as after init, without borrowed memory. */
 void hd_buf_done(struct hd_buf *b);
 /** Forget the contents, keep the memory, clear the failure. */
 void hd_buf_clear(struct hd_buf *b);

@@ -58,6 +58,24 @@ static void json_strings_are_escaped_and_valid_utf8(void **state)
     (void)state;
 }
 
+static void borrowed_memory_is_used_first_and_never_freed(void **state)
+{
+    char room[8];
+    struct hd_buf b;
+    hd_buf_init_with(&b, room, sizeof(room), 64);
+    hd_buf_cstr(&b, "12345678");
+    assert_ptr_equal(b.ptr, room);
+    hd_buf_cstr(&b, "9");
+    assert_ptr_not_equal(b.ptr, room);
+    assert_true(hd_str_is(hd_buf_view(&b), "123456789"));
+    hd_buf_done(&b);
+    hd_buf_init_with(&b, room, sizeof(room), 64);
+    hd_buf_cstr(&b, "ab");
+    hd_auto_free char *taken = hd_buf_take(&b);
+    assert_string_equal(taken, "ab");
+    (void)state;
+}
+
 static void numbers_reach_their_ends(void **state)
 {
     struct hd_buf b;
@@ -76,6 +94,7 @@ int main(void)
         cmocka_unit_test(the_first_failure_sticks),
         cmocka_unit_test(formatting_may_fill_it_to_the_last_byte),
         cmocka_unit_test(json_strings_are_escaped_and_valid_utf8),
+        cmocka_unit_test(borrowed_memory_is_used_first_and_never_freed),
         cmocka_unit_test(numbers_reach_their_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,147 @@
+#include "gateway/route.h"
+
+#include <stdatomic.h>
+
+enum { NOT_DECLARED = -1 };
+
+struct hd_routes {
+    _Atomic uint32_t refs;
+    struct hd_map by_name;
+    struct hd_route **all;
+    size_t n;
+};
+
+struct hd_route *hd_route_new(const struct hd_function *fn, struct hd_pool *pool,
+                              struct hd_breaker *breaker, struct hd_stats *stats)
+{
+    struct hd_route *r = hd_new(struct hd_route);
+    atomic_init(&r->refs, 1);
+    r->fn = hd_function_ref(fn);
+    r->pool = pool != NULL ? hd_pool_ref(pool) : NULL;
+    r->breaker = breaker;
+    r->stats = hd_stats_ref(stats);
+    atomic_init(&r->declared.is_public, NOT_DECLARED);
+    atomic_init(&r->declared.timeout_ms, UINT32_MAX);
+    return r;
+}
+
+struct hd_route *hd_route_ref(struct hd_route *r)
+{
+    atomic_fetch_add_explicit(&r->refs, 1, memory_order_relaxed);
+    return r;
+}
+
+static void strings_free(struct hd_strings *list)
+{
+    if (list == NULL)
+        return;
+    for (size_t i = 0; i < list->n; i++)
+        free(list->items[i]);
+    free((void *)list->items);
+    free(list);
+}
+
+void hd_route_unref(struct hd_route *r)
+{
+    if (r == NULL || atomic_fetch_sub_explicit(&r->refs, 1, memory_order_acq_rel) > 1)
+        return;
+    hd_pool_unref(r->pool);
+    hd_breaker_free(r->breaker);
+    hd_stats_unref(r->stats);
+    hd_function_unref(r->fn);
+    strings_free(atomic_load_explicit(&r->declared.require, memory_order_relaxed));
+    free(r);
+}
+
+void hd_route_declare(struct hd_route *r, const struct hd_declared *d)
+{
+    struct hd_declared_policy *p = &r->declared;
+    if (atomic_load_explicit(&p->known, memory_order_relaxed))
+        return; /* the same version declares the same */
+    atomic_store_explicit(&p->is_public, d->is_public, memory_order_relaxed);
+    if (d->timeout_ms >= 0 && d->timeout_ms < UINT32_MAX)
+        atomic_store_explicit(&p->timeout_ms, (uint32_t)d->timeout_ms, memory_order_relaxed);
+    if (d->require != NULL) {
+        struct hd_strings *list = hd_new(struct hd_strings);
+        while (d->require[list->n] != NULL)
+            list->n++;
+        list->items = hd_new_array(char *, list->n + 1);
+        for (size_t i = 0; i < list->n; i++)
+            list->items[i] = hd_strdup(d->require[i]);
+        atomic_store_explicit(&p->require, list, memory_order_relaxed);
+    }
+    atomic_store_explicit(&p->known, true, memory_order_release);
+}
+
+/* A manifest that says it beats the code; what nobody said is protected. */
+bool hd_route_is_public(const struct hd_route *r, bool *known)
+{
+    *known = true;
+    if (!r->fn->set.verify_jwt)
+        return true;
+    if (r->fn->set.verify_jwt_given)
+        return false;
+    *known = atomic_load_explicit(&r->declared.known, memory_order_acquire) || r->pool == NULL;
+    return atomic_load_explicit(&r->declared.is_public, memory_order_relaxed) == 1;
+}
+
+uint32_t hd_route_timeout_ms(const struct hd_route *r)
+{
+    uint32_t declared = UINT32_MAX;
+    if (atomic_load_explicit(&r->declared.known, memory_order_acquire))
+        declared = atomic_load_explicit(&r->declared.timeout_ms, memory_order_relaxed);
+    return declared != UINT32_MAX ? declared : r->fn->set.timeout_ms;
+}
+
+struct hd_strings hd_route_require(const struct hd_route *r)
+{
+    if (r->fn->set.require.n > 0)
+        return r->fn->set.require;
+    if (atomic_load_explicit(&r->declared.known, memory_order_acquire)) {
+        const struct hd_strings *list =
+            atomic_load_explicit(&r->declared.require, memory_order_relaxed);
+        if (list != NULL)
+            return *list;
+    }
+    return (struct hd_strings){0};
+}
+
+struct hd_routes *hd_routes_new(struct hd_route **routes, size_t n)
+{
+    struct hd_routes *t = hd_new(struct hd_routes);
+    atomic_init(&t->refs, 1);
+    t->all = routes;
+    t->n = n;
+    hd_map_init(&t->by_name, 0);
+    for (size_t i = 0; i < n; i++)
+        hd_map_put(&t->by_name, hd_str(routes[i]->fn->name), routes[i]);
+    return t;
+}
+
+struct hd_routes *hd_routes_ref(struct hd_routes *t)
+{
+    atomic_fetch_add_explicit(&t->refs, 1, memory_order_relaxed);
+    return t;
+}
+
+void hd_routes_unref(struct hd_routes *t)
+{
+    if (t == NULL || atomic_fetch_sub_explicit(&t->refs, 1, memory_order_acq_rel) > 1)
+        return;
+    for (size_t i = 0; i < t->n; i++)
+        hd_route_unref(t->all[i]);
+    free((void *)t->all);
+    hd_map_done(&t->by_name);
+    free(t);
+}
+
+struct hd_route *hd_routes_find(const struct hd_routes *t, struct hd_str name)
+{
+    return hd_map_get(&t->by_name, name);
+}
+
+struct hd_route *const *hd_routes_all(const struct hd_routes *t, size_t *n)
+{
+    *n = t->n;
+    return t->all;
+}

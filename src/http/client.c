@@ -1,0 +1,369 @@
+/*   CONNECTING ──connected──► IDLE ──send──► WAITING ──head──► BODY ──end──► IDLE
+ *                                               │ 101             or closed, if not reusable
+ *                                               ▼
+ *                                            TUNNEL ──either side ends──► closed               */
+#include "http/client.h"
+
+#include "core/buf.h"
+#include "http/format.h"
+
+#include <arpa/inet.h>
+#include <stdatomic.h>
+#include <netinet/in.h>
+
+enum { HEAD_BYTES_MAX = 256 * 1024, PAUSED_BYTES_MAX = HD_NET_READ_BYTES + HEAD_BYTES_MAX };
+
+static const struct hd_parse_limits parse_limits = {
+    .max_head_bytes = HEAD_BYTES_MAX, .max_target_bytes = 8192, .max_fields = HD_HEAD_FIELDS_MAX};
+
+struct hd_client_conn {
+    struct hd_stream stream;
+    struct hd_list link;
+    void (*on_idle_gone)(struct hd_client_conn *c);
+    const struct hd_client_events *events; /* of the request under way, or NULL */
+    void *owner;
+    uv_connect_t connect;
+    struct hd_buf in; /* a head that is not complete, or what came while paused */
+    enum state { IDLE, WAITING, BODY, TUNNEL } state : 8;
+    bool connecting, chunked_out, request_done, head_method, answered, keep_alive, chunked_in;
+    bool until_close, paused, processing, eof;
+    int64_t left;
+    struct hd_chunked chunked;
+};
+
+struct hd_list *hd_client_link(struct hd_client_conn *c)
+{
+    return &c->link;
+}
+
+struct hd_client_conn *hd_client_of(struct hd_list *link)
+{
+    return hd_container_of(link, struct hd_client_conn, link);
+}
+
+void hd_client_close(struct hd_client_conn *c)
+{
+    c->events = NULL;
+    c->on_idle_gone = NULL;
+    hd_stream_close(&c->stream);
+}
+
+static void fail(struct hd_client_conn *c, const struct hd_error *err)
+{
+    const struct hd_client_events *events = c->events;
+    void (*idle_gone)(struct hd_client_conn * c) = c->on_idle_gone;
+    c->events = NULL;
+    c->on_idle_gone = NULL;
+    if (events != NULL)
+        events->on_failed(c->owner, err, !c->answered);
+    else if (idle_gone != NULL)
+        idle_gone(c);
+    hd_stream_close(&c->stream);
+}
+
+static void fail_sys(struct hd_client_conn *c, int status, const char *what)
+{
+    struct hd_error err;
+    hd_fail_sys(&err, status, "%s", what);
+    fail(c, &err);
+}
+
+/* --- out --- */
+
+void hd_client_send(struct hd_client_conn *c, const struct hd_client_request *req,
+                    struct hd_str body, bool end, const struct hd_client_events *events,
+                    void *owner)
+{
+    c->events = events;
+    c->owner = owner;
+    c->state = WAITING;
+    c->chunked_out = req->chunked;
+    c->head_method = req->head_method;
+    c->request_done = end;
+    c->answered = c->until_close = false;
+    char size[HD_CHUNK_BEGIN_MAX];
+    struct hd_str parts[4] = {req->head, {NULL, 0}, body, {NULL, 0}};
+    if (req->chunked)
+        hd_frame_chunk(&parts[1], size, body, end);
+    hd_stream_write(&c->stream, parts, 4);
+}
+
+bool hd_client_write(struct hd_client_conn *c, struct hd_str bytes, bool end)
+{
+    c->request_done = c->request_done || end;
+    if (c->state == TUNNEL) {
+        bool flows = bytes.len == 0 || hd_stream_write(&c->stream, &bytes, 1);
+        if (end)
+            hd_stream_finish(&c->stream);
+        return flows;
+    }
+    if (!c->chunked_out)
+        return bytes.len == 0 || hd_stream_write(&c->stream, &bytes, 1);
+    char size[HD_CHUNK_BEGIN_MAX];
+    struct hd_str parts[3];
+    hd_frame_chunk(parts, size, bytes, end);
+    return hd_stream_write(&c->stream, parts, 3);
+}
+
+/* --- in --- */
+
+/* The answer is complete: the connection is idle before its owner hears of it. */
+static void complete(struct hd_client_conn *c)
+{
+    c->state = IDLE;
+    c->paused = false;
+    c->events = NULL;
+    if (!c->request_done || c->eof)
+        c->keep_alive = false;
+}
+
+static bool head_came(struct hd_client_conn *c, struct hd_str *bytes)
+{
+    struct hd_head *head = &c->stream.net->head;
+    struct hd_error err;
+    size_t used;
+    int rc = hd_parse_response(head, &used, *bytes, c->head_method, &parse_limits, &err);
+    if (rc == 0)
+        return false;
+    if (rc < 0) {
+        fail(c, &err);
+        return false;
+    }
+    bytes->ptr += used;
+    bytes->len -= used;
+    c->answered = true;
+    const struct hd_client_events *events = c->events;
+    if (head->status < 200 && head->status != 101) {
+        events->on_head(c->owner, head, hd_str_n(NULL, 0), false);
+        return true;
+    }
+    c->keep_alive = head->keep_alive;
+    c->chunked_in = head->chunked;
+    c->chunked = (struct hd_chunked){0};
+    c->left = head->body_bytes;
+    c->until_close = head->body_bytes == HD_BODY_UNKNOWN && !head->chunked;
+    if (head->status == 101) {
+        c->state = TUNNEL;
+        c->keep_alive = false;
+        struct hd_str early = *bytes;
+        bytes->len = 0;
+        events->on_head(c->owner, head, early, false);
+        return true;
+    }
+    c->state = BODY;
+    struct hd_str first = {NULL, 0};
+    bool end = head->body_bytes == 0;
+    if (head->body_bytes > 0) {
+        first = hd_str_n(bytes->ptr, HD_MIN((size_t)c->left, bytes->len));
+        bytes->ptr += first.len;
+        bytes->len -= first.len;
+        c->left -= (int64_t)first.len;
+        end = c->left == 0;
+    }
+    if (end)
+        complete(c);
+    events->on_head(c->owner, head, first, end);
+    return true;
+}
+
+static bool body_came(struct hd_client_conn *c, struct hd_str *bytes)
+{
+    struct hd_str piece = {NULL, 0};
+    bool end = false;
+    if (c->state == TUNNEL || c->until_close) {
+        piece = *bytes;
+    } else if (!c->chunked_in) {
+        piece = hd_str_n(bytes->ptr, HD_MIN((size_t)c->left, bytes->len));
+        c->left -= (int64_t)piece.len;
+        end = c->left == 0;
+    } else {
+        struct hd_error err;
+        size_t used;
+        int rc = hd_chunked_next(&c->chunked, &piece, &used, *bytes, &err);
+        if (rc < 0) {
+            fail(c, &err);
+            return false;
+        }
+        bytes->ptr += used;
+        bytes->len -= used;
+        end = rc == 1;
+        if (piece.len == 0 && !end)
+            return used > 0;
+        goto deliver;
+    }
+    bytes->ptr += piece.len;
+    bytes->len -= piece.len;
+deliver:;
+    const struct hd_client_events *events = c->events;
+    if (end)
+        complete(c);
+    events->on_body(c->owner, piece, end);
+    return true;
+}
+
+static void consume(struct hd_client_conn *c, struct hd_str *bytes)
+{
+    while (bytes->len > 0 && !c->stream.closing) {
+        if (c->state == IDLE) {
+            /* Nobody asked: the peer is not to be trusted with another request. */
+            struct hd_error err;
+            hd_fail(&err, HD_EPROTO, "bytes after the end of the answer");
+            bytes->len = 0;
+            c->keep_alive = false;
+            fail(c, &err);
+        } else if (c->paused) {
+            return;
+        } else if (c->state == WAITING ? !head_came(c, bytes) : !body_came(c, bytes)) {
+            return;
+        }
+    }
+}
+
+static void on_data(struct hd_stream *stream, struct hd_str bytes)
+{
+    struct hd_client_conn *c = hd_container_of(stream, struct hd_client_conn, stream);
+    if (c->in.len > 0) {
+        hd_buf_str(&c->in, bytes);
+        bytes = hd_buf_view(&c->in);
+    }
+    size_t had = bytes.len;
+    c->processing = true;
+    consume(c, &bytes);
+    c->processing = false;
+    if (c->stream.closing)
+        return;
+    if (c->in.len > 0)
+        hd_buf_consume(&c->in, had - bytes.len);
+    else if (bytes.len > 0)
+        hd_buf_str(&c->in, bytes);
+    if (hd_buf_failed(&c->in)) {
+        struct hd_error err;
+        hd_fail(&err, HD_EPROTO, "answer head over %d bytes", HEAD_BYTES_MAX);
+        fail(c, &err);
+        return;
+    }
+    if (c->in.len == 0 && c->in.ptr != NULL)
+        hd_buf_done(&c->in);
+}
+
+void hd_client_pause(struct hd_client_conn *c, bool paused)
+{
+    if (c->paused == paused || c->state == IDLE)
+        return;
+    c->paused = paused;
+    if (paused) {
+        hd_stream_read(&c->stream, false);
+        return;
+    }
+    if (c->processing || c->in.len == 0) {
+        hd_stream_read(&c->stream, true);
+        return;
+    }
+    /* What came while paused goes first. */
+    struct hd_str bytes = hd_buf_view(&c->in);
+    size_t had = bytes.len;
+    c->processing = true;
+    consume(c, &bytes);
+    c->processing = false;
+    if (c->stream.closing)
+        return;
+    hd_buf_consume(&c->in, had - bytes.len);
+    if (c->in.len == 0)
+        hd_buf_done(&c->in);
+    hd_stream_read(&c->stream, !c->paused);
+}
+
+static void on_eof(struct hd_stream *stream)
+{
+    struct hd_client_conn *c = hd_container_of(stream, struct hd_client_conn, stream);
+    c->eof = true;
+    if (c->events != NULL && (c->state == TUNNEL || (c->state == BODY && c->until_close))) {
+        const struct hd_client_events *events = c->events;
+        complete(c);
+        events->on_body(c->owner, hd_str_n(NULL, 0), true);
+        return;
+    }
+    struct hd_error err;
+    hd_fail(&err, HD_EIO,
+            c->answered ? "connection closed in the middle of the answer"
+                        : "connection closed before an answer");
+    fail(c, &err);
+}
+
+static void on_error(struct hd_stream *stream, int status)
+{
+    fail_sys(hd_container_of(stream, struct hd_client_conn, stream), status, "connection");
+}
+
+static void on_writable(struct hd_stream *stream)
+{
+    struct hd_client_conn *c = hd_container_of(stream, struct hd_client_conn, stream);
+    if (c->events != NULL && !c->connecting)
+        c->events->on_writable(c->owner);
+}
+
+static void on_closed(struct hd_stream *stream)
+{
+    struct hd_client_conn *c = hd_container_of(stream, struct hd_client_conn, stream);
+    hd_buf_done(&c->in);
+    atomic_fetch_sub_explicit(&c->stream.net->open_client, 1, memory_order_relaxed);
+    hd_slab_put(&c->stream.net->client_conns, c);
+}
+
+static const struct hd_stream_events stream_events = {.on_data = on_data,
+                                                      .on_eof = on_eof,
+                                                      .on_error = on_error,
+                                                      .on_writable = on_writable,
+                                                      .on_closed = on_closed};
+
+bool hd_client_reusable(const struct hd_client_conn *c)
+{
+    return c->state == IDLE && c->keep_alive && !c->stream.closing && !c->stream.broken &&
+           c->stream.out == NULL;
+}
+
+static void on_connected(uv_connect_t *req, int status)
+{
+    struct hd_client_conn *c = hd_container_of(req, struct hd_client_conn, connect);
+    c->connecting = false;
+    if (c->stream.closing)
+        return;
+    if (status != 0)
+        fail_sys(c, status, "connect");
+    else
+        hd_stream_read(&c->stream, !c->paused);
+}
+
+struct hd_client_conn *hd_client_connect(struct hd_net *net, const struct hd_endpoint *to,
+                                         void (*on_idle_gone)(struct hd_client_conn *c))
+{
+    if (net->client_conns.bytes == 0)
+        hd_slab_init(&net->client_conns, sizeof(struct hd_client_conn), 256);
+    struct hd_client_conn *c = hd_slab_take(&net->client_conns);
+    *c = (struct hd_client_conn){.on_idle_gone = on_idle_gone, .connecting = true};
+    hd_list_init(&c->link);
+    hd_buf_init(&c->in, PAUSED_BYTES_MAX);
+    atomic_fetch_add_explicit(&net->open_client, 1, memory_order_relaxed);
+    hd_stream_init(&c->stream, net, to->kind == HD_ENDPOINT_UNIX, &stream_events);
+    if (to->kind == HD_ENDPOINT_UNIX) {
+        uv_pipe_connect(&c->connect, &c->stream.uv.pipe, to->address, on_connected);
+        return c;
+    }
+    union {
+        struct sockaddr any;
+        struct sockaddr_in in4;
+        struct sockaddr_in6 in6;
+    } addr;
+    int rc = strchr(to->address, ':') != NULL ? uv_ip6_addr(to->address, to->port, &addr.in6)
+                                              : uv_ip4_addr(to->address, to->port, &addr.in4);
+    if (rc == 0) {
+        uv_tcp_nodelay(&c->stream.uv.tcp, 1);
+        rc = uv_tcp_connect(&c->connect, &c->stream.uv.tcp, &addr.any, on_connected);
+    }
+    if (rc != 0) {
+        /* Let the failure come later, like every other: by the write that fails. */
+        c->connecting = false;
+        c->stream.broken = false;
+    }
+    return c;
+}

@@ -1,0 +1,53 @@
+/* http/client.h - HTTP/1.1 client side: one connection that carries one request at a time, over and
+ * over. Who owns the connections decides which one is used. */
+#pragma once
+
+#include "core/list.h"
+#include "http/stream.h"
+
+#include <heddle/sys/backend.h>
+
+struct hd_client_conn;
+
+/** What a request's owner hears, never from inside a call of the owner. */
+struct hd_client_events {
+    /**
+     * A head came, with the first bytes of its body. Informational ones (1xx but 101) come first,
+     * with @p end false. 101: both directions are raw bytes from here on.
+     */
+    void (*on_head)(void *owner, const struct hd_head *head, struct hd_str body, bool end);
+    void (*on_body)(void *owner, struct hd_str bytes, bool end);
+    /** The request's body can go on after hd_client_write() returned false. */
+    void (*on_writable)(void *owner);
+    /**
+     * The connection broke or spoke nonsense; it closes itself.
+     * @param unanswered  not a byte of an answer had come.
+     */
+    void (*on_failed)(void *owner, const struct hd_error *err, bool unanswered);
+};
+
+struct hd_client_request {
+    struct hd_str head; /* the whole head as bytes; borrowed until return */
+    bool chunked;       /* the body is sent chunked */
+    bool head_method;   /* HEAD: the answer has no body */
+};
+
+/** Begin to connect; a request may be sent at once, it waits. @p on_idle_gone: the peer closed the
+ *  connection while it was idle; it closes itself. @return never NULL: failures come later. */
+struct hd_client_conn *hd_client_connect(struct hd_net *net, const struct hd_endpoint *to,
+                                         void (*on_idle_gone)(struct hd_client_conn *c));
+/** Send a request on an idle connection. @p body is the first part of its body, all if @p end. */
+void hd_client_send(struct hd_client_conn *c, const struct hd_client_request *req,
+                    struct hd_str body, bool end, const struct hd_client_events *events,
+                    void *owner);
+/** Send more of the body. @return false: taken, but wait for on_writable before the next. */
+bool hd_client_write(struct hd_client_conn *c, struct hd_str bytes, bool end);
+/** Stop or resume the flow of the answer. */
+void hd_client_pause(struct hd_client_conn *c, bool paused);
+/** @return whether it is idle and good for another request. Ask when `end` came. */
+bool hd_client_reusable(const struct hd_client_conn *c);
+/** Close, whatever goes on; nothing is told any more. */
+void hd_client_close(struct hd_client_conn *c);
+/** A place in the owner's list of idle connections. */
+struct hd_list *hd_client_link(struct hd_client_conn *c);
+struct hd_client_conn *hd_client_of(struct hd_list *link);

@@ -1,0 +1,27 @@
+/* http/net.h - what all connections of one loop share: one read buffer, the Date, random ids. */
+#pragma once
+
+#include "core/id.h"
+#include "core/loop.h"
+#include "core/slab.h"
+#include "http/format.h"
+#include "http/parse.h"
+
+enum { HD_NET_READ_BYTES = 64 * 1024 };
+
+/** Loop thread only. Counters are read by other threads, relaxed. */
+struct hd_net {
+    struct hd_loop *loop;
+    struct hd_rng rng;
+    /** Bytes of the connection that is being read; nothing else may read meanwhile. */
+    char read_bytes[HD_NET_READ_BYTES];
+    /** The head being handled; its slices point to the bytes it was parsed from. */
+    struct hd_head head;
+    struct hd_date date;
+    struct hd_slab exchanges, client_conns;
+    /** Open connections of this loop's servers and clients, for metrics. */
+    _Atomic uint32_t open_server, open_client;
+};
+
+struct hd_net *hd_net_new(struct hd_loop *loop);
+void hd_net_free(struct hd_net *n); /* NULL is fine; all its connections are closed */

@@ -1,0 +1,70 @@
+/* http/stream.h - one connection as a stream of bytes with back-pressure. HTTP sees this and not
+ * the transport: TCP and Unix sockets today; a TLS layer has its place behind the same calls. */
+#pragma once
+
+#include "http/net.h"
+
+struct hd_stream;
+
+struct hd_stream_events {
+    /** Bytes came; borrowed from the loop's read buffer until return. */
+    void (*on_data)(struct hd_stream *s, struct hd_str bytes);
+    /** The peer will send no more; it may still read. */
+    void (*on_eof)(struct hd_stream *s);
+    /** Broken, in either direction. Nothing but close makes sense now. @param status  UV_E*. */
+    void (*on_error)(struct hd_stream *s, int status);
+    /** All buffered output is with the kernel, after a write returned false. */
+    void (*on_writable)(struct hd_stream *s);
+    /** After hd_stream_close(): the memory is yours again. */
+    void (*on_closed)(struct hd_stream *s);
+};
+
+struct hd_stream_output;
+
+/** Lies inside a connection. Loop thread only. */
+struct hd_stream {
+    union {
+        uv_handle_t handle;
+        uv_stream_t stream;
+        uv_tcp_t tcp;
+        uv_pipe_t pipe;
+    } uv;
+    const struct hd_stream_events *events;
+    struct hd_net *net;
+    struct hd_stream_output *out; /* what the kernel did not take, or NULL */
+    bool reading, closing, broken;
+};
+
+/** Prepare a stream over a Unix socket (@p unix_socket) or TCP. @return 0, or UV_E*. */
+int hd_stream_init(struct hd_stream *s, struct hd_net *net, bool unix_socket,
+                   const struct hd_stream_events *events);
+/** Take the next connection of a listening handle. @return 0, or UV_E*: close it then. */
+int hd_stream_accept(struct hd_stream *s, uv_stream_t *listener);
+/** Start or stop the flow of on_data. */
+void hd_stream_read(struct hd_stream *s, bool on);
+/**
+ * Write slices in order; borrowed until return.
+ * @return true: all is with the kernel; false: the rest was copied, or the stream is broken: send
+ * no more before on_writable (on_error comes later in the other case, never from inside).
+ */
+bool hd_stream_write(struct hd_stream *s, const struct hd_str *parts, unsigned n);
+/** @return bytes that wait for the kernel. */
+size_t hd_stream_pending(const struct hd_stream *s);
+/** Send the end of our direction once everything is written; reading goes on. */
+void hd_stream_finish(struct hd_stream *s);
+/** Close now; what is not written is lost. on_closed follows, once. Calling again is fine. */
+void hd_stream_close(struct hd_stream *s);
+/** Close so that the peer sees a reset, not an orderly end (TCP; a Unix socket just closes). */
+void hd_stream_reset(struct hd_stream *s);
+
+/** Frame a piece of a body as chunked: fills three parts. @param end  the last chunk follows it. */
+static inline void hd_frame_chunk(struct hd_str parts[3], char size[HD_CHUNK_BEGIN_MAX],
+                                  struct hd_str body, bool end)
+{
+    parts[0] = body.len > 0 ? hd_chunk_begin(size, body.len) : hd_str_n(NULL, 0);
+    parts[1] = body;
+    if (body.len > 0)
+        parts[2] = end ? hd_str(HD_CHUNK_END HD_CHUNK_LAST) : hd_str(HD_CHUNK_END);
+    else
+        parts[2] = end ? hd_str(HD_CHUNK_LAST) : hd_str_n(NULL, 0);
+}

@@ -1,0 +1,333 @@
+#include "pool/channel.h"
+
+#include "core/buf.h"
+#include "http/format.h"
+
+#include <assert.h>
+
+enum {
+    HEAD_BYTES_MAX = 256 * 1024,
+    HELD_BYTES_MAX = HD_NET_READ_BYTES + 4096, /* body that waits for an instance */
+    REPLAY_BYTES = 4096,                       /* a body up to this size is kept for a second try */
+    MAX_TRIES = 2,
+};
+
+struct hd_channel {
+    struct hd_net *net;
+    struct hd_slab calls;
+    struct hd_channel_report last;
+};
+
+struct call {
+    struct hd_channel *ch;
+    struct hd_invocation *inv;
+    struct hd_pool *pool;
+    struct hd_lease lease;
+    struct hd_client_conn *conn; /* while an instance has it */
+    struct hd_timer later;       /* to fail from outside start() */
+    struct hd_error err;         /* what `later` tells */
+    struct hd_buf head;          /* the request's head as sent */
+    struct hd_buf held;          /* body that waits for an instance, or is kept for a second try */
+    struct hd_channel_report report;
+    bool chunked, head_method, idempotent, ended, paused;
+    bool whole;            /* head and held are the whole request: it can be sent again */
+    char head_bytes[1024]; /* first room of `head` */
+};
+
+static const struct hd_client_events client_events;
+
+static void dispatch(struct call *c);
+
+/* --- ends --- */
+
+static void call_free(struct call *c)
+{
+    struct hd_channel *ch = c->ch;
+    hd_timer_stop(ch->net->loop, &c->later);
+    hd_buf_done(&c->head);
+    hd_buf_done(&c->held);
+    hd_pool_unref(c->pool);
+    c->inv->impl = NULL;
+    hd_slab_put(&ch->calls, c);
+}
+
+/* Give back what is held of the instance. */
+static void release(struct call *c, enum hd_lease_result how)
+{
+    struct hd_instance *instance = c->lease.instance;
+    struct hd_client_conn *conn = c->conn;
+    c->conn = NULL;
+    if (conn != NULL) {
+        if (how == HD_LEASE_OK && hd_client_reusable(conn) && hd_instance_alive(instance))
+            hd_list_push_front(hd_instance_conns(instance, c->lease.loop), hd_client_link(conn));
+        else
+            hd_client_close(conn);
+    }
+    if (instance != NULL)
+        hd_pool_give(&c->lease, how);
+}
+
+static void fail(struct call *c, const struct hd_error *err)
+{
+    struct hd_invocation *inv = c->inv;
+    struct hd_error copy = *err;
+    c->ch->last = c->report;
+    call_free(c);
+    inv->events->on_error(inv, &copy);
+}
+
+static void on_later(struct hd_timer *t)
+{
+    struct call *c = hd_container_of(t, struct call, later);
+    fail(c, &c->err);
+}
+
+static void fail_later(struct call *c)
+{
+    hd_timer_start(c->ch->net->loop, &c->later, 0, on_later);
+}
+
+/* --- leases --- */
+
+static void on_granted(struct hd_lease *lease, const struct hd_error *err)
+{
+    struct call *c = hd_container_of(lease, struct call, lease);
+    c->report.waited_us += lease->waited_us;
+    c->report.cold = c->report.cold || lease->cold;
+    if (err != NULL) {
+        fail(c, err);
+        return;
+    }
+    dispatch(c);
+    if (!c->ended)
+        c->inv->events->on_writable(c->inv);
+}
+
+/* @return false when it failed: later, for its callers may be inside start(). */
+static bool take(struct call *c)
+{
+    c->lease.on_granted = on_granted;
+    int rc = hd_pool_take(c->pool, &c->lease, c->ch->net->loop, &c->err);
+    if (rc < 0)
+        fail_later(c);
+    return rc > 0;
+}
+
+/* --- connections --- */
+
+static void on_idle_gone(struct hd_client_conn *conn)
+{
+    hd_list_remove(hd_client_link(conn));
+}
+
+static struct hd_client_conn *connection(struct call *c)
+{
+    struct hd_list *idle = hd_instance_conns(c->lease.instance, c->lease.loop);
+    struct hd_list *link = hd_list_pop(idle);
+    if (link != NULL)
+        return hd_client_of(link);
+    return hd_client_connect(c->ch->net, c->lease.endpoint, on_idle_gone);
+}
+
+void hd_channel_drop(const struct hd_loop *loop, struct hd_instance *instance)
+{
+    struct hd_list *idle = hd_instance_conns(instance, loop), *link;
+    while ((link = hd_list_pop(idle)) != NULL)
+        hd_client_close(hd_client_of(link));
+}
+
+/* Send what is there of the request: head, and what was held of the body. */
+static void dispatch(struct call *c)
+{
+    c->report.dispatched = true;
+    c->conn = connection(c);
+    struct hd_client_request req = {
+        .head = hd_buf_view(&c->head), .chunked = c->chunked, .head_method = c->head_method};
+    hd_client_send(c->conn, &req, hd_buf_view(&c->held), c->ended, &client_events, c);
+    if (c->paused)
+        hd_client_pause(c->conn, true);
+    if (c->held.len > REPLAY_BYTES || !c->ended) {
+        c->whole = false;
+        hd_buf_done(&c->held);
+    }
+}
+
+/* --- what the instance says --- */
+
+static void on_head(void *owner, const struct hd_head *head, struct hd_str body, bool end)
+{
+    struct call *c = owner;
+    struct hd_invocation *inv = c->inv;
+    struct hd_response_head out = {.status = head->status,
+                                   .reason = head->reason,
+                                   .fields = head->fields,
+                                   .n_fields = head->n_fields,
+                                   .body_bytes = head->body_bytes,
+                                   .upgrade = head->upgrade_to};
+    if (c->head_method) /* what a GET would have been answered with */
+        out.body_bytes = head->declared_bytes;
+    if (head->status < 200 && head->status != 101) {
+        inv->events->on_info(inv, &out);
+        return;
+    }
+    c->whole = false;
+    c->ch->last = c->report;
+    if (end) {
+        release(c, HD_LEASE_OK);
+        call_free(c);
+    }
+    inv->events->on_response(inv, &out, body, end);
+}
+
+static void on_body(void *owner, struct hd_str bytes, bool end)
+{
+    struct call *c = owner;
+    struct hd_invocation *inv = c->inv;
+    c->ch->last = c->report;
+    if (end) {
+        release(c, HD_LEASE_OK);
+        call_free(c);
+    }
+    inv->events->on_body(inv, bytes, end);
+}
+
+static void on_writable(void *owner)
+{
+    struct call *c = owner;
+    if (!c->ended)
+        c->inv->events->on_writable(c->inv);
+}
+
+static void on_failed(void *owner, const struct hd_error *err, bool unanswered)
+{
+    struct call *c = owner;
+    c->conn = NULL; /* it closes itself */
+    release(c, HD_LEASE_BROKEN);
+    if (unanswered && c->idempotent && c->whole && c->report.retries + 1 < MAX_TRIES) {
+        c->report.retries++;
+        if (take(c))
+            dispatch(c);
+        return;
+    }
+    fail(c, err);
+}
+
+static const struct hd_client_events client_events = {
+    .on_head = on_head, .on_body = on_body, .on_writable = on_writable, .on_failed = on_failed};
+
+/* --- what the door says --- */
+
+static bool is_idempotent(struct hd_str method)
+{
+    return hd_str_is(method, "GET") || hd_str_is(method, "HEAD") || hd_str_is(method, "PUT") ||
+           hd_str_is(method, "DELETE") || hd_str_is(method, "OPTIONS");
+}
+
+static void start(struct hd_invocation *inv, const struct hd_request_head *head, struct hd_str body,
+                  bool end)
+{
+    struct call *c = inv->impl;
+    struct hd_format how = {.framing = hd_request_framing(head), .upgrade = head->upgrade};
+    if (head->upgrade.len > 0)
+        how.connection = HD_CONNECTION_UPGRADE;
+    c->chunked = how.framing == HD_FRAMING_CHUNKED;
+    c->head_method = hd_str_is(head->method, "HEAD");
+    c->idempotent = is_idempotent(head->method);
+    c->ended = end;
+    c->whole = end;
+    if (hd_format_request(&c->head, head, &how, &c->err) < 0) {
+        fail_later(c);
+        return;
+    }
+    if (!take(c)) {
+        hd_buf_str(&c->held, body);
+        return;
+    }
+    if (end && body.len > 0 && body.len <= REPLAY_BYTES && c->idempotent) {
+        hd_buf_str(&c->held, body);
+        dispatch(c);
+        return;
+    }
+    /* The common way: the body goes out with the head, uncopied. */
+    c->whole = end && body.len == 0;
+    c->report.dispatched = true;
+    c->conn = connection(c);
+    struct hd_client_request req = {
+        .head = hd_buf_view(&c->head), .chunked = c->chunked, .head_method = c->head_method};
+    hd_client_send(c->conn, &req, body, end, &client_events, c);
+}
+
+static bool write_more(struct hd_invocation *inv, struct hd_str bytes, bool end)
+{
+    struct call *c = inv->impl;
+    c->ended = c->ended || end;
+    if (c->conn != NULL) {
+        c->whole = false;
+        return hd_client_write(c->conn, bytes, end);
+    }
+    hd_buf_str(&c->held, bytes);
+    if (hd_buf_failed(&c->held) && !hd_timer_active(&c->later)) {
+        hd_pool_leave(&c->lease);
+        hd_fail(&c->err, HD_EBUSY, "more than %d bytes of body while waiting for an instance",
+                HELD_BYTES_MAX);
+        fail_later(c);
+    }
+    return false;
+}
+
+static void pause_answer(struct hd_invocation *inv, bool paused)
+{
+    struct call *c = inv->impl;
+    c->paused = paused;
+    if (c->conn != NULL)
+        hd_client_pause(c->conn, paused);
+}
+
+static void cancel(struct hd_invocation *inv, int why)
+{
+    struct call *c = inv->impl;
+    if (c == NULL)
+        return;
+    hd_pool_leave(&c->lease);
+    release(c, why == HD_ETIMEOUT ? HD_LEASE_TIMEOUT : HD_LEASE_CANCELED);
+    call_free(c);
+}
+
+static const struct hd_invoker_ops channel_ops = {
+    .start = start, .write = write_more, .pause = pause_answer, .cancel = cancel};
+
+void hd_channel_attach(struct hd_channel *ch, struct hd_invocation *inv, struct hd_pool *pool,
+                       uint32_t wait_ms)
+{
+    struct call *c = hd_slab_take(&ch->calls);
+    memset(c, 0, offsetof(struct call, head_bytes));
+    c->ch = ch;
+    c->inv = inv;
+    c->pool = hd_pool_ref(pool);
+    c->lease.wait_ms = wait_ms;
+    hd_buf_init_with(&c->head, c->head_bytes, sizeof(c->head_bytes), HEAD_BYTES_MAX);
+    hd_buf_init(&c->held, HELD_BYTES_MAX);
+    inv->ops = &channel_ops;
+    inv->impl = c;
+}
+
+const struct hd_channel_report *hd_channel_last(const struct hd_channel *ch)
+{
+    return &ch->last;
+}
+
+struct hd_channel *hd_channel_new(struct hd_net *net)
+{
+    struct hd_channel *ch = hd_new(struct hd_channel);
+    ch->net = net;
+    hd_slab_init(&ch->calls, sizeof(struct call), 1024);
+    return ch;
+}
+
+void hd_channel_free(struct hd_channel *ch)
+{
+    if (ch == NULL)
+        return;
+    hd_slab_done(&ch->calls);
+    free(ch);
+}

@@ -1,0 +1,39 @@
+/* pool/channel.h - how an instance takes its work: the invoker over a pool. One per loop.
+ *
+ * start ─► take a lease (wait in the queue) ─► an idle connection, or a new one ─► request ─►
+ * answer ─► the connection back to the instance's idle list ─► give the lease back. */
+#pragma once
+
+#include "http/client.h"
+#include "pool/pool.h"
+
+#include <heddle/invoke.h>
+
+struct hd_channel;
+
+struct hd_channel *hd_channel_new(struct hd_net *net);
+/** Free; no call may be under way. NULL is fine. */
+void hd_channel_free(struct hd_channel *ch);
+
+/**
+ * Make @p inv one that the pool serves; hd_invocation_start() comes next, or nothing. A request
+ * whose instance breaks before a byte of the answer is tried once more on another one, if its
+ * method is idempotent (RFC 9110 section 9.2.2) and its body is still at hand.
+ * @param pool     borrowed until the invocation's start returns.
+ * @param wait_ms  longest wait for an instance; 0: the pool's limit.
+ */
+void hd_channel_attach(struct hd_channel *ch, struct hd_invocation *inv, struct hd_pool *pool,
+                       uint32_t wait_ms);
+
+/** How it went so far; valid from on_response or on_error on, kept in the invocation. */
+struct hd_channel_report {
+    uint64_t waited_us; /* for an instance */
+    bool cold;          /* it waited for a start */
+    bool dispatched;    /* an instance had it: a failure is the instance's */
+    uint8_t retries;
+};
+/** @return the report of the call whose event is being delivered. Valid inside the callback. */
+const struct hd_channel_report *hd_channel_last(const struct hd_channel *ch);
+
+/** Close this loop's idle connections to an instance that is gone. */
+void hd_channel_drop(const struct hd_loop *loop, struct hd_instance *instance);
