@@ -1,55 +1,61 @@
-/* pool/pool.h - the instances of one version with a queue in front; the node's set of pools.
+/* pool/pool.h - the instances of one version with a queue in front, as the doors see it.
  *
- * hd_pool_invoker() is what doors use. A door asks on its own loop; the decisions (start, stop,
- * recycle, reject) are made by the pure policy on the control loop. */
+ * A door asks for a place on its own loop, talks to the instance, and gives the place back. What to
+ * start, stop, recycle and reject is decided by the pure policy on the control loop. The node makes
+ * and replaces pools with pool/set.h. */
 #pragma once
 
-#include "core/loop.h"
 #include "core/list.h"
-#include "core/log.h"
+#include "core/loop.h"
 
-#include <heddle/invoke.h>
 #include <heddle/sys/backend.h>
 
-struct hd_pool;
+struct hd_pool;     /* counted: hd_pool_ref(), hd_pool_unref() */
+struct hd_instance; /* one running copy */
 
 enum { HD_POOL_LOOPS_MAX = 64 };
 
-/** One running copy. Its fields belong to the pool; doors read `endpoint` and `serial` only. */
-struct hd_instance;
-
 struct hd_pool_limits {
-    uint32_t concurrency;       /* requests at once in one instance, 1 or more */
-    uint32_t min, max;          /* instances; max 1 or more */
+    uint32_t concurrency;       /* requests at once in one instance, 1 or more; a host that
+                                 * declares less gets less */
+    uint32_t min, max;          /* instances; max 1 or more, min at most max */
     uint32_t idle_ms;           /* 0: never stopped for being idle */
-    uint32_t queue_max;         /* requests that may wait */
-    uint32_t start_timeout_ms;  /* from launch to ready */
+    uint32_t queue_max;         /* requests that may wait; 0: only warm instances serve */
+    uint32_t wait_ms;           /* longest wait of a lease that names none; 1 or more */
+    uint32_t start_timeout_ms;  /* from launch to ready; 1 or more */
     uint32_t recycle_requests;  /* 0: never */
     uint64_t recycle_rss_bytes; /* 0: never */
     uint32_t drain_ms;          /* grace of an instance that is replaced */
 };
 
-enum hd_pool_state { HD_POOL_QUEUED, HD_POOL_LOADING, HD_POOL_READY, HD_POOL_FAILED };
-
-struct hd_pool_stats {
-    enum hd_pool_state state;
-    uint32_t starting, idle, busy, draining, waiting, in_flight;
-    uint64_t launches, launch_failures, crashes, recycled, evicted, rejected, requests;
-    uint64_t rss_bytes;     /* of all its instances, as last sampled */
-    uint64_t cold_start_us; /* the last one */
+/** What a client may be told; see contract "deferred boot and warm-up". */
+enum hd_pool_state {
+    HD_POOL_QUEUED,  /* wants an instance, and waits for its turn or for the end of a back-off */
+    HD_POOL_LOADING, /* the first one starts */
+    HD_POOL_READY,   /* one is ready; or it sleeps: none runs and nobody asked */
+    HD_POOL_FAILED,  /* the last launches failed and none runs; hd_pool_error() says why */
 };
+enum { HD_POOL_STATE_COUNT = HD_POOL_FAILED + 1 };
+/** @return "queued", "loading", "ready" or "failed". */
+const char *hd_pool_state_name(enum hd_pool_state state);
 
-/** A place in an instance, held from take to give. Zeroed before the first use. */
+/** A place in an instance, held from take to give. Zeroed before the first use, and after a give,
+ *  a leave or a refusal fit for the next take. */
 struct hd_lease {
-    struct hd_list link;                /* in the queue */
-    struct hd_loop *loop;               /* set by hd_pool_take() */
-    struct hd_pool *pool;               /* the pool it waits in or took from */
-    struct hd_instance *instance;       /* set when granted */
-    const struct hd_endpoint *endpoint; /* valid until given back */
-    uint64_t asked_ms;
-    bool waited; /* it did not get its place at once */
-    /** Called on `loop` when a waiting lease is granted (err NULL) or refused. */
+    uint32_t wait_ms; /* in: longest wait; 0: the pool's limit */
+    /** In: called on `loop` when a lease that waits is granted (err NULL) or refused: HD_ETIMEOUT,
+     *  HD_EIO (it does not start), HD_ENOTFOUND (the function was removed), HD_ECANCELED (the node
+     *  ends). Exactly once, never from inside a call of the door, and not after leave. */
     void (*on_granted)(struct hd_lease *lease, const struct hd_error *err);
+
+    /* out, set by take or before on_granted */
+    struct hd_loop *loop;
+    struct hd_instance *instance;       /* NULL: not granted */
+    const struct hd_endpoint *endpoint; /* valid until given back */
+    uint64_t waited_us;                 /* 0: it got its place at once */
+    bool cold;                          /* it waited for an instance to start */
+
+    struct hd_pool_waiter *waiter; /* the pool's: while it waits */
 };
 
 /** How a lease ended, for health and retry decisions. */
@@ -61,13 +67,57 @@ enum hd_lease_result {
 };
 
 /**
- * Ask for a place. Fast when an instance is warm: one short lock.
- * @return 1: granted, `instance` and `endpoint` are set; 0: waits, on_granted comes later;
- *         HD_EBUSY: the queue is full; HD_EIO: it does not start (err says why). Loop of @p loop.
+ * Ask for a place. One short lock when an instance is warm. A pool that was replaced by a newer one
+ * which is ready hands the request on to that.
+ * @return 1: granted; 0: waits, on_granted comes later; HD_EBUSY: the queue is full; HD_EIO: it
+ *         does not start (err says why); HD_ENOTFOUND: the function was removed; HD_ECANCELED: the
+ *         node ends. On the thread of @p loop.
  */
 int hd_pool_take(struct hd_pool *p, struct hd_lease *lease, struct hd_loop *loop,
                  struct hd_error *err);
-/** Stop waiting; on_granted does not come. A lease that does not wait is fine. Its loop. */
+/**
+ * Stop waiting; on_granted does not come, and the lease's memory is the caller's again. A lease
+ * that does not wait is fine. On its loop.
+ */
 void hd_pool_leave(struct hd_lease *lease);
-/** Give the place back, once. Its loop. Cheap: no lock unless somebody waits. */
+/** Give the place back, once. Cheap: no lock unless somebody waits. On its loop. */
 void hd_pool_give(struct hd_lease *lease, enum hd_lease_result how);
+
+/* --- any thread --- */
+
+struct hd_pool *hd_pool_ref(struct hd_pool *p);
+void hd_pool_unref(struct hd_pool *p); /* NULL is fine */
+const char *hd_pool_key(const struct hd_pool *p);
+const char *hd_pool_version(const struct hd_pool *p);
+enum hd_pool_state hd_pool_state(const struct hd_pool *p);
+/** Why the last launch failed; @p err->code is 0 when it did not. */
+void hd_pool_error(struct hd_pool *p, struct hd_error *err);
+/**
+ * The older version that still serves while @p p is not READY: what a door answers from, as stale,
+ * when the wait for the fresh one is over or that one failed.
+ * @return with a reference for the caller; or NULL: there is none.
+ */
+struct hd_pool *hd_pool_previous(struct hd_pool *p);
+
+/** How things stand now; totals are in pool/set.h's struct hd_pool_counters. */
+struct hd_pool_stats {
+    enum hd_pool_state state;
+    uint32_t starting, idle, busy, draining, waiting, in_flight;
+    uint64_t rss_bytes;     /* of all its instances, as last sampled */
+    uint64_t cpu_us;        /* same */
+    uint64_t cold_start_us; /* the last one; 0: none yet */
+};
+void hd_pool_stats(struct hd_pool *p, struct hd_pool_stats *out);
+
+/* --- instances, for the code that keeps connections to them --- */
+
+/**
+ * The loop's own list of idle connections to an instance; the pool never looks inside. Valid from
+ * the grant until the set's on_instance_gone() returned on that loop, and, while a lease on that
+ * loop is held, until the turn in which it is given back ends.
+ */
+struct hd_list *hd_instance_conns(struct hd_instance *i, const struct hd_loop *loop);
+/** @return false once it is gone: then a connection is closed and not put back. Any thread. */
+bool hd_instance_alive(const struct hd_instance *i);
+/** @return a number that no other instance of this node has or had. Any thread. */
+uint64_t hd_instance_serial(const struct hd_instance *i);
