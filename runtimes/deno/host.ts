@@ -1,0 +1,217 @@
+/* deno/host.ts - runs one function in Deno and speaks doc/host-protocol.md.
+ *
+ *   start ──► listen, nothing loaded ──POST /.heddle/load──► serving ──SIGTERM──► drained, exit 0
+ *                                              └── failed: answers why; the node ends us
+ */
+import { AsyncLocalStorage } from "node:async_hooks";
+import { pathToFileURL } from "node:url";
+import { captureConsole, createLog, describe, plain } from "../common/log.mjs";
+import {
+  createBackground,
+  failureBody,
+  readAuth,
+  readLoadRequest,
+  sameToken,
+} from "../common/control.mjs";
+import { localImports } from "../common/imports.mjs";
+import { isControl, patchRequest, rawHeaders, rawPath, RequestInfo } from "./request.ts";
+import { Registry } from "./register.ts";
+import type { Registered } from "./register.ts";
+
+const EX_USAGE = 64;
+const JSON_HEADERS = { "content-type": "application/json" };
+
+const socket = Deno.env.get("HEDDLE_SOCKET");
+const port = Deno.env.get("PORT");
+const token = Deno.env.get("HEDDLE_HOST_TOKEN") ?? "";
+for (const name of ["HEDDLE_HOST_TOKEN", "HEDDLE_SOCKET", "PORT", "DENO_DIR"])
+  Deno.env.delete(name);
+
+const encoder = new TextEncoder();
+const stderr = Deno.stderr;
+const exit = Deno.exit;
+const log = createLog(token, (line: string) => {
+  try {
+    let bytes = encoder.encode(line);
+    while (bytes.length > 0)
+      bytes = bytes.subarray(stderr.writeSync(bytes));
+  } catch {
+    /* nobody reads any more: the node is gone, and we with it */
+  }
+});
+
+const invocation = new AsyncLocalStorage<string>();
+const currentId = () => invocation.getStore();
+const logThrown = (thrown: unknown, id?: string) => log("error", plain(describe(thrown)), id);
+const background = createBackground(logThrown, currentId);
+const registry = new Registry();
+
+let dev = false;
+let loading = false;
+let serving: Registered | null = null;
+
+function json(status: number, body: unknown): Response {
+  return new Response(JSON.stringify(body), { status, headers: JSON_HEADERS });
+}
+
+// Answering --------------------------------------------------------------------------------------
+
+function failed(thrown: unknown): Response {
+  logThrown(thrown, currentId());
+  return new Response(failureBody(dev, thrown), {
+    status: 500,
+    headers: { ...JSON_HEADERS, "x-heddle-error": "unhandled" },
+  });
+}
+
+function checked(result: unknown): Response {
+  return result instanceof Response
+    ? result
+    : failed(new TypeError(`the handler returned ${describe(result)} instead of a Response`));
+}
+
+async function failedHow(thrown: unknown): Promise<Response> {
+  if (typeof serving!.onError !== "function")
+    return failed(thrown);
+  try {
+    return checked(await serving!.onError(thrown));
+  } catch (again) {
+    return failed(again);
+  }
+}
+
+function answer(req: Request, inner: Deno.ServeHandlerInfo): Response | Promise<Response> {
+  try {
+    const second = serving!.kind === "serve"
+      ? readAuth(rawHeaders(req).get("x-heddle-auth"), rawHeaders(req).get("authorization"))
+      : new RequestInfo(req, inner);
+    const result = serving!.kind === "serve" && serving!.public
+      ? serving!.handler(req)
+      : serving!.handler(req, second);
+    if (result instanceof Response)
+      return result;
+    return Promise.resolve(result).then(checked, failedHow);
+  } catch (thrown) {
+    return failedHow(thrown);
+  }
+}
+
+function dispatch(req: Request, info: Deno.ServeHandlerInfo): Response | Promise<Response> {
+  if (isControl(req))
+    return control(req);
+  if (serving === null)
+    return json(503, { error: "Nothing is loaded yet" });
+  return invocation.run(rawHeaders(req).get("x-heddle-id") ?? "", answer, req, info);
+}
+
+// Control ----------------------------------------------------------------------------------------
+
+async function control(req: Request): Promise<Response> {
+  if (!sameToken(rawHeaders(req).get("x-heddle-token"), token))
+    return json(403, { error: "Wrong or missing x-heddle-token" });
+  switch (`${req.method} ${rawPath(req)}`) {
+    case "POST /.heddle/load":
+      return await load(await req.text());
+    case "GET /.heddle/ping":
+      return json(200, { background: background.count });
+    case "POST /.heddle/drain":
+      await background.idle();
+      return json(200, {});
+    default:
+      return json(404, { error: `No control request ${req.method} ${rawPath(req)}` });
+  }
+}
+
+async function load(text: string): Promise<Response> {
+  if (loading)
+    return json(409, { ok: false, message: "load: came before; a host loads one function" });
+  loading = true;
+  try {
+    const what = readLoadRequest(text);
+    dev = what.dev === true;
+    for (const [key, value] of Object.entries(what.env))
+      Deno.env.set(key, value as string);
+    if (Array.isArray(what.argv))
+      Object.defineProperty(Deno, "args", { value: what.argv, configurable: true });
+
+    const module = import(pathToFileURL(what.entry).href);
+    const first = await Promise.race([module, registry.parked.then(() => null)]);
+    const found = registry.take(first);
+    if (first === null)
+      module.catch((thrown) => logThrown(thrown));
+    serving = found;
+    return json(200, {
+      ok: true,
+      kind: found.kind,
+      public: found.public,
+      timeoutMs: found.timeoutMs,
+      require: found.require,
+      imports: dev ? localImports(what.entry, resolveBare) : undefined,
+    });
+  } catch (thrown) {
+    const message = thrown instanceof Error ? plain(thrown.message) : describe(thrown);
+    const stack = thrown instanceof Error ? plain(thrown.stack ?? "") : undefined;
+    return json(500, { ok: false, message, stack });
+  }
+}
+
+function resolveBare(specifier: string): string | null {
+  try {
+    return import.meta.resolve(specifier);
+  } catch {
+    return null;
+  }
+}
+
+// Starting and ending ----------------------------------------------------------------------------
+
+function stop(server: Deno.HttpServer): void {
+  dispatchEvent(new Event("beforeunload"));
+  server.shutdown().then(() => background.idle()).then(() => exit(0));
+}
+
+/** User code has no way to its own host, unless everything is allowed anyway. */
+function giveUpSocket(path: string): void {
+  if (Deno.permissions.querySync({ name: "net" }).state !== "granted")
+    Deno.permissions.revokeSync({ name: "net", host: `unix:${path}` });
+}
+
+function listen(): Deno.HttpServer {
+  const onListen = () => {};
+  if (socket === undefined)
+    return Deno.serve({ port: Number(port), onListen }, dispatch) as Deno.HttpServer;
+  const server = Deno.serve({ path: socket, onListen }, dispatch) as unknown as Deno.HttpServer;
+  Deno.chmodSync(socket, 0o600);
+  return server;
+}
+
+function start(): void {
+  if (!/^[0-9a-f]{32}$/.test(token) || (socket === undefined && !(Number(port) > 0))) {
+    log("error", "deno host: HEDDLE_HOST_TOKEN (32 hex digits) and HEDDLE_SOCKET or PORT must be " +
+      "set: heddle starts this program, it is not started by hand");
+    exit(EX_USAGE);
+  }
+  captureConsole(log, currentId);
+  addEventListener("error", (event) => {
+    event.preventDefault();
+    logThrown(event.error ?? event.message, currentId());
+  });
+  addEventListener("unhandledrejection", (event) => {
+    event.preventDefault();
+    logThrown(event.reason, currentId());
+  });
+  Object.defineProperty(globalThis, "EdgeRuntime", {
+    value: { waitUntil: (promise: unknown) => background.waitUntil(promise) },
+    configurable: true,
+    writable: true,
+    enumerable: true,
+  });
+  patchRequest();
+  const server = listen();
+  if (socket !== undefined)
+    giveUpSocket(socket);
+  registry.install();
+  Deno.addSignalListener("SIGTERM", () => stop(server));
+}
+
+start();
