@@ -1,0 +1,4 @@
+int hd_a(void)
+{
+  return 1;
+}

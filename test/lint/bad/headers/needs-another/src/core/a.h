@@ -1,0 +1,4 @@
+#pragma once
+struct hd_a {
+    size_t len;
+};

@@ -1,0 +1,3 @@
+struct hd_a {
+    int len;
+};

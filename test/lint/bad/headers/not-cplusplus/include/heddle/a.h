@@ -1,0 +1,2 @@
+#pragma once
+int hd_a(int class);

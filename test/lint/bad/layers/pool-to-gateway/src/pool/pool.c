@@ -1,0 +1,2 @@
+#include "core/base.h"
+#include "gateway/route.h"

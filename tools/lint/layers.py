@@ -1,0 +1,70 @@
+"""The dependency table of the source folders against the #include lines: arrows go down only."""
+
+import re
+
+# Folder in src/: (what it may include, why it lies there). A folder without a row is an error.
+TABLE = {
+    "core": ([], "buffers, maps, loops, logs, options: knows nothing of ours"),
+    "http": (["core"], "the codec, server and client serve every door and the pool"),
+    "auth": (["core", "http"], "tokens and keys: doors need it, and it fetches key sets"),
+    "functions": (["core"], "what functions there are, from files"),
+    "pool": (["core", "http", "functions"], "instances and what makes them"),
+    "telemetry": (["core", "http"], "exporters; the instruments are core's"),
+    "gateway": (["core", "http", "auth", "functions", "pool"],
+                "the edge door; takes and gives places in instances by pool/pool.h"),
+    "cli": (["core", "http", "functions"],
+            "commands; what runs a node is handed in by main.c"),
+    "node": (["core", "http", "auth", "functions", "pool", "telemetry", "gateway"],
+             "puts the parts together"),
+}
+# Files directly in src/ may include every folder.
+TOP_FILES = {"main.c"}
+
+# What a public header may include: itself and the C library.
+PUBLIC_SYSTEM = re.compile(r"(std\w+|string|sys/types|uv)\.h")
+
+INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]')
+
+
+def includes(tree, path):
+    for number, line in tree.lines(path):
+        found = INCLUDE.match(line)
+        if found:
+            yield number, found.group(1) == '"', found.group(2)
+
+
+def check_source(tree, path):
+    parts = path.split("/")
+    if len(parts) == 2:
+        if parts[1] not in TOP_FILES:
+            yield f"{path}:1: only {', '.join(sorted(TOP_FILES))} lies directly in src/"
+        return
+    folder = parts[1]
+    if folder not in TABLE:
+        yield f"{path}:1: src/{folder}/ has no row in tools/lint/layers.py: give it one, and why"
+        return
+    allowed = [folder, *TABLE[folder][0]]
+    for number, quoted, name in includes(tree, path):
+        if quoted and not (tree.root / "src" / name).is_file():
+            yield f'{path}:{number}: "{name}": write our headers as "folder/file.h" from src/'
+        elif quoted and name.split("/")[0] not in allowed:
+            yield (f"{path}:{number}: {folder} may not include {name}; it may include "
+                   f"{', '.join(allowed)} (tools/lint/layers.py)")
+        elif not quoted and (tree.root / "src" / name).is_file():
+            yield f'{path}:{number}: <{name}>: our own headers stand in quotes'
+
+
+def check_public(tree, path):
+    for number, quoted, name in includes(tree, path):
+        if quoted or not (name.startswith("heddle/") or PUBLIC_SYSTEM.fullmatch(name)):
+            yield (f"{path}:{number}: {name}: a public header includes <heddle/...> and the C"
+                   " library only")
+
+
+def check(tree):
+    """Returns (files looked at, problems)."""
+    sources = tree.select(".c", ".h", under=["src/"])
+    public = tree.select(".h", under=["include/"])
+    problems = [p for path in sources for p in check_source(tree, path)]
+    problems += [p for path in public for p in check_public(tree, path)]
+    return len(sources) + len(public), problems
