@@ -22,11 +22,12 @@ struct hd_edge {
     struct hd_ratelimit *ratelimit;   /* NULL: off */
     struct hd_verifier *verifier;
     struct hd_log *log;
-    struct hd_str via;        /* value for Via: "1.1 heddle" */
-    uint32_t warmup_grace_ms; /* wait for a first start before the warming answer */
-    uint32_t fresh_wait_ms;   /* wait for a reloaded version before the stale one answers */
-    bool hot_reload;          /* the older version may answer while the newer one loads */
-    bool dev;                 /* errors say more */
+    struct hd_str via;         /* value for Via: "1.1 heddle" */
+    uint32_t warmup_grace_ms;  /* wait for a first start before the warming answer */
+    uint32_t total_timeout_ms; /* to the end of an answer; 0: none */
+    uint32_t fresh_wait_ms;    /* wait for a reloaded version before the stale one answers */
+    bool hot_reload;           /* the older version may answer while the newer one loads */
+    bool dev;                  /* errors say more */
     bool access_log;
     bool compat; /* also send the reference's header names */
     bool tls;    /* clients come by https */

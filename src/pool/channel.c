@@ -22,6 +22,7 @@ struct call {
     struct hd_channel *ch;
     struct hd_invocation *inv;
     struct hd_pool *pool;
+    struct hd_channel_options opt;
     struct hd_lease lease;
     struct hd_client_conn *conn; /* while an instance has it */
     struct hd_timer later;       /* to fail from outside start() */
@@ -89,25 +90,65 @@ static void fail_later(struct call *c)
 
 /* --- leases --- */
 
+static bool take(struct call *c);
+
+/* The fresh version is not to be had in time: is there an older one? */
+static bool fall_back(struct call *c, const struct hd_error *err)
+{
+    if (!c->opt.stale_ok || c->report.stale || (err->code != HD_ETIMEOUT && err->code != HD_EIO))
+        return false;
+    struct hd_pool *older = hd_pool_previous(c->pool);
+    if (older == NULL)
+        return false;
+    hd_pool_unref(c->pool);
+    c->pool = older;
+    c->report.stale = true;
+    c->lease.wait_ms = 0;
+    return true;
+}
+
+/* There is an instance. @return whether it may have the request; else the lease is given back. */
+static bool may_go(struct call *c)
+{
+    int rc = c->opt.before != NULL ? c->opt.before(c->inv) : 0;
+    if (rc == 0)
+        return true;
+    release(c, HD_LEASE_OK);
+    hd_fail(&c->err, rc, "refused before it was sent");
+    return false;
+}
+
 static void on_granted(struct hd_lease *lease, const struct hd_error *err)
 {
     struct call *c = hd_container_of(lease, struct call, lease);
     c->report.waited_us += lease->waited_us;
     c->report.cold = c->report.cold || lease->cold;
     if (err != NULL) {
-        fail(c, err);
+        if (!fall_back(c, err)) {
+            fail(c, err);
+            return;
+        }
+        if (!take(c))
+            return;
+    }
+    if (!may_go(c)) {
+        fail(c, &c->err);
         return;
     }
+    bool more = !c->ended;
+    struct hd_invocation *inv = c->inv;
     dispatch(c);
-    if (!c->ended)
-        c->inv->events->on_writable(c->inv);
+    if (more)
+        inv->events->on_writable(inv);
 }
 
-/* @return false when it failed: later, for its callers may be inside start(). */
+/* @return whether it has its place now. If not it comes later: the place, or the failure. */
 static bool take(struct call *c)
 {
     c->lease.on_granted = on_granted;
     int rc = hd_pool_take(c->pool, &c->lease, c->ch->net->loop, &c->err);
+    if (rc < 0 && fall_back(c, &c->err))
+        rc = hd_pool_take(c->pool, &c->lease, c->ch->net->loop, &c->err);
     if (rc < 0)
         fail_later(c);
     return rc > 0;
@@ -243,6 +284,10 @@ static void start(struct hd_invocation *inv, const struct hd_request_head *head,
         hd_buf_str(&c->held, body);
         return;
     }
+    if (!may_go(c)) {
+        fail_later(c);
+        return;
+    }
     if (end && body.len > 0 && body.len <= REPLAY_BYTES && c->idempotent) {
         hd_buf_str(&c->held, body);
         dispatch(c);
@@ -297,14 +342,15 @@ static const struct hd_invoker_ops channel_ops = {
     .start = start, .write = write_more, .pause = pause_answer, .cancel = cancel};
 
 void hd_channel_attach(struct hd_channel *ch, struct hd_invocation *inv, struct hd_pool *pool,
-                       uint32_t wait_ms)
+                       const struct hd_channel_options *opt)
 {
     struct call *c = hd_slab_take(&ch->calls);
     memset(c, 0, offsetof(struct call, head_bytes));
     c->ch = ch;
     c->inv = inv;
     c->pool = hd_pool_ref(pool);
-    c->lease.wait_ms = wait_ms;
+    c->opt = *opt;
+    c->lease.wait_ms = opt->wait_ms;
     hd_buf_init_with(&c->head, c->head_bytes, sizeof(c->head_bytes), HEAD_BYTES_MAX);
     hd_buf_init(&c->held, HELD_BYTES_MAX);
     inv->ops = &channel_ops;

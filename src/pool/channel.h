@@ -15,21 +15,29 @@ struct hd_channel *hd_channel_new(struct hd_net *net);
 /** Free; no call may be under way. NULL is fine. */
 void hd_channel_free(struct hd_channel *ch);
 
+struct hd_channel_options {
+    uint32_t wait_ms; /* longest wait for an instance; 0: the pool's limit */
+    bool stale_ok;    /* when that is over, or it does not start, an older version may answer */
+    /** Asked once there is an instance, so that what the code declared is known, before it gets the
+     *  request. Not 0: the invocation fails with that code. NULL: not asked. */
+    int (*before)(struct hd_invocation *inv);
+};
+
 /**
  * Make @p inv one that the pool serves; hd_invocation_start() comes next, or nothing. A request
  * whose instance breaks before a byte of the answer is tried once more on another one, if its
  * method is idempotent (RFC 9110 section 9.2.2) and its body is still at hand.
- * @param pool     borrowed until the invocation's start returns.
- * @param wait_ms  longest wait for an instance; 0: the pool's limit.
+ * @param pool  borrowed until return.
  */
 void hd_channel_attach(struct hd_channel *ch, struct hd_invocation *inv, struct hd_pool *pool,
-                       uint32_t wait_ms);
+                       const struct hd_channel_options *opt);
 
 /** How it went so far; valid from on_response or on_error on, kept in the invocation. */
 struct hd_channel_report {
     uint64_t waited_us; /* for an instance */
     bool cold;          /* it waited for a start */
     bool dispatched;    /* an instance had it: a failure is the instance's */
+    bool stale;         /* an older version answered */
     uint8_t retries;
 };
 /** @return the report of the call whose event is being delivered. Valid inside the callback. */

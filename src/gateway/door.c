@@ -1,0 +1,312 @@
+#include "gateway/request.h"
+
+#include "core/clock.h"
+#include "core/trace.h"
+#include "gateway/heads.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+/* --- a request comes in --- */
+
+/* May the caller have this function? Known at once, or when its code was loaded. */
+static int check_access(struct hd_edge_request *r, bool *known)
+{
+    bool is_public = hd_route_is_public(r->route, known);
+    struct hd_strings require = hd_route_require(r->route);
+    if (r->who == NULL)
+        return is_public && require.n == 0 ? 0 : HD_EDENIED;
+    return hd_identity_meets(r->who, (const char *const *)require.items, require.n) ? 0
+                                                                                    : HD_EDENIED;
+}
+
+static int before_dispatch(struct hd_invocation *inv)
+{
+    bool known;
+    return check_access(hd_container_of(inv, struct hd_edge_request, inv), &known);
+}
+
+static bool limit_rate(struct hd_edge_request *r, const struct hd_client_ip *client)
+{
+    struct hd_door *d = r->door;
+    const struct hd_settings *set = &r->route->fn->set;
+    if (d->edge->ratelimit == NULL)
+        return true;
+    struct hd_rate_answer rate;
+    struct hd_str user = r->who != NULL ? r->who->sub : hd_str_n(NULL, 0);
+    if (hd_ratelimit_take(d->edge->ratelimit, &rate, hd_str(r->route->fn->name), user,
+                          &client->address, set->rpm, set->burst, hd_loop_now_ms(d->net->loop)))
+        return true;
+    char extra[48];
+    snprintf(extra, sizeof(extra), "\"retryAfterSeconds\":%" PRIu32, rate.retry_after_s);
+    struct hd_answer a = {.status = 429,
+                          .error = "Rate limit exceeded",
+                          .reason = "rate_limit",
+                          .extra = extra,
+                          .retry_after_s = rate.retry_after_s};
+    struct hd_rate_fields fields;
+    hd_rate_fields(&fields, &rate);
+    hd_request_answer(r, HD_REJECTED_RATE, &a, fields.fields, fields.n);
+    return false;
+}
+
+static size_t own_request_fields(struct hd_edge_request *r, const struct hd_seen *seen,
+                                 const struct hd_client_ip *client, struct hd_field *out,
+                                 struct hd_buf *text)
+{
+    const struct hd_edge *edge = r->door->edge;
+    size_t n = 0;
+    struct hd_trace parent, trace;
+    char traceparent[HD_TRACEPARENT_CHARS + 1];
+    bool continues = client->trusted_ids && hd_trace_parse(&parent, seen->traceparent) == 0;
+    hd_trace_child(&trace, continues ? &parent : NULL, &r->door->net->rng);
+    hd_trace_format(traceparent, &trace);
+#define ADD(field_name, ...)                                                                 \
+    do {                                                                                     \
+        size_t at = text->len;                                                               \
+        __VA_ARGS__;                                                                         \
+        out[n++] =                                                                           \
+            (struct hd_field){hd_str(field_name), hd_str_n(text->ptr + at, text->len - at)}; \
+    } while (0)
+    ADD("x-heddle-id", hd_buf_cstr(text, r->id));
+    ADD("traceparent", hd_buf_cstr(text, traceparent));
+    ADD("x-forwarded-for", {
+        if (client->via_proxy && seen->forwarded_for.len > 0) {
+            hd_buf_str(text, seen->forwarded_for);
+            hd_buf_cstr(text, ", ");
+        }
+        hd_buf_cstr(text, hd_exchange_peer(r->ex));
+    });
+    out[n++] = (struct hd_field){hd_str("x-forwarded-proto"),
+                                 client->via_proxy && seen->forwarded_proto.len > 0
+                                     ? seen->forwarded_proto
+                                     : hd_str(edge->tls ? "https" : "http")};
+    ADD("via", {
+        if (seen->via.len > 0) {
+            hd_buf_str(text, seen->via);
+            hd_buf_cstr(text, ", ");
+        }
+        hd_buf_str(text, edge->via);
+    });
+    if (client->via_proxy && seen->forwarded_host.len > 0)
+        out[n++] = (struct hd_field){hd_str("x-forwarded-host"), seen->forwarded_host};
+    if (client->via_proxy && seen->forwarded.len > 0)
+        out[n++] = (struct hd_field){hd_str("forwarded"), seen->forwarded};
+    out[n++] = (struct hd_field){hd_str("x-request-id"),
+                                 client->trusted_ids && seen->request_id.len > 0 ? seen->request_id
+                                                                                 : hd_str(r->id)};
+    uint32_t timeout = hd_route_timeout_ms(r->route);
+    if (timeout > 0)
+        ADD("x-heddle-deadline", hd_buf_u64(text, timeout));
+    if (r->who != NULL)
+        out[n++] = (struct hd_field){hd_str("x-heddle-auth"), r->who->field};
+#undef ADD
+    return n;
+}
+
+static void dispatch(struct hd_edge_request *r, const struct hd_head *head,
+                     const struct hd_seen *seen, const struct hd_client_ip *client,
+                     struct hd_str path, bool check, struct hd_str body, bool end)
+{
+    struct hd_door *d = r->door;
+    struct hd_pool *pool = r->route->pool;
+    char room[1024];
+    struct hd_buf text;
+    hd_buf_init_with(&text, room, sizeof(room),
+                     sizeof(room) + seen->forwarded_for.len + seen->via.len);
+    hd_buf_reserve(&text, text.max); /* slices of it are taken: it must not move later */
+    size_t n = seen->n_pass + own_request_fields(r, seen, client, seen->pass + seen->n_pass, &text);
+    struct hd_request_head out = {.method = head->method,
+                                  .path = path,
+                                  .authority = head->host,
+                                  .fields = seen->pass,
+                                  .n_fields = n,
+                                  .body_bytes = head->body_bytes,
+                                  .upgrade = head->upgrade ? head->upgrade_to : hd_str_n(NULL, 0)};
+    bool fresh = hd_pool_state(pool) == HD_POOL_READY;
+    struct hd_pool *older = !fresh && d->edge->hot_reload ? hd_pool_previous(pool) : NULL;
+    struct hd_channel_options opt = {.wait_ms = fresh           ? 0
+                                                : older != NULL ? d->edge->fresh_wait_ms
+                                                                : d->edge->warmup_grace_ms,
+                                     .stale_ok = older != NULL,
+                                     .before = check ? before_dispatch : NULL};
+    if (opt.wait_ms == 0 && !fresh)
+        opt.wait_ms = 1;
+    hd_pool_unref(older);
+    hd_request_start(r, &opt, &out, body, end);
+    hd_buf_done(&text);
+}
+
+/* Remember what the access line needs: the head is gone when it is written. */
+static void keep_line(struct hd_edge_request *r, const struct hd_head *head, struct hd_str rest)
+{
+    r->method_len = (uint8_t)HD_MIN(head->method.len, (size_t)HD_REQUEST_METHOD_KEPT);
+    memcpy(r->line, head->method.ptr, r->method_len);
+    rest.len = HD_MIN(hd_str_find(rest, '?'), (size_t)HD_REQUEST_PATH_KEPT);
+    r->path_len = (uint8_t)rest.len;
+    if (rest.len > 0)
+        memcpy(r->line + r->method_len, rest.ptr, rest.len);
+}
+
+static void serve(struct hd_edge_request *r, const struct hd_head *head, struct hd_seen *seen,
+                  struct hd_str path, struct hd_str body, bool end)
+{
+    struct hd_door *d = r->door;
+    const struct hd_settings *set = &r->route->fn->set;
+    struct hd_client_ip client;
+    hd_client_ip(&client, d->edge->trusted, hd_exchange_peer_addr(r->ex), seen->forwarded_for,
+                 seen->forwarded, seen->real_ip);
+    hd_ipaddr_format(r->ip, &client.address);
+
+    r->body_left = set->body_limit_bytes;
+    if (head->body_bytes > 0 && (uint64_t)head->body_bytes > set->body_limit_bytes) {
+        hd_request_answer_too_large(r);
+        return;
+    }
+    r->body_left -= body.len;
+
+    struct hd_error why;
+    r->auth = hd_verifier_check(d->edge->verifier, d->tokens, hd_bearer(seen->authorization),
+                                seen->apikey, hd_clock_unix_ms(), &r->who, &why);
+    if (!limit_rate(r, &client))
+        return;
+    bool known;
+    int access = check_access(r, &known);
+    if (access != 0 && known) {
+        hd_request_answer_unauthorized(r);
+        return;
+    }
+    if (r->route->pool == NULL) {
+        hd_request_answer_failed(r, r->route->fn->problem);
+        return;
+    }
+    if (r->route->breaker != NULL) {
+        uint32_t wait_ms = 0;
+        r->pass = hd_breaker_admit(r->route->breaker, hd_loop_now_ms(d->net->loop), &wait_ms);
+        if (r->pass == 0) {
+            hd_request_answer_plain(r, HD_REJECTED_BREAKER, 503, "Service temporarily unavailable",
+                                    "circuit_breaker_open", wait_ms / 1000 + 1);
+            return;
+        }
+    }
+    dispatch(r, head, seen, &client, path, access != 0, body, end);
+}
+
+static void answer_not_found(struct hd_exchange *ex, const struct hd_cors_answer *cors,
+                             struct hd_str name)
+{
+    static const struct hd_exchange_events nobody = {0};
+    struct hd_buf error, body;
+    hd_buf_init(&error, 512);
+    hd_buf_init(&body, 1024);
+    hd_buf_fmt(&error, "Function \"%.*s\" not found", (int)HD_MIN(name.len, (size_t)80), name.ptr);
+    hd_auto_free char *text = hd_buf_take(&error);
+    hd_answer_body(&body, &(struct hd_answer){.error = text, .reason = "function_not_found"}, NULL);
+    struct hd_field fields[HD_CORS_FIELDS_MAX + 1] = {
+        {hd_str("content-type"), hd_str("application/json")}};
+    memcpy(fields + 1, cors->fields, cors->n * sizeof(*fields));
+    struct hd_response_head head = {
+        .status = 404, .fields = fields, .n_fields = cors->n + 1, .body_bytes = (int64_t)body.len};
+    ex->events = &nobody;
+    hd_exchange_respond(ex, &head, hd_buf_view(&body), true);
+    hd_buf_done(&body);
+}
+
+static void answer_preflight(struct hd_exchange *ex, const struct hd_cors_answer *cors)
+{
+    static const struct hd_exchange_events nobody = {0};
+    struct hd_response_head head = {
+        .status = cors->refused ? 403 : 204, .fields = cors->fields, .n_fields = cors->n};
+    ex->events = &nobody;
+    hd_exchange_respond(ex, &head, hd_str_n(NULL, 0), true);
+}
+
+/* Cut "/functions/v1/hello/x?q" into the name and what the function sees: "/hello/x?q". */
+static bool split_target(const struct hd_edge *edge, struct hd_str target, struct hd_str *name,
+                         struct hd_str *path, struct hd_str *rest)
+{
+    if (!hd_str_starts(target, edge->prefix) || target.len <= edge->prefix.len ||
+        target.ptr[edge->prefix.len] != '/')
+        return false;
+    *path = hd_str_n(target.ptr + edge->prefix.len, target.len - edge->prefix.len);
+    size_t at = 1;
+    while (at < path->len && path->ptr[at] != '/' && path->ptr[at] != '?')
+        at++;
+    *name = hd_str_n(path->ptr + 1, at - 1);
+    *rest = hd_str_n(path->ptr + at, path->len - at);
+    return true;
+}
+
+void hd_door_request(void *door, struct hd_exchange *ex, const struct hd_head *head,
+                     struct hd_str body, bool end)
+{
+    struct hd_door *d = door;
+    struct hd_str name, path, rest;
+    if (!split_target(d->edge, head->target, &name, &path, &rest)) {
+        d->edge->on_other(d->edge->arg, ex, head);
+        return;
+    }
+    struct hd_seen seen;
+    hd_seen_sort(&seen, head, d->in);
+    struct hd_route *route = hd_routes_find(d->table->routes, name);
+    bool gateway_cors = route == NULL || route->fn->set.cors == HD_CORS_GATEWAY;
+    bool options = hd_str_is(head->method, "OPTIONS");
+    struct hd_cors_answer cors = {.n = 0};
+    if (gateway_cors)
+        hd_cors_check(d->edge->cors, &cors, seen.origin, options, seen.request_private);
+    if (gateway_cors && (options || cors.refused)) {
+        answer_preflight(ex, &cors);
+        return;
+    }
+    if (route == NULL) {
+        answer_not_found(ex, &cors, name);
+        return;
+    }
+    struct hd_edge_request *r = hd_request_new(d, ex, route);
+    r->cors = cors;
+    keep_line(r, head, rest);
+    serve(r, head, &seen, path, body, end);
+}
+
+/* --- life --- */
+
+struct hd_door *hd_door_new(const struct hd_edge *edge, struct hd_net *net,
+                            struct hd_channel *channel, unsigned loop_index)
+{
+    struct hd_door *d = hd_new(struct hd_door);
+    d->edge = edge;
+    d->net = net;
+    d->channel = channel;
+    d->loop_index = loop_index;
+    d->tokens = hd_token_cache_new(NULL);
+    d->table = hd_new(struct hd_table);
+    d->table->routes = hd_routes_new(NULL, 0);
+    hd_slab_init(&d->requests, sizeof(struct request), 1024);
+    return d;
+}
+
+void hd_door_free(struct hd_door *d)
+{
+    if (d == NULL)
+        return;
+    hd_routes_unref(d->table->routes);
+    free(d->table);
+    hd_token_cache_free(d->tokens);
+    hd_slab_done(&d->requests);
+    free(d);
+}
+
+void hd_door_set_routes(struct hd_door *d, struct hd_routes *routes)
+{
+    struct hd_table *old = d->table;
+    d->table = hd_new(struct hd_table);
+    d->table->routes = hd_routes_ref(routes);
+    old->replaced = true;
+    old->active++;
+    hd_table_leave(old);
+}
+
+unsigned hd_door_active(const struct hd_door *d)
+{
+    return d->active;
+}
