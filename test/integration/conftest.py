@@ -1,0 +1,73 @@
+"""What the end-to-end tests share: nodes that are started, checked and stopped."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from heddle import Node, binary
+
+FUNCTIONS = Path(__file__).parent / "functions"
+
+
+def pytest_configure(config):
+    if not binary().is_file():
+        pytest.exit(f"there is no {binary()}: run `make test T=integration`", returncode=3)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    if call.when == "call" and outcome.get_result().failed:
+        for node in getattr(item, "nodes", []):
+            item.add_report_section("call", "node output", node.text()[-20000:])
+
+
+@pytest.fixture
+def write_functions(tmp_path):
+    """write_functions({'hello/index.ts': '...'}): a folder of functions of the test's own."""
+    def write(files, folder="functions"):
+        for name, text in files.items():
+            path = tmp_path / folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        (tmp_path / folder).mkdir(exist_ok=True)
+        return tmp_path / folder
+    return write
+
+
+@pytest.fixture
+def start_node(tmp_path, request):
+    """start_node(functions, '--flag', ..., env={}): a node for one test, checked at its end."""
+    request.node.nodes = []
+
+    def start(functions=None, *args, wait=True, **options):
+        node = Node(tmp_path, functions or FUNCTIONS, *args, **options)
+        request.node.nodes.append(node)
+        return node.start() if wait else node.spawn()
+
+    yield start
+    try:
+        for node in request.node.nodes:
+            node.stop()
+    finally:
+        for node in request.node.nodes:
+            node.kill()
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory):
+    """One node with the functions of test/integration/functions, for a file of tests."""
+    cwd = tmp_path_factory.mktemp("node")
+    node = Node(cwd, FUNCTIONS)
+    try:
+        yield node.start()
+        node.stop()
+    finally:
+        node.kill()
+
+
+@pytest.fixture
+def copied_functions(tmp_path):
+    """A copy of test/integration/functions that a test may change."""
+    return Path(shutil.copytree(FUNCTIONS, tmp_path / "functions"))

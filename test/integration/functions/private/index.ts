@@ -1,0 +1,3 @@
+import { serve } from "../_shared/handler.ts";
+
+serve((_req, auth) => Response.json({ userId: auth.userId, email: auth.email, role: auth.payload.role }));

@@ -1,0 +1,144 @@
+"""Starting, refusing to start, and ending: exit codes are a promise to supervisors."""
+
+import os
+import signal
+import socket
+
+import pytest
+
+from heddle import eventually, run
+from wire import Wire, get
+
+
+def test_says_where_it_listens_and_ends_cleanly(start_node):
+    node = start_node()
+    assert node.url == f"http://127.0.0.1:{node.port}"
+    assert node.get("hello").json() == {"message": "Hello, world!"}
+    node.stop()
+    assert node.children() == []
+
+
+def test_interrupt_ends_it_as_well(start_node):
+    node = start_node()
+    node.process.send_signal(signal.SIGINT)
+    assert node.wait() == 0
+
+
+def test_a_request_under_way_is_answered_before_the_end(start_node):
+    node = start_node()
+    node.get("slow?ms=1")  # warm
+    with Wire(node.port) as wire:
+        wire.send(get("/functions/v1/slow?ms=700"))
+        node.wait_record(lambda r: r.get("msg") == "ready")
+        eventually(lambda: in_flight(node) > 0, what="the request")
+        node.process.send_signal(signal.SIGTERM)
+        answer = wire.answer()
+        assert (answer.status, answer.body) == (200, b"done")
+        assert answer.get("connection", "").lower() == "close"
+        assert wire.closed()
+    assert node.wait() == 0
+
+
+def in_flight(node):
+    return sum(v for k, v in node.metrics().items() if k.startswith("heddle_requests_in_flight"))
+
+
+def test_a_second_signal_ends_it_at_once(start_node):
+    node = start_node()
+    node.get("slow?ms=1")
+    with Wire(node.port) as wire:
+        wire.send(get("/functions/v1/slow?ms=20000"))
+        eventually(lambda: in_flight(node) > 0, what="the request")
+        node.process.send_signal(signal.SIGTERM)
+        node.process.send_signal(signal.SIGTERM)
+        assert node.wait(10) != 124
+    assert not [pid for pid in node.children() if os.path.exists(f"/proc/{pid}")]
+
+
+def test_no_instance_outlives_a_killed_node(start_node):
+    node = start_node()
+    node.get("hello")
+    children = node.children()
+    assert children
+    node.process.kill()
+    node.process.wait()
+    eventually(lambda: not any(alive(pid) for pid in children), what="the end of all children")
+
+
+def alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+            return file.read().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def test_a_port_that_is_taken_is_said_with_exit_code_1(tmp_path, write_functions):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = run(tmp_path, "dev", write_functions({}), "--port", port)
+    assert done.returncode == 1, done
+    assert str(port) in done.stderr
+
+
+@pytest.mark.parametrize("args, code, words", [
+    (["--prot", "80"], 64, ["--prot", "--port"]),
+    (["--port", "80x"], 64, ["--port", "80x"]),
+    (["--port", "65536"], 64, ["--port"]),
+    (["--port"], 64, ["--port"]),
+    (["--backend", "abacus"], 64, ["--backend", "abacus"]),
+])
+def test_a_wrong_command_line_ends_with_64(tmp_path, write_functions, args, code, words):
+    done = run(tmp_path, "serve", write_functions({}), *args)
+    assert done.returncode == code, done
+    for word in words:
+        assert word in done.stderr
+
+
+def test_a_wrong_variable_ends_with_78_and_its_name(tmp_path, write_functions):
+    done = run(tmp_path, "dev", write_functions({}), env={"HEDDLE_DEFAULT_RPM": "many"})
+    assert done.returncode == 78, done
+    assert "HEDDLE_DEFAULT_RPM" in done.stderr
+
+
+def test_a_missing_folder_ends_with_78_and_its_name(tmp_path):
+    done = run(tmp_path, "serve", tmp_path / "nowhere", env={"JWT_SECRET": "x" * 40})
+    assert done.returncode == 78, done
+    assert "nowhere" in done.stderr
+
+
+PROTECTED = {"guarded/index.ts": "Deno.serve(() => new Response('ok'));\n"}
+
+
+def test_production_needs_a_secret_for_protected_functions(tmp_path, write_functions):
+    done = run(tmp_path, "serve", write_functions(PROTECTED), "--port", "0")
+    assert done.returncode == 78, done
+    assert "JWT_SECRET" in done.stderr
+
+
+def test_production_refuses_the_well_known_secret(tmp_path, write_functions):
+    known = "super-secret-jwt-token-with-at-least-32-characters-long"
+    done = run(tmp_path, "serve", write_functions(PROTECTED), "--port", "0",
+               env={"JWT_SECRET": known})
+    assert done.returncode == 78, done
+    assert known not in done.stderr
+
+
+def test_public_functions_need_no_secret(start_node, write_functions):
+    functions = write_functions({"open/index.ts": "Deno.serve(() => new Response('ok'));\n",
+                                 "open/heddle.json": '{"verify_jwt": false}\n'})
+    node = start_node(functions, env={"JWT_SECRET": None})
+    assert node.get("open").status == 200
+
+
+def test_development_starts_with_nothing(start_node, write_functions):
+    node = start_node(write_functions(PROTECTED), command="dev", env={"JWT_SECRET": None})
+    assert node.get("guarded").status == 401
+
+
+def test_an_empty_folder_is_served(start_node, write_functions):
+    node = start_node(write_functions({}))
+    assert node.get("/").json() == {"status": "ok"}
+    assert node.get("hello").status == 404
