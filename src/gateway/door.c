@@ -158,6 +158,10 @@ static void serve(struct hd_edge_request *r, const struct hd_head *head, struct 
                  seen->forwarded, seen->real_ip);
     hd_ipaddr_format(r->ip, &client.address);
 
+    if (r->cors.refused) {
+        hd_request_answer_plain(r, HD_REJECTED_AUTH, 403, "Forbidden", "origin", 0);
+        return;
+    }
     r->body_left = set->body_limit_bytes;
     if (head->body_bytes > 0 && (uint64_t)head->body_bytes > set->body_limit_bytes) {
         hd_request_answer_too_large(r);
@@ -237,6 +241,15 @@ static bool split_target(const struct hd_edge *edge, struct hd_str target, struc
     return true;
 }
 
+/* The fields of the answer quote it, when the head is long gone. */
+static struct hd_str keep_origin(struct hd_edge_request *r, struct hd_str origin)
+{
+    if (origin.len == 0 || origin.len > sizeof(r->origin))
+        return hd_str_n(NULL, 0);
+    memcpy(r->origin, origin.ptr, origin.len);
+    return hd_str_n(r->origin, origin.len);
+}
+
 void hd_door_request(void *door, struct hd_exchange *ex, const struct hd_head *head,
                      struct hd_str body, bool end)
 {
@@ -249,21 +262,25 @@ void hd_door_request(void *door, struct hd_exchange *ex, const struct hd_head *h
     struct hd_seen seen;
     hd_seen_sort(&seen, head, d->in);
     struct hd_route *route = hd_routes_find(d->table->routes, name);
-    bool gateway_cors = route == NULL || route->fn->set.cors == HD_CORS_GATEWAY;
-    bool options = hd_str_is(head->method, "OPTIONS");
+    bool ours = route == NULL || route->fn->set.cors == HD_CORS_GATEWAY;
+    struct hd_cors_request asks = {.origin = seen.origin,
+                                   .host = head->host,
+                                   .preflight = hd_str_is(head->method, "OPTIONS"),
+                                   .private_network = hd_str_is(seen.request_private, "true")};
     struct hd_cors_answer cors = {.n = 0};
-    if (gateway_cors)
-        hd_cors_check(d->edge->cors, &cors, seen.origin, options, seen.request_private);
-    if (gateway_cors && (options || cors.refused)) {
-        answer_preflight(ex, &cors);
-        return;
-    }
-    if (route == NULL) {
-        answer_not_found(ex, &cors, name);
+    if (ours && (route == NULL || asks.preflight)) {
+        hd_cors_answer(&cors, d->edge->cors, &asks);
+        if (asks.preflight)
+            answer_preflight(ex, &cors);
+        else
+            answer_not_found(ex, &cors, name);
         return;
     }
     struct hd_edge_request *r = hd_request_new(d, ex, route);
-    r->cors = cors;
+    if (ours) {
+        asks.origin = keep_origin(r, seen.origin);
+        hd_cors_answer(&r->cors, d->edge->cors, &asks);
+    }
     keep_line(r, head, rest);
     serve(r, head, &seen, path, body, end);
 }

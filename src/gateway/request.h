@@ -9,7 +9,8 @@
 enum {
     HD_REQUEST_PATH_KEPT = 200,
     HD_REQUEST_METHOD_KEPT = 24,
-    HD_REQUEST_OWN_FIELDS = 24, /* fields that the gateway adds, at most */
+    HD_REQUEST_ORIGIN_KEPT = 272, /* a longer one is no origin of a browser */
+    HD_REQUEST_OWN_FIELDS = 24,   /* fields that the gateway adds, at most */
 };
 
 /* A table as one loop uses it: freed when replaced and its last request is done. */
@@ -47,9 +48,10 @@ struct hd_edge_request {
     const char *reason; /* why we answered ourselves */
     unsigned status;
     enum hd_auth auth;
-    bool started;    /* the invoker has it */
-    bool responded;  /* the answer's head is out */
-    bool paused_out; /* the client is slower than the function */
+    bool started;                        /* the invoker has it */
+    bool responded;                      /* the answer's head is out */
+    bool paused_out;                     /* the client is slower than the function */
+    char origin[HD_REQUEST_ORIGIN_KEPT]; /* the cors fields refer to it */
     char id[HD_UUID_CHARS + 1];
     char ip[HD_IPADDR_CHARS + 1];
     uint8_t method_len, path_len;

@@ -31,16 +31,6 @@ struct hd_route *hd_route_ref(struct hd_route *r)
     return r;
 }
 
-static void strings_free(struct hd_strings *list)
-{
-    if (list == NULL)
-        return;
-    for (size_t i = 0; i < list->n; i++)
-        free(list->items[i]);
-    free((void *)list->items);
-    free(list);
-}
-
 void hd_route_unref(struct hd_route *r)
 {
     if (r == NULL || atomic_fetch_sub_explicit(&r->refs, 1, memory_order_acq_rel) > 1)
@@ -49,7 +39,10 @@ void hd_route_unref(struct hd_route *r)
     hd_breaker_free(r->breaker);
     hd_stats_unref(r->stats);
     hd_function_unref(r->fn);
-    strings_free(atomic_load_explicit(&r->declared.require, memory_order_relaxed));
+    struct hd_strings *require = atomic_load_explicit(&r->declared.require, memory_order_relaxed);
+    if (require != NULL)
+        hd_strings_done(require);
+    free(require);
     free(r);
 }
 
@@ -63,14 +56,31 @@ void hd_route_declare(struct hd_route *r, const struct hd_declared *d)
         atomic_store_explicit(&p->timeout_ms, (uint32_t)d->timeout_ms, memory_order_relaxed);
     if (d->require != NULL) {
         struct hd_strings *list = hd_new(struct hd_strings);
-        while (d->require[list->n] != NULL)
-            list->n++;
-        list->items = hd_new_array(char *, list->n + 1);
-        for (size_t i = 0; i < list->n; i++)
-            list->items[i] = hd_strdup(d->require[i]);
+        for (size_t i = 0; d->require[i] != NULL; i++)
+            hd_strings_add(list, hd_str(d->require[i]));
         atomic_store_explicit(&p->require, list, memory_order_relaxed);
     }
     atomic_store_explicit(&p->known, true, memory_order_release);
+}
+
+void hd_route_copy_declared(struct hd_route *to, const struct hd_route *from)
+{
+    const struct hd_declared_policy *f = &from->declared;
+    struct hd_declared_policy *t = &to->declared;
+    if (!atomic_load_explicit(&f->known, memory_order_acquire))
+        return;
+    atomic_store_explicit(&t->is_public, atomic_load_explicit(&f->is_public, memory_order_relaxed),
+                          memory_order_relaxed);
+    atomic_store_explicit(&t->timeout_ms,
+                          atomic_load_explicit(&f->timeout_ms, memory_order_relaxed),
+                          memory_order_relaxed);
+    const struct hd_strings *require = atomic_load_explicit(&f->require, memory_order_relaxed);
+    if (require != NULL) {
+        struct hd_strings *list = hd_new(struct hd_strings);
+        *list = hd_strings_copy(require);
+        atomic_store_explicit(&t->require, list, memory_order_relaxed);
+    }
+    atomic_store_explicit(&t->known, true, memory_order_release);
 }
 
 /* A manifest that says it beats the code; what nobody said is protected. */

@@ -39,6 +39,8 @@ struct hd_route *hd_route_ref(struct hd_route *r);
 void hd_route_unref(struct hd_route *r); /* NULL is fine */
 /** Note what the host said. Control loop. */
 void hd_route_declare(struct hd_route *r, const struct hd_declared *d);
+/** Take over what another route of the same version noted. Before the route is shared. */
+void hd_route_copy_declared(struct hd_route *to, const struct hd_route *from);
 /** @return whether anybody may call it; *known says whether that may still change by loading. */
 bool hd_route_is_public(const struct hd_route *r, bool *known);
 /** @return ms until the answer's head must be there; 0: no limit. Code beats manifest. */

@@ -24,6 +24,7 @@ struct hd_launch {
     const char *root;         /* absolute functions folder */
     const char *entry;        /* absolute path of the entry file */
     const char *handler;      /* "file.name", or NULL */
+    const char *import_map;  /* absolute path of an import map or deno.json, or NULL */
     const char *const *argv;  /* command of an http function, NULL-terminated, or NULL */
     const char *health_path;  /* http functions: what to GET, or NULL for "/" */
     const char *const *env;   /* "KEY=value", NULL-terminated; secrets among them */

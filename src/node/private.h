@@ -1,0 +1,131 @@
+/* node/private.h - the parts of a node, for the files in this folder that put them together. */
+#pragma once
+
+#include "auth/jwks_source.h"
+#include "functions/registry.h"
+#include "functions/watch.h"
+#include "gateway/door.h"
+#include "node/devkeys.h"
+#include "node/gate.h"
+#include "node/logtail.h"
+#include "node/node.h"
+#include "pool/backend_process.h"
+#include "pool/set.h"
+
+enum { HD_NODE_LOOPS_MAX = 64 };
+
+enum hd_node_state {
+    HD_NODE_STARTING, /* functions are found; the doors are shut */
+    HD_NODE_SERVING,
+    HD_NODE_DRAINING, /* no new work; what is under way is finished */
+    HD_NODE_CLOSING,  /* everything ends */
+};
+const char *hd_node_state_name(enum hd_node_state s);
+
+/** What one loop has of its own. */
+struct hd_worker {
+    struct hd_node *node;
+    struct hd_loop *loop;
+    struct hd_net *net;
+    struct hd_channel *channel;
+    struct hd_door *door;
+    struct hd_server *server;
+    int listen_fd;           /* -1: given to the server */
+    _Atomic unsigned active; /* requests under way, as of the last look */
+};
+
+struct hd_node {
+    const struct hd_node_options *opt;
+    char *const *env;
+    struct hd_log *log;
+    struct hd_error failure; /* why it ends, if it does by itself */
+    int exit_code;
+    _Atomic int state; /* enum hd_node_state */
+    uint64_t start_us; /* monotonic */
+    int64_t start_unix_ms;
+
+    struct hd_worker workers[HD_NODE_LOOPS_MAX]; /* [0] is the control loop */
+    unsigned n_workers;
+    uint16_t port;
+    struct hd_gate *gate;
+
+    /* functions; control loop */
+    struct hd_defaults defaults;
+    struct hd_devkeys_list {
+        struct hd_option_list list;
+    } built_in_env;
+    struct hd_registry *registry;
+    struct hd_snapshot *snapshot;
+    struct hd_routes *routes; /* the newest table */
+    struct hd_map stats;      /* by name: struct hd_stats with a name, see deploy.c */
+    struct hd_watch *watch;
+    struct hd_reload *reload;
+    uint64_t deploys, reloads, reload_failures;
+
+    struct hd_backend *backend;
+    struct hd_pool_set *pools;
+    struct hd_boot *boot;
+
+    /* policies */
+    struct hd_edge edge;
+    struct hd_cors *cors;
+    struct hd_trusted *trusted;
+    struct hd_ratelimit *ratelimit;
+    struct hd_verifier *verifier;
+    struct hd_jwks_slot *jwks_slot;
+    struct hd_jwks_source *jwks_source;
+
+    /* admin */
+    struct hd_server *admin;
+    struct hd_logtail *logtail;
+
+    /* the end */
+    uv_signal_t signals[4];
+    unsigned open_signals;
+    struct hd_timer shutdown_timer;
+    uint64_t shutdown_due_ms, drain_began_ms;
+    unsigned servers_open;
+};
+
+/* deploy.c: from a scan to pools and routes */
+
+/** Make what @p scan found true: pools for new versions, a new table for all doors. Control loop,
+ *  or before the loops run. */
+void hd_node_deploy(struct hd_node *n, const struct hd_scan *scan);
+/** Forget all functions. */
+void hd_node_undeploy(struct hd_node *n);
+/** Note what the code of a function declared. */
+void hd_node_declared(struct hd_node *n, struct hd_pool *p, const struct hd_declared *d);
+
+/* boot.c: progress of the first starts */
+
+struct hd_boot *hd_boot_new(struct hd_node *n);
+void hd_boot_free(struct hd_boot *b);
+/** A pool's state changed. */
+void hd_boot_state(struct hd_boot *b, struct hd_pool *p, enum hd_pool_state state,
+                   const struct hd_error *why);
+/** @return whether the first starts are over, one way or the other. */
+bool hd_boot_settled(const struct hd_boot *b);
+
+/* reload.c: hot reload */
+
+int hd_node_watch(struct hd_node *n, struct hd_error *err);
+void hd_node_unwatch(struct hd_node *n);
+/** Look at everything again (SIGHUP, admin). */
+void hd_node_rescan(struct hd_node *n);
+
+/* site.c and metrics.c: everything that is not a function */
+
+void hd_site_request(void *node, struct hd_exchange *ex, const struct hd_head *head);
+/** Same for the admin listener, which needs no key. */
+void hd_admin_request(void *node, struct hd_exchange *ex, const struct hd_head *head,
+                      struct hd_str body, bool end);
+void hd_node_metrics(struct hd_node *n, struct hd_buf *out);
+
+/* shutdown.c */
+
+int hd_node_signals(struct hd_node *n, struct hd_error *err);
+/** Begin to end, in phases; again is fine. @param why  for the log. */
+void hd_node_shutdown(struct hd_node *n, const char *why);
+/** Open the doors to the public; once. */
+int hd_node_open(struct hd_node *n, struct hd_error *err);
