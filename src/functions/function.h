@@ -4,6 +4,9 @@
 
 #include "core/base.h"
 #include "core/buf.h"
+#include "functions/strings.h"
+
+#include <stdatomic.h>
 
 /** Longest function name, without the NUL. */
 enum { HD_FUNCTION_NAME_MAX = 63 };
@@ -16,12 +19,6 @@ const char *hd_runtime_name(enum hd_runtime r);
 /** Who answers CORS for a function. */
 enum hd_cors_owner { HD_CORS_GATEWAY, HD_CORS_FUNCTION };
 
-/** A list of strings; NULL items: not given at all. */
-struct hd_strings {
-    char **items; /* NULL-terminated */
-    size_t n;
-};
-
 /** Everything that can be set for one function. Times in ms; 0 means what each line says. */
 struct hd_settings {
     uint32_t timeout_ms;       /* whole answer's head; 0: none */
@@ -30,6 +27,7 @@ struct hd_settings {
     uint32_t burst;            /* bucket size; 0: rpm */
     uint64_t body_limit_bytes; /* UINT64_MAX: none */
     bool verify_jwt;           /* false: public */
+    bool verify_jwt_given;     /* a manifest says so: what the code declares does not count */
     struct hd_strings require; /* roles of which one is needed; empty: none */
     enum hd_cors_owner cors;
     /* pool */
@@ -58,18 +56,35 @@ struct hd_origin {
     char *source;    /* "default", "hello/heddle.json:3", "HEDDLE_TIMEOUT_MS", "--timeout", ... */
 };
 
+struct hd_env;
+
 struct hd_function {
     char name[HD_FUNCTION_NAME_MAX + 1];
     enum hd_runtime runtime;
     char *dir;              /* absolute, resolved */
     char *entry;            /* absolute path of the entry file; NULL for http */
     char *handler;          /* "file.name", or NULL */
+    char *import_map;       /* absolute path of an import map or deno.json, or NULL */
     struct hd_strings argv; /* http: the command; else NULL */
     char *health_path;      /* http: what to GET; else NULL */
     struct hd_settings set;
     char **env;                /* "KEY=value", NULL-terminated: what the instance gets */
     char *problem;             /* why it cannot run (file, line, key), or NULL */
     char version[33];          /* hex content hash over code, settings and env */
-    struct hd_origin *origins; /* one a setting */
+    struct hd_origin *origins; /* of what is set for this function alone; see hd_explain() */
     size_t n_origins;
+    struct hd_env *env_block;   /* owner of `env` where it is shared with others, or NULL */
+    struct hd_strings warnings; /* what was ignored and why, with file and line */
+    atomic_uint more_owners;    /* beyond the first; see hd_function_ref() */
 };
+
+/** @return a zeroed function with one owner, the caller. */
+struct hd_function *hd_function_new(const char *name);
+/** Add an owner. Any thread. */
+struct hd_function *hd_function_ref(const struct hd_function *fn);
+/** Drop an owner; the last one frees it and what is in it. Any thread; NULL is fine. */
+void hd_function_unref(struct hd_function *fn);
+/** Free what settings hold; they are as zeroed. */
+void hd_settings_done(struct hd_settings *set);
+/** @return the value of @p key in the function's environment, or NULL. */
+const char *hd_function_env(const struct hd_function *fn, const char *key);
