@@ -20,7 +20,14 @@ struct hd_loop {
     struct hd_timer **heap;     /* binary, smallest key first */
     uint32_t heap_len, heap_cap;
     bool stopping, firing;
+    bool is_virtual;
+    uint64_t virtual_ms;
 };
+
+static uint64_t now_ms(const struct hd_loop *l)
+{
+    return l->is_virtual ? l->virtual_ms : uv_now(&l->uv);
+}
 
 /* --- timers: a binary heap that forgives keys which are too early --- */
 
@@ -70,8 +77,8 @@ static void on_tick(uv_timer_t *tick);
 
 static void arm(struct hd_loop *l)
 {
-    if (l->firing)
-        return; /* on_tick() does it at its end */
+    if (l->firing || l->is_virtual)
+        return; /* on_tick() does it at its end; virtual time needs no handle */
     if (l->heap_len == 0) {
         if (l->tick_ms != 0)
             uv_timer_stop(&l->tick);
@@ -85,11 +92,10 @@ static void arm(struct hd_loop *l)
     uv_timer_start(&l->tick, on_tick, due > now ? due - now : 0, 0);
 }
 
-static void on_tick(uv_timer_t *tick)
+static bool fire(struct hd_loop *l)
 {
-    struct hd_loop *l = tick->data;
-    uint64_t now = uv_now(&l->uv);
-    l->tick_ms = 0;
+    uint64_t now = now_ms(l);
+    bool fired = false;
     l->firing = true;
     while (l->heap_len > 0 && l->heap[0]->key_ms <= now) {
         struct hd_timer *t = l->heap[0];
@@ -100,8 +106,17 @@ static void on_tick(uv_timer_t *tick)
         }
         heap_remove(l, t);
         t->fn(t);
+        fired = true;
     }
     l->firing = false;
+    return fired;
+}
+
+static void on_tick(uv_timer_t *tick)
+{
+    struct hd_loop *l = tick->data;
+    l->tick_ms = 0;
+    fire(l);
     arm(l);
 }
 
@@ -109,7 +124,7 @@ void hd_timer_start(struct hd_loop *l, struct hd_timer *t, uint64_t delay_ms,
                     void (*fn)(struct hd_timer *t))
 {
     /* A due time in this very turn would let a timer that restarts itself spin for ever. */
-    uint64_t due = uv_now(&l->uv) + (delay_ms > 0 ? delay_ms : 1);
+    uint64_t due = now_ms(l) + (delay_ms > 0 ? delay_ms : 1);
     t->fn = fn;
     t->due_ms = due;
     if (t->slot != 0 && due >= t->key_ms)
@@ -135,10 +150,11 @@ void hd_timer_stop(struct hd_loop *l, struct hd_timer *t)
 
 /* --- posts --- */
 
-static void run_posts(struct hd_loop *l)
+static bool run_posts(struct hd_loop *l)
 {
     struct post *newest = atomic_exchange_explicit(&l->posts, NULL, memory_order_acquire);
     struct post *oldest = NULL;
+    bool any = newest != NULL;
     while (newest != NULL) {
         struct post *next = newest->next;
         newest->next = oldest;
@@ -151,6 +167,7 @@ static void run_posts(struct hd_loop *l)
         free(oldest);
         oldest = next;
     }
+    return any;
 }
 
 static void on_wake(uv_async_t *wake)
@@ -260,5 +277,25 @@ unsigned hd_loop_index(const struct hd_loop *l)
 
 uint64_t hd_loop_now_ms(const struct hd_loop *l)
 {
-    return uv_now(&l->uv);
+    return now_ms(l);
+}
+
+/* --- virtual time --- */
+
+void hd_loop_set_virtual(struct hd_loop *l, uint64_t start_ms)
+{
+    l->is_virtual = true;
+    l->virtual_ms = start_ms;
+}
+
+bool hd_loop_advance(struct hd_loop *l, uint64_t to_ms)
+{
+    l->virtual_ms = to_ms;
+    bool posts = run_posts(l), timers = fire(l);
+    return posts || timers;
+}
+
+uint64_t hd_loop_next_ms(const struct hd_loop *l)
+{
+    return l->heap_len > 0 ? l->heap[0]->key_ms : UINT64_MAX;
 }

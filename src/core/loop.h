@@ -53,4 +53,17 @@ static inline bool hd_timer_active(const struct hd_timer *t)
     return t->slot != 0;
 }
 
+/* --- virtual time, for simulations: the loop is not run, it is moved on --- */
+
+/** Stop the clock at @p now_ms. Before the first timer. */
+void hd_loop_set_virtual(struct hd_loop *l, uint64_t now_ms);
+/**
+ * Move the clock of a virtual loop on to @p now_ms, run what was posted and the timers that are
+ * due; once round, so call it again with the same time until nothing ran.
+ * @return whether anything ran.
+ */
+bool hd_loop_advance(struct hd_loop *l, uint64_t now_ms);
+/** @return when to advance a virtual loop at the latest: a timer's time; UINT64_MAX: none runs. */
+uint64_t hd_loop_next_ms(const struct hd_loop *l);
+
 HD_AUTO(hd_loop)

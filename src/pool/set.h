@@ -10,6 +10,7 @@
 
 struct hd_pool_set;
 
+/** All but the last on the control loop, in the middle of things: post what is to change the set. */
 struct hd_pool_set_events {
     /** A pool's state changed. @p why: HD_POOL_FAILED only, else NULL. May be NULL. */
     void (*on_state)(void *arg, struct hd_pool *p, enum hd_pool_state state,
@@ -119,7 +120,8 @@ struct hd_pool_counters {
     uint64_t launches;    /* instances begun */
     uint64_t cold_starts; /* ... while a request waited and none was ready */
     uint64_t failures[HD_FAILURE_COUNT];
-    uint64_t crashes; /* ready instances that ended by themselves */
+    uint64_t abandoned; /* launches ended before they were ready: nobody wanted them any more */
+    uint64_t crashes;   /* ready instances that ended by themselves */
     uint64_t recycles[HD_RECYCLE_COUNT];
     uint64_t evictions; /* idle instances ended for the memory of others */
     uint64_t rejections[HD_REJECT_COUNT];

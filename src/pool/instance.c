@@ -1,0 +1,406 @@
+#include "pool/private.h"
+
+#include "core/clock.h"
+
+/* The one place where an instance changes its state. */
+static void move(struct hd_instance *i, enum hd_instance_state to)
+{
+    struct hd_pool *p = i->pool;
+    struct hd_pool_set *set = p->set;
+    enum hd_instance_state from = i->state;
+    pthread_mutex_lock(&p->group->lock);
+    if (from == HD_INSTANCE_READY)
+        hd_list_remove(&i->ready_link);
+    i->state = to;
+    if (to == HD_INSTANCE_READY) {
+        hd_list_push_front(&p->ready, &i->ready_link);
+        hd_pool_serve(p);
+    } else if (to == HD_INSTANCE_GONE) {
+        hd_list_remove(&i->link);
+        hd_list_push(&p->gone, &i->link);
+    }
+    pthread_mutex_unlock(&p->group->lock);
+
+    i->since_ms = hd_loop_now_ms(set->control);
+    p->n[from]--;
+    p->n[to]++;
+    if (from == HD_INSTANCE_STARTING) {
+        set->starting--;
+        hd_pool_set_admit(set); /* a lane is free */
+    }
+    if (to == HD_INSTANCE_STOPPING)
+        set->freeing_bytes += i->charge_bytes;
+    if (to == HD_INSTANCE_GONE) {
+        if (from == HD_INSTANCE_STOPPING)
+            set->freeing_bytes -= i->charge_bytes;
+        atomic_fetch_sub(&set->used_bytes, i->charge_bytes);
+        i->charge_bytes = 0;
+        hd_list_remove(&i->sample_link);
+        set->gone++;
+        hd_pool_set_admit(set); /* memory is free */
+    }
+    if (to == HD_INSTANCE_DRAINING || to == HD_INSTANCE_GONE)
+        atomic_store(&i->watched, true); /* before in_flight is looked at, see private.h */
+}
+
+static void log_event(const struct hd_instance *i, enum hd_log_level level, const char *msg,
+                      const char *why)
+{
+    const struct hd_launch *l = &i->pool->launch;
+    hd_log(i->pool->set->log, level, msg, hd_kv_str("function", i->pool->group->key),
+           hd_kv_str("version", l->version), hd_kv_int("instance", (int64_t)i->serial),
+           hd_kv_str("reason", why));
+}
+
+/* --- what the backend reports --- */
+
+static void on_ready(void *owner, const struct hd_endpoint *at, const struct hd_declared *declared)
+{
+    struct hd_instance *i = owner;
+    struct hd_pool *p = i->pool;
+    struct hd_pool_set *set = p->set;
+    if (i->state != HD_INSTANCE_STARTING)
+        return; /* it is being ended already */
+    uint64_t us = hd_clock_us() - i->launched_us;
+    i->endpoint = *at;
+    if (declared != NULL && declared->concurrency > 0 &&
+        declared->concurrency < p->limits.concurrency) {
+        pthread_mutex_lock(&p->group->lock);
+        p->limits.concurrency = (uint32_t)declared->concurrency;
+        pthread_mutex_unlock(&p->group->lock);
+    }
+    hd_pool_histogram_add(&p->group->counters.cold_start, us);
+    atomic_store_explicit(&p->cold_start_us, HD_MAX(us, 1u), memory_order_relaxed);
+    hd_pool_health_ready(&p->health);
+    p->eager = false;
+    move(i, HD_INSTANCE_READY);
+    hd_list_push(&set->samples, &i->sample_link);
+    hd_pool_set_sample(set);
+    log_event(i, HD_DEBUG, "instance ready", NULL);
+    hd_pool_ref(p);
+    if (declared != NULL && set->events->on_declared != NULL)
+        set->events->on_declared(set->arg, p, declared);
+    hd_pool_step(p);
+    hd_pool_unref(p);
+}
+
+static void on_crashed(struct hd_instance *i, const struct hd_error *err)
+{
+    struct hd_pool *p = i->pool;
+    bool served = atomic_load_explicit(&i->served, memory_order_relaxed);
+    hd_pool_count(&p->group->counters.crashes);
+    log_event(i, HD_WARN, "instance ended by itself", err->msg);
+    hd_pool_health_crashed(&p->health, served, hd_rng_next(&p->set->rng),
+                           hd_loop_now_ms(p->control));
+    if (p->n[HD_INSTANCE_READY] + p->n[HD_INSTANCE_STARTING] == 0)
+        p->eager = true; /* the next request shall not have to wait for it */
+    hd_pool_blame(p, err);
+}
+
+static void on_gone(void *owner, const struct hd_error *err)
+{
+    struct hd_instance *i = owner;
+    struct hd_pool *p = i->pool;
+    enum hd_instance_state from = i->state;
+    struct hd_error unsaid;
+    if (err == NULL) {
+        hd_fail(&unsaid, HD_EIO, "function %s: the instance ended by itself", p->group->key);
+        err = &unsaid;
+    }
+    atomic_store(&i->alive, false);
+    i->handle = NULL;
+    move(i, HD_INSTANCE_GONE);
+    switch (from) {
+    case HD_INSTANCE_STARTING:
+        log_event(i, HD_WARN, "instance did not start", err->msg);
+        hd_pool_failed(p, hd_pool_failure_of(err), err);
+        break;
+    case HD_INSTANCE_READY:
+        on_crashed(i, err);
+        break;
+    case HD_INSTANCE_DRAINING:
+        log_event(i, HD_INFO, "instance ended by itself while it drained", err->msg);
+        break;
+    case HD_INSTANCE_STOPPING:
+    case HD_INSTANCE_GONE:
+        log_event(i, HD_DEBUG, "instance ended", NULL);
+        break;
+    }
+    hd_pool_ref(p);
+    hd_instance_reap(i);
+    hd_pool_step(p);
+    hd_pool_unref(p);
+}
+
+static void on_line(void *owner, struct hd_str id, int level, struct hd_str text)
+{
+    struct hd_instance *i = owner;
+    struct hd_pool_set *set = i->pool->set;
+    if (set->events->on_line != NULL)
+        set->events->on_line(set->arg, i->pool, id, level, text);
+}
+
+static void on_pinged(void *owner, int rc)
+{
+    struct hd_instance *i = owner;
+    struct hd_pool *p = i->pool;
+    if (i->state != HD_INSTANCE_READY || i->ping_until_ms == 0)
+        return;
+    if (rc < 0) {
+        i->ping_until_ms = hd_loop_now_ms(p->control);
+    } else {
+        i->ping_until_ms = 0;
+        pthread_mutex_lock(&p->group->lock);
+        atomic_store(&i->suspicion, HD_TRUSTED);
+        hd_pool_serve(p);
+        pthread_mutex_unlock(&p->group->lock);
+    }
+    hd_pool_step(p);
+}
+
+static const struct hd_backend_events backend_events = {
+    .on_ready = on_ready, .on_gone = on_gone, .on_line = on_line};
+
+/* --- what is done to it --- */
+
+uint64_t hd_pool_estimate(const struct hd_pool *p)
+{
+    uint64_t bytes = p->group->instance_bytes;
+    if (bytes == 0)
+        bytes = p->set->instance_bytes;
+    if (p->launch.memory_mb > 0)
+        bytes = HD_MIN(bytes, (uint64_t)p->launch.memory_mb << 20);
+    return bytes;
+}
+
+void hd_instance_launch(struct hd_pool *p)
+{
+    struct hd_pool_set *set = p->set;
+    struct hd_instance *i =
+        hd_alloc(sizeof(struct hd_instance) + set->n_loops * sizeof(struct hd_list));
+    i->serial = ++set->serial;
+    i->pool = hd_pool_ref(p);
+    i->state = HD_INSTANCE_STARTING;
+    i->since_ms = p->last_start_ms = hd_loop_now_ms(set->control);
+    i->launched_us = hd_clock_us();
+    i->charge_bytes = hd_pool_estimate(p);
+    atomic_init(&i->alive, true);
+    hd_list_init(&i->ready_link);
+    hd_list_init(&i->sample_link);
+    for (unsigned l = 0; l < set->n_loops; l++)
+        hd_list_init(&i->conns[l]);
+    pthread_mutex_lock(&p->group->lock);
+    hd_list_push(&p->instances, &i->link);
+    pthread_mutex_unlock(&p->group->lock);
+    p->n[HD_INSTANCE_STARTING]++;
+    set->starting++;
+    atomic_fetch_add(&set->used_bytes, i->charge_bytes);
+    struct hd_pool_counters *c = &p->group->counters;
+    hd_pool_count(&c->launches);
+    if (p->n[HD_INSTANCE_READY] == 0 && atomic_load(&p->waiting) > 0)
+        hd_pool_count(&c->cold_starts);
+    log_event(i, HD_DEBUG, "instance starting", NULL);
+    i->handle = set->backend->ops->launch(set->backend, &p->launch, &backend_events, i);
+}
+
+static void terminate(struct hd_instance *i, uint32_t grace_ms)
+{
+    i->stop_until_ms = grace_ms > 0 ? hd_loop_now_ms(i->pool->control) + grace_ms : 0;
+    i->pool->set->backend->ops->terminate(i->handle, grace_ms);
+}
+
+static void stop_starting(struct hd_instance *i)
+{
+    struct hd_pool *p = i->pool;
+    uint64_t waited_ms = hd_loop_now_ms(p->control) - i->since_ms;
+    bool late = waited_ms >= p->limits.start_timeout_ms;
+    move(i, HD_INSTANCE_STOPPING);
+    terminate(i, 0);
+    if (!late) {
+        hd_pool_count(&p->group->counters.abandoned);
+        return;
+    }
+    struct hd_error err;
+    hd_fail(&err, HD_ETIMEOUT, "function %s did not become ready within %u ms", p->group->key,
+            p->limits.start_timeout_ms);
+    log_event(i, HD_WARN, "instance did not start", err.msg);
+    hd_pool_failed(p, HD_FAILURE_TIMEOUT, &err);
+}
+
+/* Take it out of service. @return false if it was to be idle and is not. */
+static bool withdraw(struct hd_instance *i, enum hd_instance_state to, bool only_idle)
+{
+    struct hd_pool *p = i->pool;
+    /* Once it is out of `ready` nobody can reserve it; until then one may have just done so. */
+    pthread_mutex_lock(&p->group->lock);
+    bool ok = !only_idle || atomic_load(&i->in_flight) == 0;
+    if (ok)
+        hd_list_remove(&i->ready_link);
+    pthread_mutex_unlock(&p->group->lock);
+    if (ok)
+        move(i, to);
+    return ok;
+}
+
+static void end_ready(struct hd_instance *i, enum hd_pool_recycle why)
+{
+    static const enum hd_log_level levels[HD_RECYCLE_COUNT] = {
+        [HD_RECYCLE_REQUESTS] = HD_INFO, [HD_RECYCLE_RSS] = HD_WARN,
+        [HD_RECYCLE_TIMEOUT] = HD_WARN,  [HD_RECYCLE_UNANSWERED] = HD_WARN,
+        [HD_RECYCLE_IDLE] = HD_DEBUG,    [HD_RECYCLE_REPLACED] = HD_DEBUG,
+    };
+    struct hd_pool *p = i->pool;
+    i->why = why;
+    hd_pool_count(&p->group->counters.recycles[why]);
+    log_event(i, levels[why], "instance recycled", hd_pool_recycle_name(why));
+}
+
+static bool kill_now(struct hd_instance *i, enum hd_pool_recycle why)
+{
+    struct hd_pool *p = i->pool;
+    switch (i->state) {
+    case HD_INSTANCE_STARTING:
+        stop_starting(i);
+        return true;
+    case HD_INSTANCE_READY:
+        end_ready(i, why);
+        withdraw(i, HD_INSTANCE_STOPPING, false);
+        if ((why == HD_RECYCLE_UNANSWERED || why == HD_RECYCLE_TIMEOUT) &&
+            p->n[HD_INSTANCE_READY] + p->n[HD_INSTANCE_STARTING] == 0)
+            p->eager = true; /* it was in use: replace it */
+        break;
+    case HD_INSTANCE_DRAINING:
+        move(i, HD_INSTANCE_STOPPING);
+        break;
+    case HD_INSTANCE_STOPPING:
+        break;
+    case HD_INSTANCE_GONE:
+        return false;
+    }
+    terminate(i, 0);
+    return true;
+}
+
+static bool stop(struct hd_instance *i, enum hd_pool_recycle why)
+{
+    uint64_t now_ms = hd_loop_now_ms(i->pool->control);
+    uint32_t grace_ms = i->pool->limits.drain_ms;
+    if (i->state == HD_INSTANCE_READY) {
+        if (!withdraw(i, HD_INSTANCE_STOPPING, true))
+            return false;
+        end_ready(i, why);
+    } else {
+        uint64_t spent = now_ms - i->since_ms;
+        grace_ms = spent < grace_ms ? grace_ms - (uint32_t)spent : 0;
+        move(i, HD_INSTANCE_STOPPING);
+    }
+    terminate(i, grace_ms);
+    return true;
+}
+
+bool hd_instance_act(struct hd_instance *i, enum hd_pool_act act, enum hd_pool_recycle why)
+{
+    switch (act) {
+    case HD_ACT_NONE:
+        break;
+    case HD_ACT_PING:
+        /* A backend that never answers is not waited for. */
+        i->ping_until_ms = hd_loop_now_ms(i->pool->control) + HD_POOL_PING_MS + HD_POOL_RETRY_MS;
+        i->pool->set->backend->ops->ping(i->handle, HD_POOL_PING_MS, on_pinged, i);
+        break;
+    case HD_ACT_REPLACE:
+        i->replace_since_ms = hd_loop_now_ms(i->pool->control);
+        i->why = why;
+        return true;
+    case HD_ACT_DRAIN:
+        end_ready(i, why);
+        withdraw(i, HD_INSTANCE_DRAINING, false);
+        return true;
+    case HD_ACT_STOP:
+        return stop(i, why);
+    case HD_ACT_KILL:
+        return kill_now(i, why);
+    }
+    return false;
+}
+
+void hd_instance_evict(struct hd_instance *i)
+{
+    if (i->state != HD_INSTANCE_READY || !withdraw(i, HD_INSTANCE_STOPPING, true))
+        return;
+    hd_pool_count(&i->pool->group->counters.evictions);
+    log_event(i, HD_INFO, "instance evicted", "memory");
+    terminate(i, HD_MIN(i->pool->limits.drain_ms, (uint32_t)HD_POOL_LINGER_MS));
+}
+
+void hd_instance_measure(struct hd_instance *i)
+{
+    struct hd_pool_set *set = i->pool->set;
+    struct hd_pool_group *g = i->pool->group;
+    if (i->state != HD_INSTANCE_READY && i->state != HD_INSTANCE_DRAINING)
+        return;
+    const struct hd_backend_ops *ops = set->backend->ops;
+    uint64_t rss = ops->rss_bytes(i->handle);
+    atomic_store_explicit(&i->cpu_us, ops->cpu_us(i->handle), memory_order_relaxed);
+    if (rss == 0)
+        return;
+    atomic_store_explicit(&i->rss_bytes, rss, memory_order_relaxed);
+    atomic_fetch_add(&set->used_bytes, rss - i->charge_bytes); /* may wrap: it is a sum */
+    i->charge_bytes = rss;
+    /* Quick to rise and slow to fall: better one instance too few than too many. */
+    g->instance_bytes = rss > g->instance_bytes ? rss : (g->instance_bytes * 7 + rss) / 8;
+    if (i->pool->limits.recycle_rss_bytes > 0 && rss > i->pool->limits.recycle_rss_bytes)
+        hd_pool_kick(i->pool);
+}
+
+/* --- the end: a round over the loops, see private.h --- */
+
+struct notice {
+    struct hd_instance *instance;
+    struct hd_loop *loop;
+};
+
+static void on_round_done(void *arg)
+{
+    struct hd_instance *i = arg;
+    if (--i->acks > 0)
+        return;
+    i->told = true;
+    if (!i->quiet) {
+        hd_instance_reap(i);
+        return;
+    }
+    struct hd_pool *p = i->pool;
+    struct hd_pool_set *set = p->set;
+    hd_list_remove(&i->link);
+    free(i);
+    hd_pool_unref(p);
+    set->gone--;
+    hd_pool_set_check_closed(set);
+}
+
+static void on_notice(void *arg)
+{
+    struct notice *n = arg;
+    struct hd_instance *i = n->instance;
+    struct hd_pool_set *set = i->pool->set;
+    if (!i->told && set->events->on_instance_gone != NULL)
+        set->events->on_instance_gone(set->arg, n->loop, i);
+    free(n);
+    hd_loop_post(set->control, on_round_done, i);
+}
+
+void hd_instance_reap(struct hd_instance *i)
+{
+    struct hd_pool_set *set = i->pool->set;
+    bool quiet = atomic_load(&i->in_flight) == 0;
+    if (i->acks > 0 || (i->told && !quiet))
+        return;
+    i->quiet = quiet;
+    i->acks = set->n_loops;
+    for (unsigned l = 0; l < set->n_loops; l++) {
+        struct notice *n = hd_new(struct notice);
+        *n = (struct notice){.instance = i, .loop = set->loops[l]};
+        hd_loop_post(set->loops[l], on_notice, n);
+    }
+}

@@ -1,0 +1,62 @@
+#include "pool/launch.h"
+
+static const char *const *copy_list(const char *const *list)
+{
+    size_t n = 0;
+    if (list == NULL)
+        return NULL;
+    while (list[n] != NULL)
+        n++;
+    char **copy = hd_new_array(char *, n + 1);
+    for (size_t i = 0; i < n; i++)
+        copy[i] = hd_strdup(list[i]);
+    return (const char *const *)copy;
+}
+
+static void free_list(const char *const *list)
+{
+    if (list == NULL)
+        return;
+    for (size_t i = 0; list[i] != NULL; i++) {
+        explicit_bzero((char *)list[i], strlen(list[i]));
+        free((char *)list[i]);
+    }
+    free((void *)list);
+}
+
+/* Every pointer of struct hd_launch is named here and in hd_launch_done(). */
+void hd_launch_copy(struct hd_launch *to, const struct hd_launch *from)
+{
+    *to = *from;
+    to->function = hd_strdup(from->function);
+    to->version = hd_strdup(from->version);
+    to->runtime = hd_strdup(from->runtime);
+    to->root = hd_strdup(from->root);
+    to->entry = hd_strdup(from->entry);
+    to->handler = hd_strdup(from->handler);
+    to->argv = copy_list(from->argv);
+    to->health_path = hd_strdup(from->health_path);
+    to->env = copy_list(from->env);
+    to->net = copy_list(from->net);
+    to->read = copy_list(from->read);
+    to->write = copy_list(from->write);
+    to->prefix = hd_strdup(from->prefix);
+}
+
+void hd_launch_done(struct hd_launch *l)
+{
+    free((char *)l->function);
+    free((char *)l->version);
+    free((char *)l->runtime);
+    free((char *)l->root);
+    free((char *)l->entry);
+    free((char *)l->handler);
+    free_list(l->argv);
+    free((char *)l->health_path);
+    free_list(l->env);
+    free_list(l->net);
+    free_list(l->read);
+    free_list(l->write);
+    free((char *)l->prefix);
+    *l = (struct hd_launch){0};
+}

@@ -1,0 +1,414 @@
+#include "pool/policy.h"
+
+#include "core/base.h"
+
+/* What hd_pool_plan() counts while it walks over the instances. */
+struct tally {
+    uint32_t starting;
+    uint32_t ready;     /* and stay so; those that are being replaced too */
+    uint32_t replacing; /* of `ready` */
+    uint64_t room;      /* free places of those that get requests */
+    bool successor;     /* one that is not being replaced is ready, and younger than the mark */
+    uint64_t wake_ms;
+};
+
+static void wake_by(struct tally *t, uint64_t at_ms)
+{
+    t->wake_ms = HD_MIN(t->wake_ms, at_ms);
+}
+
+static void act(struct hd_instance_view *i, enum hd_pool_act act, enum hd_pool_recycle why)
+{
+    i->act = act;
+    i->why = why;
+}
+
+static uint64_t idle_since(const struct hd_instance_view *i)
+{
+    return HD_MAX(i->last_used_ms, i->since_ms);
+}
+
+/* --- each instance for itself --- */
+
+static void plan_starting(const struct hd_pool_view *v, struct tally *t, struct hd_instance_view *i,
+                          uint64_t now_ms)
+{
+    uint64_t until = i->since_ms + v->limits->start_timeout_ms;
+    bool wanted = v->life == HD_LIFE_ACTIVE || (v->life == HD_LIFE_CLOSING && v->waiting > 0);
+    if (now_ms >= until || !wanted) {
+        act(i, HD_ACT_KILL, HD_RECYCLE_REPLACED);
+        return;
+    }
+    t->starting++;
+    wake_by(t, until);
+}
+
+static void plan_ready(const struct hd_pool_view *v, struct tally *t, struct hd_instance_view *i,
+                       uint64_t now_ms)
+{
+    const struct hd_pool_limits *l = v->limits;
+    if (i->ping_until_ms != 0 && now_ms >= i->ping_until_ms) {
+        act(i, HD_ACT_KILL, HD_RECYCLE_UNANSWERED);
+        return;
+    }
+    /* With one request at a time the one that timed out still runs in there. */
+    if (i->suspicion == HD_SUSPECT_TIMEOUT && l->concurrency == 1) {
+        act(i, HD_ACT_KILL, HD_RECYCLE_TIMEOUT);
+        return;
+    }
+    if (v->life == HD_LIFE_RETIRED || (v->life == HD_LIFE_CLOSING && v->waiting == 0)) {
+        act(i, HD_ACT_DRAIN, HD_RECYCLE_REPLACED);
+        return;
+    }
+    if (i->ping_until_ms != 0)
+        wake_by(t, i->ping_until_ms);
+    else if (i->suspicion != HD_TRUSTED)
+        i->act = HD_ACT_PING;
+    t->ready++;
+    if (i->replace_since_ms != 0)
+        t->replacing++;
+    if (i->suspicion == HD_TRUSTED && i->in_flight < l->concurrency)
+        t->room += l->concurrency - i->in_flight;
+}
+
+static void plan_draining(const struct hd_pool_view *v, struct tally *t, struct hd_instance_view *i,
+                          uint64_t now_ms)
+{
+    uint32_t linger_ms = HD_MIN(v->limits->drain_ms, (uint32_t)HD_POOL_LINGER_MS);
+    uint64_t until = i->since_ms + v->limits->drain_ms;
+    uint64_t quiet = i->last_used_ms > 0 ? i->last_used_ms + linger_ms : 0;
+    if (now_ms >= until) {
+        i->act = i->in_flight == 0 ? HD_ACT_STOP : HD_ACT_KILL;
+    } else if (i->in_flight == 0 && now_ms >= quiet) {
+        i->act = HD_ACT_STOP;
+    } else {
+        wake_by(t, i->in_flight == 0 ? HD_MIN(quiet, until) : until);
+    }
+}
+
+static void plan_stopping(struct tally *t, struct hd_instance_view *i, uint64_t now_ms)
+{
+    if (i->stop_until_ms == 0)
+        return;
+    if (now_ms >= i->stop_until_ms)
+        i->act = HD_ACT_KILL;
+    else
+        wake_by(t, i->stop_until_ms);
+}
+
+/* --- replace what served enough or grew too much: one at a time, the successor first --- */
+
+static bool is_worn(const struct hd_pool_limits *l, struct hd_instance_view *i)
+{
+    if (l->recycle_requests > 0 && i->requests >= l->recycle_requests) {
+        i->why = HD_RECYCLE_REQUESTS;
+        return true;
+    }
+    if (l->recycle_rss_bytes > 0 && i->rss_bytes > l->recycle_rss_bytes) {
+        i->why = HD_RECYCLE_RSS;
+        return true;
+    }
+    return false;
+}
+
+static bool has_successor(const struct hd_pool_view *v, const struct hd_instance_view *old)
+{
+    for (size_t n = 0; n < v->n_instances; n++) {
+        const struct hd_instance_view *i = &v->instances[n];
+        if (i->state == HD_INSTANCE_READY && i->replace_since_ms == 0 &&
+            i->since_ms >= old->replace_since_ms && i->suspicion == HD_TRUSTED &&
+            i->act == HD_ACT_NONE)
+            return true;
+    }
+    return false;
+}
+
+static uint32_t plan_replacements(const struct hd_pool_view *v, struct tally *t, uint64_t now_ms)
+{
+    uint32_t start = 0;
+    for (size_t n = 0; n < v->n_instances; n++) {
+        struct hd_instance_view *i = &v->instances[n];
+        if (i->state != HD_INSTANCE_READY || i->act != HD_ACT_NONE)
+            continue;
+        if (i->replace_since_ms == 0) {
+            if (t->replacing == 0 && is_worn(v->limits, i)) {
+                i->act = HD_ACT_REPLACE;
+                t->replacing++;
+                start = t->starting == 0;
+            }
+            continue;
+        }
+        /* Where no successor can start (memory, failures) the old one is not kept for ever. */
+        uint64_t patience = i->replace_since_ms + v->limits->start_timeout_ms;
+        if (has_successor(v, i) || now_ms >= patience) {
+            i->act = HD_ACT_DRAIN; /* `why` is still that of the mark */
+            t->ready--;
+            t->replacing--;
+            continue;
+        }
+        start = t->starting == 0;
+        wake_by(t, patience);
+    }
+    return start;
+}
+
+/* --- more --- */
+
+static uint32_t plan_demand(const struct hd_pool_view *v, struct tally *t, uint32_t coming,
+                            uint64_t now_ms)
+{
+    uint64_t places = (uint64_t)coming * v->limits->concurrency + t->room;
+    if (v->waiting <= places)
+        return 0;
+    uint64_t need = (v->waiting - places + v->limits->concurrency - 1) / v->limits->concurrency;
+    uint32_t have = t->ready + coming;
+    if (have == 0)
+        return (uint32_t)HD_MIN(need, v->ramp);
+    /* Short requests free their places soon: give them a moment, then at most double. */
+    uint64_t at = HD_MAX(v->oldest_ms, v->last_start_ms) + HD_POOL_SCALE_MS;
+    if (now_ms >= at)
+        return (uint32_t)HD_MIN(need, have);
+    wake_by(t, at);
+    return 0;
+}
+
+static void plan_starts(struct hd_pool_plan *plan, const struct hd_pool_view *v, struct tally *t,
+                        uint64_t now_ms)
+{
+    const struct hd_pool_limits *l = v->limits;
+    uint32_t have = t->ready + t->starting, start = 0, successors = 0;
+    bool demand = v->life != HD_LIFE_RETIRED && v->waiting > 0;
+    plan->urgency = HD_URGENT_EAGER;
+    if (v->life == HD_LIFE_ACTIVE) {
+        uint32_t base = HD_MAX(l->min, v->eager ? 1u : 0u);
+        start = base > have ? base - have : 0;
+        if (start > 0 && (l->min > have || v->replacing))
+            plan->urgency = HD_URGENT_KEEP;
+        successors = plan_replacements(v, t, now_ms);
+        if (successors > 0)
+            plan->urgency = HD_URGENT_KEEP;
+    }
+    if (demand) {
+        start += plan_demand(v, t, t->starting + start, now_ms);
+        if (start > 0)
+            plan->urgency = t->ready == 0 ? HD_URGENT_COLD : HD_URGENT_SCALE;
+    }
+    /* A successor may stand beside a full pool for as long as it takes to drain the old one. */
+    start = HD_MIN(start, l->max > have ? l->max - have : 0);
+    plan->start = HD_MAX(start, successors);
+    if (plan->start > 0 && now_ms < v->blocked_until_ms) {
+        plan->start = 0;
+        wake_by(t, v->blocked_until_ms);
+    }
+}
+
+/* --- less: the least recently used first, never below min --- */
+
+static void plan_idle(const struct hd_pool_view *v, struct tally *t, uint64_t now_ms)
+{
+    const struct hd_pool_limits *l = v->limits;
+    uint32_t have = t->ready; /* one that starts may fail */
+    if (l->idle_ms == 0 || v->waiting > 0 || v->life != HD_LIFE_ACTIVE)
+        return;
+    while (have > l->min) {
+        struct hd_instance_view *oldest = NULL;
+        for (size_t n = 0; n < v->n_instances; n++) {
+            struct hd_instance_view *i = &v->instances[n];
+            if (i->state != HD_INSTANCE_READY ||
+                (i->act != HD_ACT_NONE && i->act != HD_ACT_REPLACE))
+                continue;
+            if (i->in_flight > 0) /* it cannot be idle for long enough before this */
+                wake_by(t, now_ms + l->idle_ms);
+            else if (oldest == NULL || idle_since(i) < idle_since(oldest))
+                oldest = i;
+        }
+        if (oldest == NULL)
+            return;
+        if (now_ms < idle_since(oldest) + l->idle_ms) {
+            wake_by(t, idle_since(oldest) + l->idle_ms);
+            return;
+        }
+        act(oldest, HD_ACT_STOP, HD_RECYCLE_IDLE);
+        have--;
+    }
+}
+
+void hd_pool_plan(struct hd_pool_plan *plan, const struct hd_pool_view *v, uint64_t now_ms)
+{
+    struct tally t = {.wake_ms = v->next_deadline_ms};
+    *plan = (struct hd_pool_plan){0};
+    for (size_t n = 0; n < v->n_instances; n++) {
+        struct hd_instance_view *i = &v->instances[n];
+        i->act = HD_ACT_NONE;
+        switch (i->state) {
+        case HD_INSTANCE_STARTING:
+            plan_starting(v, &t, i, now_ms);
+            break;
+        case HD_INSTANCE_READY:
+            plan_ready(v, &t, i, now_ms);
+            break;
+        case HD_INSTANCE_DRAINING:
+            plan_draining(v, &t, i, now_ms);
+            break;
+        case HD_INSTANCE_STOPPING:
+            plan_stopping(&t, i, now_ms);
+            break;
+        case HD_INSTANCE_GONE:
+            break;
+        }
+    }
+    plan_starts(plan, v, &t, now_ms);
+    plan_idle(v, &t, now_ms);
+    plan->next_wake_ms = t.wake_ms;
+}
+
+/* --- the node --- */
+
+/* Mark the least recently used until @p bytes come free, or none is left. @return what comes. */
+static uint64_t evict(struct hd_pool_idle *idle, size_t n_idle, uint64_t bytes)
+{
+    uint64_t freed = 0;
+    while (freed < bytes) {
+        struct hd_pool_idle *oldest = NULL;
+        for (size_t n = 0; n < n_idle; n++) {
+            if (!idle[n].evict && (oldest == NULL || idle[n].last_used_ms < oldest->last_used_ms))
+                oldest = &idle[n];
+        }
+        if (oldest == NULL)
+            break;
+        oldest->evict = true;
+        freed += oldest->bytes;
+    }
+    return freed;
+}
+
+static uint64_t evictable(const struct hd_pool_idle *idle, size_t n_idle)
+{
+    uint64_t bytes = 0;
+    for (size_t n = 0; n < n_idle; n++)
+        bytes += idle[n].evict ? 0 : idle[n].bytes;
+    return bytes;
+}
+
+static struct hd_pool_wish *next_wish(struct hd_pool_wish *wishes, const bool *done, size_t n)
+{
+    struct hd_pool_wish *best = NULL;
+    for (size_t i = 0; i < n; i++) {
+        struct hd_pool_wish *w = &wishes[i];
+        if (done[i])
+            continue;
+        if (best == NULL || w->urgency < best->urgency ||
+            (w->urgency == best->urgency && w->used_ms > best->used_ms))
+            best = w;
+    }
+    return best;
+}
+
+void hd_pool_admit(const struct hd_pool_node *node, struct hd_pool_wish *wishes, size_t n_wishes,
+                   struct hd_pool_idle *idle, size_t n_idle)
+{
+    uint64_t used = node->used_bytes, freeing = node->freeing_bytes, budget = node->memory_bytes;
+    unsigned starting = node->starting;
+    hd_auto_free bool *done = hd_new_array(bool, n_wishes);
+    for (size_t i = 0; i < n_wishes; i++) {
+        wishes[i].granted = 0;
+        wishes[i].no_room = false;
+    }
+    for (size_t i = 0; i < n_idle; i++)
+        idle[i].evict = false;
+    if (budget > 0 && used - freeing > budget) /* instances grew */
+        freeing += evict(idle, n_idle, used - freeing - budget);
+    for (struct hd_pool_wish *w; (w = next_wish(wishes, done, n_wishes)) != NULL;) {
+        unsigned lanes = node->lanes;
+        if (w->urgency == HD_URGENT_COLD)
+            lanes += node->demand_lanes;
+        done[w - wishes] = true;
+        while (w->granted < w->start && starting < lanes) {
+            if (budget > 0 && used > 0 && used + w->bytes > budget) {
+                uint64_t lacking = used + w->bytes - budget;
+                if (lacking <= freeing)
+                    break; /* it is on its way */
+                lacking -= freeing;
+                /* What nobody waits for does not push others out. */
+                if (w->urgency == HD_URGENT_EAGER || evictable(idle, n_idle) < lacking)
+                    w->no_room = true;
+                else
+                    freeing += evict(idle, n_idle, lacking);
+                break;
+            }
+            w->granted++;
+            starting++;
+            used += w->bytes;
+        }
+        if (starting >= node->lanes + node->demand_lanes)
+            return;
+    }
+}
+
+/* --- failures --- */
+
+enum hd_pool_failure hd_pool_failure_of(const struct hd_error *err)
+{
+    switch (err != NULL ? (enum hd_code)err->code : HD_EIO) {
+    case HD_EINVAL:
+    case HD_ENOTFOUND:
+    case HD_EDENIED:
+        return HD_FAILURE_LOAD;
+    case HD_ETIMEOUT:
+        return HD_FAILURE_TIMEOUT;
+    case HD_EEXIST:
+    case HD_ECANCELED:
+    case HD_EBUSY:
+    case HD_EPROTO:
+    case HD_EIO:
+        break;
+    }
+    return HD_FAILURE_SYSTEM;
+}
+
+/* Doubles with each of @p times from @p base_ms, up to the ceiling, and 20 % around it. */
+static uint64_t backoff(uint64_t base_ms, uint32_t times, uint64_t dice)
+{
+    uint64_t ms = base_ms << HD_MIN(times, 16u);
+    ms = HD_MIN(ms, (uint64_t)HD_POOL_BACKOFF_MAX_MS);
+    return ms - ms / 5 + dice % (ms * 2 / 5 + 1);
+}
+
+void hd_pool_health_failed(struct hd_pool_health *h, enum hd_pool_failure why, uint64_t dice,
+                           uint64_t now_ms)
+{
+    uint64_t base = why == HD_FAILURE_LOAD ? HD_POOL_BACKOFF_LOAD_MS : HD_POOL_BACKOFF_MS;
+    uint64_t until_ms = now_ms + backoff(base, h->strikes, dice);
+    h->blocked_until_ms = HD_MAX(h->blocked_until_ms, until_ms);
+    h->strikes++;
+    h->strike_ms = now_ms;
+    if (why == HD_FAILURE_LOAD || h->strikes >= HD_POOL_STRIKES_FAILED)
+        h->failed = true;
+}
+
+void hd_pool_health_crashed(struct hd_pool_health *h, bool served, uint64_t dice, uint64_t now_ms)
+{
+    h->strike_ms = now_ms;
+    if (!served ||
+        h->strikes < 2) /* one that works, if not for long, is slowed down, not given up */
+        h->strikes++;
+    if (h->strikes > 1) {
+        uint64_t until_ms = now_ms + backoff(HD_POOL_BACKOFF_MS, h->strikes - 2, dice);
+        h->blocked_until_ms = HD_MAX(h->blocked_until_ms, until_ms);
+    }
+    if (!served && h->strikes >= HD_POOL_STRIKES_FAILED)
+        h->failed = true;
+}
+
+void hd_pool_health_ready(struct hd_pool_health *h)
+{
+    h->failed = false;
+}
+
+void hd_pool_health_proved(struct hd_pool_health *h, uint64_t since_ms)
+{
+    if (since_ms >= h->strike_ms) {
+        h->strikes = 0;
+        h->failed = false;
+    }
+}
