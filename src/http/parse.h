@@ -27,34 +27,53 @@ struct hd_head {
     /* both */
     struct hd_field fields[HD_HEAD_FIELDS_MAX]; /* all of them, in order, as received */
     size_t n_fields;
-    int64_t body_bytes; /* 0 or more; HD_BODY_UNKNOWN: chunked, or (responses) until close */
+    int64_t body_bytes;     /* 0 or more; HD_BODY_UNKNOWN: chunked, or (responses) until close */
+    int64_t declared_bytes; /* Content-Length as it stands, also where no body follows (answers to
+                               HEAD, 304); HD_BODY_UNKNOWN if there is none */
     bool chunked;
     bool keep_alive;          /* what version and Connection say together */
-    bool expect_continue;     /* Expect: 100-continue */
-    bool upgrade;             /* Connection: upgrade together with an Upgrade field */
+    bool expect_continue;     /* Expect: 100-continue, and a body is to come */
+    bool upgrade;             /* Connection: upgrade together with one Upgrade field; 1.1 only */
     struct hd_str upgrade_to; /* value of Upgrade, if `upgrade` */
+    bool connection_names;    /* Connection has options besides close, keep-alive and upgrade */
 };
 
 /**
  * Parse a request head that begins at @p bytes. One empty line in front of it (CRLF) is skipped.
+ * Nothing is remembered between calls: after a 0, calling again is worth it only when a line feed
+ * has arrived or max_head_bytes are there, so that a slow sender costs one parse a line.
+ * Targets: origin-form only ("*" for OPTIONS); the other forms are a proxy's and get a 400. Which
+ * bytes a target may have is said in http/scan.h. HTTP/1.2 to 1.9 are taken as 1.1.
  * @param used    set on success: bytes of the head, empty line included.
- * @param status  set on HD_EPROTO: what to answer: 400, 414, 431, 501 or 505.
+ * @param status  set on HD_EPROTO: what to answer: 400, 414 (target), 417 (Expect has something
+ *                else than 100-continue), 431 (head size, number of fields), 501
+ *                (Transfer-Encoding, method length) or 505.
  * @return 1: *head is filled (slices of @p bytes); 0: more bytes are needed; HD_EPROTO: refuse and
- *         close; the message names the rule and the byte offset.
+ *         close; the message names the rule and the byte offset. Unless 1, *head is garbage.
  */
 int hd_parse_request(struct hd_head *head, size_t *used, unsigned *status, struct hd_str bytes,
                      const struct hd_parse_limits *limits, struct hd_error *err);
 
 /**
- * Parse a response head. @param to_head  it answers HEAD: there is no body whatever it says.
- * 1xx, 204 and 304 have no body. @return as above; HD_EPROTO: the peer is not to be trusted.
+ * Parse a response head. 1xx, 204 and 304 have no body. The blank after the status may be missing
+ * where there is no reason.
+ * @param to_head  it answers HEAD: there is no body whatever it says.
+ * @return as above; HD_EPROTO: the peer is not to be trusted.
  */
 int hd_parse_response(struct hd_head *head, size_t *used, struct hd_str bytes, bool to_head,
                       const struct hd_parse_limits *limits, struct hd_error *err);
 
-/** Decoder of the chunked coding (RFC 9112 section 7.1); zeroed is ready. */
+/** Ceilings of the chunked coding, all answered with HD_EPROTO. */
+enum {
+    HD_CHUNK_LINE_MAX = 256,     /* size line with its extensions */
+    HD_CHUNK_TRAILER_MAX = 8192, /* trailer section, line breaks included */
+};
+
+/** Decoder of the chunked coding (RFC 9112 section 7.1); zeroed is ready. Extensions and trailers
+ *  are checked and dropped. */
 struct hd_chunked {
     uint8_t state;
+    uint8_t digits;      /* of the chunk size so far */
     uint64_t left;       /* of the current chunk */
     uint32_t line_bytes; /* of the current size line or trailer section, bounded */
 };
@@ -63,7 +82,8 @@ struct hd_chunked {
  * @param data   set: a slice of @p bytes; empty if there was none in it.
  * @param used   set: how many bytes were consumed, @p data included. Call again with the rest while
  *               it is more than 0 and the result is 0.
- * @return 0: go on; 1: the body is complete, trailers included; HD_EPROTO.
+ * @return 0: go on; 1: the body is complete, trailers included; HD_EPROTO, and the decoder stays
+ *         refusing.
  */
 int hd_chunked_next(struct hd_chunked *c, struct hd_str *data, size_t *used, struct hd_str bytes,
                     struct hd_error *err);
