@@ -1,6 +1,7 @@
 #include "pool/backend_process.h"
 
 #include "pool/instance.h"
+#include "pool/prewarm.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -18,6 +19,7 @@ struct process {
     struct hd_hostproc_site site;
     struct hd_process_enforcement enforcement;
     struct hd_list instances;
+    struct hd_prewarm prewarm;
     struct hd_timer closing;
     bool closed;
     void (*on_closed)(void *arg);
@@ -43,10 +45,24 @@ static struct hd_instance_handle *launch(struct hd_backend *b, const struct hd_l
                               p->enforcement.cgroup_memory, &err);
     if (rc < 0)
         return hd_process_instance_fail(&p->instances, &p->site, &err, events, owner);
-    struct hd_instance_handle *h = hd_process_instance_start(
-        &p->instances, &p->site, NULL, &plan, what, p->opt.start_timeout_ms, events, owner);
+    struct hd_instance_handle *h =
+        hd_process_instance_start(&p->instances, &p->site, hd_prewarm_take(&p->prewarm, &plan),
+                                  &plan, what, p->opt.start_timeout_ms, events, owner);
     hd_hostplan_done(&plan);
     return h;
+}
+
+static void prewarm(struct hd_backend *b, const struct hd_launch *what, unsigned count)
+{
+    struct process *p = process_of(b);
+    struct hd_hostplan plan;
+    struct hd_error err;
+    if (hd_hostplan_make(&plan, &p->opt, what, p->enforcement.parts, p->enforcement.cgroup_memory,
+                         &err) < 0)
+        return; /* a launch of it will say so */
+    if (plan.key != NULL)
+        hd_prewarm_want(&p->prewarm, &plan, count);
+    hd_hostplan_done(&plan);
 }
 
 static int reap_stale(struct hd_backend *b, struct hd_error *err)
@@ -75,7 +91,7 @@ static void destroy(struct process *p)
 static void check_closed(struct hd_timer *t)
 {
     struct process *p = hd_container_of(t, struct process, closing);
-    if (!hd_list_empty(&p->instances)) {
+    if (!hd_list_empty(&p->instances) || !hd_prewarm_is_closed(&p->prewarm)) {
         hd_timer_start(p->opt.loop, &p->closing, 5, check_closed);
         return;
     }
@@ -92,6 +108,7 @@ static void close_backend(struct hd_backend *b, void (*done)(void *arg), void *a
     p->closed = true;
     p->on_closed = done;
     p->on_closed_arg = arg;
+    hd_prewarm_close(&p->prewarm);
     hd_list_each(link, &p->instances)
         hd_process_instance_terminate(hd_process_instance_of(link), 0);
     hd_timer_start(p->opt.loop, &p->closing, 0, check_closed);
@@ -104,6 +121,7 @@ static const struct hd_backend_ops ops = {
     .ping = hd_process_instance_ping,
     .rss_bytes = hd_process_instance_rss_bytes,
     .cpu_us = hd_process_instance_cpu_us,
+    .prewarm = prewarm,
     .reap_stale = reap_stale,
     .close = close_backend,
 };
@@ -161,6 +179,7 @@ int hd_process_new(struct hd_backend **out, const struct hd_process_options *opt
                                         .dir.lock_fd = -1,
                                         .uid_base = p->opt.uid_base,
                                         .default_pids = p->opt.default_pids};
+    hd_prewarm_init(&p->prewarm, &p->site, p->opt.max_prewarm, p->opt.start_timeout_ms);
     rc = hd_rundir_open(&p->site.dir, p->opt.run_dir, geteuid() == 0, err);
     if (rc < 0) {
         destroy(p);
@@ -173,4 +192,14 @@ int hd_process_new(struct hd_backend **out, const struct hd_process_options *opt
 const struct hd_process_enforcement *hd_process_enforcement(const struct hd_backend *b)
 {
     return &hd_container_of(b, struct process, base)->enforcement;
+}
+
+uint64_t hd_process_prewarm_rss_bytes(const struct hd_backend *b)
+{
+    return hd_prewarm_rss_bytes(&hd_container_of(b, struct process, base)->prewarm);
+}
+
+unsigned hd_process_prewarm_ready(const struct hd_backend *b)
+{
+    return hd_prewarm_ready(&hd_container_of(b, struct process, base)->prewarm);
 }

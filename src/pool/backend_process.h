@@ -51,3 +51,7 @@ int hd_process_new(struct hd_backend **out, const struct hd_process_options *opt
                    struct hd_error *err);
 /** @return what is in force; lives as long as the backend. */
 const struct hd_process_enforcement *hd_process_enforcement(const struct hd_backend *b);
+/** @return resident memory of prewarmed hosts, which belongs to no instance. Control loop. */
+uint64_t hd_process_prewarm_rss_bytes(const struct hd_backend *b);
+/** @return prewarmed hosts that wait for a function. Control loop. */
+unsigned hd_process_prewarm_ready(const struct hd_backend *b);

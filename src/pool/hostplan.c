@@ -1,5 +1,7 @@
 #include "pool/hostplan.h"
 
+#include <unistd.h>
+
 enum {
     MAX_FILES = 65536,
     PLAN_TEXT_MAX = 1 << 20,
@@ -35,22 +37,40 @@ static void allow(struct hd_strings *argv, const char *flag, const char *const *
         add(argv, text);
 }
 
+/* The host itself needs its socket, its folder and its sources; the function's own folder and
+ * shared code are the functions folder. */
 static void deno_permissions(struct hd_strings *argv, const struct hd_process_options *opt,
                              const struct hd_launch *w)
 {
+    static const char *const reach[] = {"unix:" HD_PLAN_DIR "/sock", NULL};
+    static const char *const writable[] = {HD_PLAN_DIR, NULL};
+    const char *const readable[] = {w->root, opt->runtimes_dir, HD_PLAN_DIR, NULL};
     if (w->net == NULL && w->read == NULL && w->write == NULL) {
         add(argv, "--allow-all");
         return;
     }
-    hd_auto_free char *own = hd_printf("%s/%s", w->root, w->function);
-    hd_auto_free char *shared = hd_printf("%s/_shared", w->root);
-    const char *const readable[] = {own, shared, opt->runtimes_dir, HD_PLAN_DIR, NULL};
-    const char *const writable[] = {HD_PLAN_DIR, NULL};
-    allow(argv, "--allow-net", w->net, NULL);
+    allow(argv, "--allow-net", w->net, reach);
     allow(argv, "--allow-read", w->read, readable);
     allow(argv, "--allow-write", w->write, writable);
     add(argv, "--allow-env"); /* the environment holds what the function was given, no more */
-    add(argv, "--allow-sys");
+}
+
+/* The import map of the function, else of all functions. */
+static void deno_config(struct hd_strings *argv, const struct hd_launch *w)
+{
+    static const char *const names[] = {"deno.json", "deno.jsonc"};
+    for (size_t i = 0; i < 2 * HD_COUNT(names); i++) {
+        const char *name = names[i % HD_COUNT(names)];
+        hd_auto_free char *path = i < HD_COUNT(names)
+                                      ? hd_printf("%s/%s/%s", w->root, w->function, name)
+                                      : hd_printf("%s/%s", w->root, name);
+        if (access(path, F_OK) != 0)
+            continue;
+        hd_auto_free char *flag = hd_printf("--config=%s", path);
+        add(argv, flag);
+        return;
+    }
+    add(argv, "--no-config");
 }
 
 /* --- commands --- */
@@ -62,6 +82,9 @@ static void deno_command(struct hd_sandbox_spec *s, const struct hd_process_opti
     add(&s->argv, "run");
     add(&s->argv, "--quiet");
     add(&s->argv, "--no-prompt");
+    add(&s->argv, "--no-lock");
+    add(&s->argv, "--unstable-no-legacy-abort");
+    deno_config(&s->argv, w);
     if (heap_limit) {
         hd_auto_free char *flag = hd_printf("--v8-flags=--max-old-space-size=%u", w->memory_mb);
         add(&s->argv, flag);
@@ -87,6 +110,7 @@ static void python_command(struct hd_sandbox_spec *s, const struct hd_process_op
                            const struct hd_launch *w, bool heap_limit)
 {
     add(&s->argv, or_else(opt->python_bin, "python3"));
+    add(&s->argv, "-I"); /* neither the user's settings nor the current folder */
     add(&s->argv, "-u");
     add(&s->argv, "-B");
     hd_auto_free char *host = hd_printf("%s/python/host.py", opt->runtimes_dir);

@@ -103,6 +103,31 @@ static void a_crash_is_reported_with_its_last_words(void **state)
     (void)state;
 }
 
+static void a_prewarmed_host_is_taken_and_replaced(void **state)
+{
+    struct rig r;
+    struct probe p;
+    rig_open(&r, HD_PROCESS_SANDBOX_OFF);
+    rig_write(&r, "warm", "import os\ndef handle(path):\n    return str(os.getpid())\n");
+    struct hd_launch what = rig_launch(&r, "warm");
+    r.backend->ops->prewarm(r.backend, &what, 1);
+    while (hd_process_prewarm_ready(r.backend) == 0)
+        rig_turn(&r);
+    assert_true(hd_process_prewarm_rss_bytes(r.backend) > 1 << 20);
+    rig_begin(&r, &p, &what);
+    assert_int_equal(hd_process_prewarm_ready(r.backend), 0);
+    rig_until(&r, &p.ready);
+    while (hd_process_prewarm_ready(r.backend) == 0)
+        rig_turn(&r); /* the next one */
+    hd_auto_free char *pid = rig_get(&p, "/");
+    assert_true(strtol(pid, NULL, 10) > 0);
+    rig_end(&p, 0);
+    assert_false(p.failed);
+    probe_done(&p);
+    rig_close(&r);
+    (void)state;
+}
+
 static void an_unknown_runtime_is_refused_later_not_at_once(void **state)
 {
     struct rig r;
@@ -128,6 +153,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(output_comes_by_line_with_id_and_level),
         cmocka_unit_test(a_load_that_fails_says_why),
         cmocka_unit_test(a_crash_is_reported_with_its_last_words),
+        cmocka_unit_test(a_prewarmed_host_is_taken_and_replaced),
         cmocka_unit_test(an_unknown_runtime_is_refused_later_not_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
