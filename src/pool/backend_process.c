@@ -1,9 +1,10 @@
 #include "pool/backend_process.h"
 
+#include "core/map.h"
+#include "pool/enforce.h"
 #include "pool/instance.h"
 #include "pool/prewarm.h"
 
-#include <stdio.h>
 #include <unistd.h>
 
 enum {
@@ -181,6 +182,15 @@ int hd_process_new(struct hd_backend **out, const struct hd_process_options *opt
                                         .default_pids = p->opt.default_pids};
     hd_prewarm_init(&p->prewarm, &p->site, p->opt.max_prewarm, p->opt.start_timeout_ms);
     rc = hd_rundir_open(&p->site.dir, p->opt.run_dir, geteuid() == 0, err);
+    if (rc == 0 && p->opt.cache_dir != NULL)
+        rc = hd_make_folder(p->opt.cache_dir, err);
+    if (rc == 0) {
+        /* Nodes with the same id on one machine are told apart by their run folder. */
+        uint64_t hash = hd_hash(p->opt.run_dir, strlen(p->opt.run_dir), 0);
+        hd_auto_free char *name = hd_printf("heddle-%s-%08x", p->opt.node_id, (unsigned)hash);
+        hd_cgroups_open(&p->site.cgroups, name);
+        rc = hd_enforce_probe(&p->enforcement, &p->opt, &p->site, err);
+    }
     if (rc < 0) {
         destroy(p);
         return rc;

@@ -60,6 +60,15 @@ static int make_private(const char *path, bool passable, struct hd_error *err)
     return 0;
 }
 
+int hd_make_folder(const char *path, struct hd_error *err)
+{
+    if (make_parents(path, err) < 0)
+        return HD_EIO;
+    if (mkdir(path, 0700) < 0 && errno != EEXIST)
+        return hd_fail_sys(err, errno, "folder %s", path);
+    return 0;
+}
+
 /* A path that leaves room for the socket's name, the same one in each run of the node. */
 static char *short_base(const char *path)
 {

@@ -128,6 +128,29 @@ static void a_prewarmed_host_is_taken_and_replaced(void **state)
     (void)state;
 }
 
+static void a_sandboxed_function_sees_little(void **state)
+{
+    struct rig r;
+    struct probe p;
+    rig_open(&r, HD_PROCESS_SANDBOX_AUTO);
+    print_message("%s\n", hd_process_enforcement(r.backend)->text);
+    rig_load(&r, &p, "nosy",
+             "import os\n"
+             "def handle(path):\n    return str(eval(path[1:].replace('%20', ' ')))\n");
+    if (!p.ready)
+        fail_msg("%s", p.err.msg);
+    hd_auto_free char *x = rig_get(&p, "/open('/proc/self/status').read()");
+    print_message("%s\n", x);
+    hd_auto_free char *y = rig_get(&p, "/os.listdir('/proc'),os.listdir('/"
+                                       "tmp'),os.getuid(),os.environ,open('/proc/mounts').read()");
+    print_message("%s\n", y);
+    rig_end(&p, 0);
+    assert_false(p.failed);
+    probe_done(&p);
+    rig_close(&r);
+    (void)state;
+}
+
 static void an_unknown_runtime_is_refused_later_not_at_once(void **state)
 {
     struct rig r;
@@ -154,6 +177,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_load_that_fails_says_why),
         cmocka_unit_test(a_crash_is_reported_with_its_last_words),
         cmocka_unit_test(a_prewarmed_host_is_taken_and_replaced),
+        cmocka_unit_test(a_sandboxed_function_sees_little),
         cmocka_unit_test(an_unknown_runtime_is_refused_later_not_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
