@@ -1,0 +1,358 @@
+#include "pool/hostplan.h"
+
+#include <unistd.h>
+
+enum {
+    MAX_FILES = 65536,
+    PLAN_TEXT_MAX = 1 << 20,
+    PYTHON_OVERHEAD_MB = 64, /* interpreter and libraries, where no cgroup counts */
+};
+
+static void add(struct hd_strings *l, const char *s)
+{
+    hd_strings_add(l, s);
+}
+
+static const char *or_else(const char *s, const char *otherwise)
+{
+    return s != NULL && s[0] != '\0' ? s : otherwise;
+}
+
+/* --- Deno's permission flags --- */
+
+/* "--allow-x", "--allow-x=a,b", or nothing at all. */
+static void allow(struct hd_strings *argv, const char *flag, const char *const *list,
+                  const char *const *always)
+{
+    struct hd_buf b;
+    hd_buf_init(&b, PLAN_TEXT_MAX);
+    hd_buf_cstr(&b, flag);
+    size_t n = 0;
+    for (; list != NULL && always != NULL && *always != NULL; always++)
+        hd_buf_fmt(&b, "%c%s", n++ == 0 ? '=' : ',', *always);
+    for (const char *const *p = list; p != NULL && *p != NULL; p++)
+        hd_buf_fmt(&b, "%c%s", n++ == 0 ? '=' : ',', *p);
+    hd_auto_free char *text = hd_buf_take(&b);
+    if (text != NULL && (list == NULL || n > 0))
+        add(argv, text);
+}
+
+/* The host itself needs its socket, its folder and its sources; the function's own folder and
+ * shared code are the functions folder. */
+static void deno_permissions(struct hd_strings *argv, const struct hd_process_options *opt,
+                             const struct hd_launch *w)
+{
+    static const char *const reach[] = {"unix:" HD_PLAN_DIR "/sock", NULL};
+    static const char *const writable[] = {HD_PLAN_DIR, NULL};
+    const char *const readable[] = {w->root, opt->runtimes_dir, HD_PLAN_DIR, NULL};
+    if (w->net == NULL && w->read == NULL && w->write == NULL) {
+        add(argv, "--allow-all");
+        return;
+    }
+    allow(argv, "--allow-net", w->net, reach);
+    allow(argv, "--allow-read", w->read, readable);
+    allow(argv, "--allow-write", w->write, writable);
+    add(argv, "--allow-env"); /* the environment holds what the function was given, no more */
+}
+
+/* The import map of the function, else of all functions. */
+static void deno_config(struct hd_strings *argv, const struct hd_launch *w)
+{
+    static const char *const names[] = {"deno.json", "deno.jsonc"};
+    for (size_t i = 0; i < 2 * HD_COUNT(names); i++) {
+        const char *name = names[i % HD_COUNT(names)];
+        hd_auto_free char *path = i < HD_COUNT(names)
+                                      ? hd_printf("%s/%s/%s", w->root, w->function, name)
+                                      : hd_printf("%s/%s", w->root, name);
+        if (access(path, F_OK) != 0)
+            continue;
+        hd_auto_free char *flag = hd_printf("--config=%s", path);
+        add(argv, flag);
+        return;
+    }
+    add(argv, "--no-config");
+}
+
+/* --- commands --- */
+
+static void deno_command(struct hd_sandbox_spec *s, const struct hd_process_options *opt,
+                         const struct hd_launch *w, bool heap_limit)
+{
+    add(&s->argv, or_else(opt->deno_bin, "deno"));
+    add(&s->argv, "run");
+    add(&s->argv, "--quiet");
+    add(&s->argv, "--no-prompt");
+    add(&s->argv, "--no-lock");
+    add(&s->argv, "--unstable-no-legacy-abort");
+    deno_config(&s->argv, w);
+    if (heap_limit) {
+        hd_auto_free char *flag = hd_printf("--v8-flags=--max-old-space-size=%u", w->memory_mb);
+        add(&s->argv, flag);
+    }
+    deno_permissions(&s->argv, opt, w);
+    hd_auto_free char *host = hd_printf("%s/deno/host.ts", opt->runtimes_dir);
+    add(&s->argv, host);
+}
+
+static void node_command(struct hd_sandbox_spec *s, const struct hd_process_options *opt,
+                         const struct hd_launch *w, bool heap_limit)
+{
+    add(&s->argv, or_else(opt->node_bin, "node"));
+    if (heap_limit) {
+        hd_auto_free char *flag = hd_printf("--max-old-space-size=%u", w->memory_mb);
+        add(&s->argv, flag);
+    }
+    hd_auto_free char *host = hd_printf("%s/node/host.mjs", opt->runtimes_dir);
+    add(&s->argv, host);
+}
+
+static void python_command(struct hd_sandbox_spec *s, const struct hd_process_options *opt,
+                           const struct hd_launch *w, bool heap_limit)
+{
+    add(&s->argv, or_else(opt->python_bin, "python3"));
+    add(&s->argv, "-I"); /* neither the user's settings nor the current folder */
+    add(&s->argv, "-u");
+    add(&s->argv, "-B");
+    hd_auto_free char *host = hd_printf("%s/python/host.py", opt->runtimes_dir);
+    add(&s->argv, host);
+    if (heap_limit)
+        s->max_data_bytes = ((uint64_t)w->memory_mb + PYTHON_OVERHEAD_MB) << 20;
+}
+
+/* A program in the function's folder ("./server"), or one from PATH. */
+static int own_command(struct hd_sandbox_spec *s, const struct hd_launch *w, struct hd_error *err)
+{
+    if (w->argv == NULL || w->argv[0] == NULL || w->argv[0][0] == '\0')
+        return hd_fail(err, HD_EINVAL, "function %s: command: an http function must name one",
+                       w->function);
+    for (const char *const *p = w->argv; *p != NULL; p++)
+        add(&s->argv, *p);
+    s->cwd = hd_printf("%s/%s", w->root, w->function);
+    for (const char *const *p = w->env; p != NULL && *p != NULL; p++)
+        add(&s->env, *p);
+    return 0;
+}
+
+/* --- environment and confinement --- */
+
+static void base_environment(struct hd_sandbox_spec *s, const struct hd_process_options *opt,
+                             unsigned parts)
+{
+    static const char *const kept[] = {"PATH", "LANG", "TZ"};
+    static const char *const otherwise[] = {
+        "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "C.UTF-8", NULL};
+    for (size_t i = 0; i < HD_COUNT(kept); i++) {
+        const char *value = or_else(getenv(kept[i]), otherwise[i]);
+        hd_auto_free char *text = hd_printf("%s=%s", kept[i], value != NULL ? value : "");
+        if (value != NULL)
+            add(&s->env, text);
+    }
+    add(&s->env, "HOME=" HD_PLAN_DIR);
+    add(&s->env, parts & HD_SANDBOX_MOUNT ? "TMPDIR=/tmp" : "TMPDIR=" HD_PLAN_DIR);
+    add(&s->env, "HEDDLE_RUN_DIR=" HD_PLAN_DIR);
+    add(&s->env, "HEDDLE_SOCKET=" HD_PLAN_DIR "/sock");
+    if (opt->cache_dir != NULL) {
+        hd_auto_free char *text = hd_printf("DENO_DIR=%s", opt->cache_dir);
+        add(&s->env, text);
+    }
+    add(&s->env, "DENO_NO_UPDATE_CHECK=1");
+}
+
+static void add_all(struct hd_strings *l, const char *const *list)
+{
+    for (; list != NULL && *list != NULL; list++)
+        if ((*list)[0] == '/')
+            add(l, *list);
+}
+
+/* A program that is named by its path may lie in a folder that would be hidden. */
+static void keep_program(struct hd_strings *l, const char *path)
+{
+    const char *slash = path != NULL && path[0] == '/' ? strrchr(path, '/') : NULL;
+    if (slash == NULL || slash == path)
+        return;
+    hd_auto_free char *dir = hd_strdup_n(hd_str_n(path, (size_t)(slash - path)));
+    add(l, dir);
+}
+
+static void confine(struct hd_sandbox_spec *s, const struct hd_process_options *opt,
+                    const struct hd_launch *w, unsigned parts)
+{
+    /* Homes and data of others: not to be seen where the function's reads are listed. */
+    static const char *const private_dirs[] = {"/home",  "/root", "/srv", "/mnt",
+                                               "/media", "/opt",  "/var", NULL};
+    bool no_net = w->net != NULL && w->net[0] == NULL;
+    s->parts = no_net ? parts : parts & ~(unsigned)HD_SANDBOX_NET;
+    s->require = opt->sandbox == HD_PROCESS_SANDBOX_REQUIRE;
+    s->max_files = MAX_FILES;
+    if (parts & HD_SANDBOX_UID)
+        s->max_processes = w->pids > 0 ? w->pids : opt->default_pids;
+    if (!(parts & HD_SANDBOX_MOUNT))
+        return;
+    add(&s->keep, w->root);
+    add(&s->keep, opt->runtimes_dir);
+    keep_program(&s->keep, s->argv.v[0]);
+    add(&s->write, HD_PLAN_DIR);
+    if (opt->cache_dir != NULL && strcmp(w->runtime, "deno") == 0)
+        add(&s->write, opt->cache_dir);
+    add_all(&s->keep, w->read);
+    add_all(&s->write, w->write);
+    add(&s->hide, opt->run_dir);
+    add(&s->hide, "/tmp");
+    add(&s->hide, "/var/tmp");
+    add(&s->hide, "/dev/shm");
+    if (w->read != NULL)
+        add_all(&s->hide, private_dirs);
+}
+
+int hd_hostplan_make(struct hd_hostplan *out, const struct hd_process_options *opt,
+                     const struct hd_launch *what, unsigned parts, bool cgroup_memory,
+                     struct hd_error *err)
+{
+    struct hd_sandbox_spec *s = &out->spec;
+    *out = (struct hd_hostplan){0};
+    bool runtime_limits = what->memory_mb > 0 && !cgroup_memory, generic = true;
+    int rc = 0;
+    if (strcmp(what->runtime, "deno") == 0) {
+        deno_command(s, opt, what, runtime_limits);
+    } else if (strcmp(what->runtime, "node") == 0) {
+        node_command(s, opt, what, runtime_limits);
+    } else if (strcmp(what->runtime, "python") == 0) {
+        python_command(s, opt, what, runtime_limits);
+    } else if (strcmp(what->runtime, "http") == 0) {
+        generic = false;
+        rc = own_command(s, what, err);
+    } else {
+        rc = hd_fail(err, HD_EINVAL,
+                     "function %s: runtime: \"%s\" is not known; it is deno, node, python or http",
+                     what->function, what->runtime);
+    }
+    if (rc < 0) {
+        hd_hostplan_done(out);
+        return rc;
+    }
+    base_environment(s, opt, parts);
+    confine(s, opt, what, parts);
+    if (s->cwd == NULL)
+        s->cwd = hd_strdup(HD_PLAN_DIR);
+    if (generic) {
+        struct hd_buf key;
+        hd_buf_init(&key, HD_SANDBOX_SPEC_MAX);
+        hd_sandbox_spec_write(&key, s);
+        for (size_t i = 0; i < key.len; i++)
+            if (key.ptr[i] == '\0')
+                key.ptr[i] = '\n';
+        out->key = hd_buf_take(&key);
+    }
+    return 0;
+}
+
+/* --- a plan as a value --- */
+
+static void copy_strings(struct hd_strings *to, const struct hd_strings *from)
+{
+    *to = (struct hd_strings){0};
+    for (size_t i = 0; i < from->n; i++)
+        add(to, from->v[i]);
+}
+
+void hd_hostplan_copy(struct hd_hostplan *out, const struct hd_hostplan *from)
+{
+    const struct hd_sandbox_spec *s = &from->spec;
+    *out = *from;
+    copy_strings(&out->spec.argv, &s->argv);
+    copy_strings(&out->spec.env, &s->env);
+    copy_strings(&out->spec.cgroups, &s->cgroups);
+    copy_strings(&out->spec.keep, &s->keep);
+    copy_strings(&out->spec.write, &s->write);
+    copy_strings(&out->spec.hide, &s->hide);
+    out->spec.cwd = hd_strdup(s->cwd);
+    out->key = hd_strdup(from->key);
+}
+
+void hd_hostplan_done(struct hd_hostplan *p)
+{
+    hd_sandbox_spec_done(&p->spec);
+    free(p->key);
+    p->key = NULL;
+}
+
+static char *settled(const char *s, const char *dir)
+{
+    struct hd_buf b;
+    hd_buf_init(&b, PLAN_TEXT_MAX);
+    for (; *s != '\0'; s++) {
+        if (*s == HD_PLAN_DIR[0])
+            hd_buf_cstr(&b, dir);
+        else
+            hd_buf_char(&b, *s);
+    }
+    char *out = hd_buf_take(&b);
+    return out != NULL ? out : hd_strdup("");
+}
+
+void hd_hostplan_settle(struct hd_hostplan *p, const char *dir)
+{
+    struct hd_strings *const lists[] = {&p->spec.argv, &p->spec.env, &p->spec.write};
+    for (size_t i = 0; i < HD_COUNT(lists); i++) {
+        for (size_t j = 0; j < lists[i]->n; j++) {
+            char *old = lists[i]->v[j];
+            if (strchr(old, HD_PLAN_DIR[0]) == NULL)
+                continue;
+            lists[i]->v[j] = settled(old, dir);
+            free(old);
+        }
+    }
+    if (p->spec.cwd != NULL && strcmp(p->spec.cwd, HD_PLAN_DIR) == 0) {
+        free(p->spec.cwd);
+        p->spec.cwd = hd_strdup(dir);
+    }
+}
+
+/* --- the load request --- */
+
+static void member(struct hd_buf *b, const char *key, const char *value)
+{
+    if (value == NULL)
+        return;
+    hd_buf_fmt(b, ",\"%s\":", key);
+    hd_buf_json(b, hd_str(value));
+}
+
+static void list_member(struct hd_buf *b, const char *key, const char *const *list)
+{
+    hd_buf_fmt(b, ",\"%s\":[", key);
+    for (size_t i = 0; list != NULL && list[i] != NULL; i++) {
+        if (i > 0)
+            hd_buf_char(b, ',');
+        hd_buf_json(b, hd_str(list[i]));
+    }
+    hd_buf_char(b, ']');
+}
+
+void hd_hostplan_load_body(struct hd_buf *out, const struct hd_launch *what)
+{
+    hd_buf_cstr(out, "{\"name\":");
+    hd_buf_json(out, hd_str(what->function));
+    member(out, "root", what->root);
+    member(out, "entry", what->entry);
+    member(out, "handler", what->handler);
+    member(out, "prefix", what->prefix);
+    member(out, "version", what->version);
+    hd_buf_fmt(out, ",\"dev\":%s,\"timeoutMs\":%u,\"memoryMB\":%u", what->dev ? "true" : "false",
+               what->timeout_ms, what->memory_mb);
+    list_member(out, "argv", what->argv);
+    hd_buf_cstr(out, ",\"env\":{");
+    for (size_t i = 0, n = 0; what->env != NULL && what->env[i] != NULL; i++) {
+        struct hd_str pair = hd_str(what->env[i]);
+        size_t eq = hd_str_find(pair, '=');
+        if (eq == pair.len)
+            continue;
+        if (n++ > 0)
+            hd_buf_char(out, ',');
+        hd_buf_json(out, hd_str_n(pair.ptr, eq));
+        hd_buf_char(out, ':');
+        hd_buf_json(out, hd_str_n(pair.ptr + eq + 1, pair.len - eq - 1));
+    }
+    hd_buf_cstr(out, "}}");
+}

@@ -1,0 +1,186 @@
+#include "backend_rig.h"
+
+#include "core/clock.h"
+#include "pool/hostclient.h"
+#include "pool/rundir.h"
+
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { WAIT_MS = 10000 };
+
+void rig_turn(struct rig *r)
+{
+    uv_run(hd_loop_uv(r->loop), UV_RUN_ONCE);
+}
+
+static void on_late(struct hd_timer *t)
+{
+    (void)t;
+}
+
+void rig_until(struct rig *r, const bool *flag)
+{
+    struct hd_timer late = {0};
+    uint64_t until = hd_clock_ms() + WAIT_MS;
+    uv_update_time(hd_loop_uv(r->loop));
+    hd_timer_start(r->loop, &late, WAIT_MS + 1, on_late);
+    while (!*flag && hd_clock_ms() < until)
+        rig_turn(r);
+    hd_timer_stop(r->loop, &late);
+    assert_true(*flag);
+}
+
+int rig_start(struct rig *r, struct hd_error *err)
+{
+    return hd_process_new(&r->backend, &r->opt, err);
+}
+
+void rig_open(struct rig *r, enum hd_process_sandbox sandbox)
+{
+    struct hd_error err;
+    *r = (struct rig){.closed = false};
+    snprintf(r->dir, sizeof(r->dir), "/tmp/heddle-test-XXXXXX");
+    assert_non_null(mkdtemp(r->dir));
+    snprintf(r->functions, sizeof(r->functions), "%s/functions", r->dir);
+    snprintf(r->run, sizeof(r->run), "%s/run", r->dir);
+    assert_int_equal(mkdir(r->functions, 0755), 0);
+    assert_int_equal(hd_loop_new(&r->loop, 0, NULL), 0);
+    r->opt = (struct hd_process_options){.loop = r->loop,
+                                         .runtimes_dir = HD_SOURCE_ROOT "/test/hosts",
+                                         .run_dir = r->run,
+                                         .functions_root = r->functions,
+                                         .node_id = "test",
+                                         .python_bin = "/usr/bin/python3",
+                                         .sandbox = sandbox,
+                                         .start_timeout_ms = 8000};
+    if (rig_start(r, &err) != 0)
+        fail_msg("%s", err.msg);
+}
+
+static void on_closed(void *arg)
+{
+    *(bool *)arg = true;
+}
+
+void rig_close(struct rig *r)
+{
+    if (r->backend != NULL) {
+        r->backend->ops->close(r->backend, on_closed, &r->closed);
+        rig_until(r, &r->closed);
+    }
+    hd_loop_free(r->loop);
+    hd_remove_tree(r->dir);
+}
+
+void rig_write(struct rig *r, const char *name, const char *source)
+{
+    hd_auto_free char *dir = hd_printf("%s/%s", r->functions, name);
+    hd_auto_free char *file = hd_printf("%s/main.py", dir);
+    mkdir(dir, 0755);
+    FILE *f = fopen(file, "we");
+    assert_non_null(f);
+    fputs(source, f);
+    fclose(f);
+}
+
+struct hd_launch rig_launch(struct rig *r, const char *name)
+{
+    static char entry[256];
+    snprintf(entry, sizeof(entry), "%s/%s/main.py", r->functions, name);
+    return (struct hd_launch){.function = name,
+                              .version = "00",
+                              .runtime = "python",
+                              .root = r->functions,
+                              .entry = entry,
+                              .timeout_ms = 1000};
+}
+
+static void on_ready(void *owner, const struct hd_endpoint *at, const struct hd_declared *declared)
+{
+    struct probe *p = owner;
+    p->ready = true;
+    p->at = *at;
+    p->declared = *declared;
+    if (declared->kind != NULL)
+        snprintf(p->kind, sizeof(p->kind), "%s", declared->kind);
+    if (declared->imports != NULL && declared->imports[0] != NULL)
+        snprintf(p->import0, sizeof(p->import0), "%s", declared->imports[0]);
+}
+
+static void on_gone(void *owner, const struct hd_error *err)
+{
+    struct probe *p = owner;
+    assert_false(p->gone);
+    p->gone = true;
+    p->failed = err != NULL;
+    if (err != NULL)
+        p->err = *err;
+}
+
+static void on_line(void *owner, struct hd_str id, int level, struct hd_str text)
+{
+    struct probe *p = owner;
+    p->n_lines++;
+    hd_buf_fmt(&p->lines, "%.*s|%d|%.*s\n", HD_FMT(id), level, HD_FMT(text));
+}
+
+void rig_begin(struct rig *r, struct probe *p, const struct hd_launch *what)
+{
+    static const struct hd_backend_events events = {
+        .on_ready = on_ready, .on_gone = on_gone, .on_line = on_line};
+    *p = (struct probe){.rig = r};
+    hd_buf_init(&p->lines, 64 << 20);
+    p->h = r->backend->ops->launch(r->backend, what, &events, p);
+}
+
+static void wait_loaded(struct rig *r, struct probe *p)
+{
+    uint64_t until = hd_clock_ms() + WAIT_MS;
+    while (!p->ready && !p->gone && hd_clock_ms() < until)
+        rig_turn(r);
+    assert_true(p->ready || p->gone);
+}
+
+void rig_load(struct rig *r, struct probe *p, const char *name, const char *source)
+{
+    rig_write(r, name, source);
+    struct hd_launch what = rig_launch(r, name);
+    rig_begin(r, p, &what);
+    wait_loaded(r, p);
+}
+
+struct got {
+    bool done;
+    char *body;
+};
+
+static void on_got(void *arg, const struct hd_hostcall_answer *a)
+{
+    struct got *g = arg;
+    g->done = true;
+    g->body = a->rc == 0 ? hd_strdup_n(a->body) : hd_printf("! %s", a->err->msg);
+}
+
+char *rig_get(struct probe *p, const char *path)
+{
+    struct got g = {.done = false};
+    struct hd_hostcall_request req = {
+        .at = {p->at}, .n_at = 1, .method = "GET", .path = path, .within_ms = 5000};
+    hd_hostcall_start(p->rig->loop, &req, on_got, &g);
+    rig_until(p->rig, &g.done);
+    return g.body;
+}
+
+void rig_end(struct probe *p, uint32_t grace_ms)
+{
+    if (!p->gone)
+        p->rig->backend->ops->terminate(p->h, grace_ms);
+    rig_until(p->rig, &p->gone);
+}
+
+void probe_done(struct probe *p)
+{
+    hd_buf_done(&p->lines);
+}
