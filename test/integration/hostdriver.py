@@ -38,7 +38,7 @@ def missing(runtime):
 def command(runtime, sock, root, run_dir, permissions="all", config=None):
     """The command line that doc/host-protocol.md tells a backend to use."""
     if runtime == "node":
-        return ["node", "--disable-warning=ExperimentalWarning"][:1] + [str(RUNTIMES / "node/host.mjs")]
+        return ["node", str(RUNTIMES / "node/host.mjs")]
     if runtime == "python":
         return ["/usr/bin/python3", "-I", "-u", str(RUNTIMES / "python/host.py")]
     args = [deno_binary(), "run", "--no-prompt", "--quiet", "--no-lock", "--unstable-no-legacy-abort",
@@ -250,6 +250,35 @@ class Host:
 
     def ended(self):
         return self.process.wait(DEADLINE_S)
+
+
+class Hosts:
+    """Starts hosts of one runtime in a temporary folder, and ends them all."""
+
+    def __init__(self, runtime, folder):
+        self.runtime, self.root, self.run = runtime, folder / "functions", folder / "run"
+        self.hosts = []
+
+    def __call__(self, files, **options):
+        """A host with nothing loaded; files: {path: text}, put into its functions folder."""
+        for name, text in files.items():
+            path = self.root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        self.run.mkdir(exist_ok=True)
+        self.hosts.append(Host(self.runtime, self.root, self.run, **options))
+        return self.hosts[-1]
+
+    def loaded(self, text, entry, permissions="all", **more):
+        """A host that has loaded one file."""
+        host = self({entry: text}, permissions=permissions)
+        answer = host.load(entry, **more)
+        assert answer.status == 200, answer.body
+        return host
+
+    def end(self):
+        for host in self.hosts:
+            host.__exit__()
 
 
 # WebSocket (RFC 6455), the client's side, short messages only ------------------------------------

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 import hostdriver
-from hostdriver import Connection, Host
+from hostdriver import Connection
 
 pytestmark = pytest.mark.skipif(hostdriver.missing("deno") is not None,
                                 reason=str(hostdriver.missing("deno")))
@@ -15,30 +15,13 @@ pytestmark = pytest.mark.skipif(hostdriver.missing("deno") is not None,
 
 @pytest.fixture
 def start(tmp_path):
-    """start({file: text}, **options) -> a host, with the files in its functions folder."""
-    hosts = []
-
-    def begin(files, **options):
-        root, run = tmp_path / "functions", tmp_path / "run"
-        for name, text in files.items():
-            path = root / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-        run.mkdir(exist_ok=True)
-        host = Host("deno", root, run, **options)
-        hosts.append(host)
-        return host
-
-    yield begin
-    for host in hosts:
-        host.__exit__()
+    hosts = hostdriver.Hosts("deno", tmp_path)
+    yield hosts
+    hosts.end()
 
 
-def loaded(start, text, permissions="all", **more):
-    host = start({"fn/index.ts": text}, permissions=permissions)
-    answer = host.load("fn/index.ts", **more)
-    assert answer.status == 200, answer.body
-    return host
+def loaded(start, text, **more):
+    return start.loaded(text, "fn/index.ts", **more)
 
 
 @pytest.mark.parametrize("text, kind", [
