@@ -25,13 +25,13 @@ START_S = 20
 HEDDLE = os.environ.get("HEDDLE_BIN", str(ROOT / "build" / "heddle"))
 FLAGS = {
     "base": ["--host", "127.0.0.1", "--port", "0"],
-    "lazy": ["--lazy", "--warmup-grace-ms", "20000"],
+    "lazy": ["--lazy", "--cold-wait-ms", "20000"],
     "prewarm": ["--prewarm", "2"],
     "no prewarm": ["--prewarm", "0"],
     "no access log": ["--no-access-log"],
 }
 POLICIES_OFF = {"HEDDLE_DISABLE_RATE_LIMIT": "1"}
-POLICIES_ON = {"HEDDLE_DEFAULT_RPM": "1000000000"}
+POLICIES_ON = {"HEDDLE_DEFAULT_RPM": "100000000"}
 
 RUNTIMES = ROOT / "runtimes"
 HOSTS = {
