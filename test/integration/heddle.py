@@ -8,6 +8,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -257,9 +258,22 @@ class Node:
     def post(self, path, body=b"", headers=None, **options):
         return self.request("POST", path, headers, body, **options)
 
+    def admin(self, path):
+        """GET from the admin socket in the node's data folder."""
+        connection = http.client.HTTPConnection("localhost", timeout=WAIT_S)
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.settimeout(WAIT_S)
+        connection.sock.connect(str(self.cwd / ".heddle" / "run" / "admin.sock"))
+        try:
+            connection.request("GET", path, headers={"authorization": "Bearer " + INTERNAL_KEY})
+            answer = connection.getresponse()
+            return Response(answer.status, answer.getheaders(), answer.read())
+        finally:
+            connection.close()
+
     def metrics(self):
         """The metrics as {'name{labels}': value}."""
-        answer = self.get("/metrics", {"authorization": "Bearer " + INTERNAL_KEY})
+        answer = self.admin("/metrics")
         assert answer.status == 200, answer
         values = {}
         for line in answer.body.decode().splitlines():

@@ -6,7 +6,7 @@ from wire import Wire, get
 
 # Short limits, so that the test is; each is a setting of its own.
 LIMITS = {"HEDDLE_HEAD_TIMEOUT_MS": "600", "HEDDLE_BODY_READ_MS": "600",
-          "HEDDLE_KEEPALIVE_MS": "600"}
+          "HEDDLE_KEEP_ALIVE_MS": "600"}
 
 
 def took(start):

@@ -88,7 +88,7 @@ def test_a_port_that_is_taken_is_said_with_exit_code_1(tmp_path, write_functions
     (["--port", "80x"], 64, ["--port", "80x"]),
     (["--port", "65536"], 64, ["--port"]),
     (["--port"], 64, ["--port"]),
-    (["--backend", "abacus"], 64, ["--backend", "abacus"]),
+    (["--sandbox", "sometimes"], 64, ["--sandbox", "sometimes"]),
 ])
 def test_a_wrong_command_line_ends_with_64(tmp_path, write_functions, args, code, words):
     done = run(tmp_path, "serve", write_functions({}), *args)

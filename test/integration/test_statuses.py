@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from heddle import INTERNAL_KEY, bearer, eventually
+from heddle import bearer, eventually
 from wire import Wire, get
 
 UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
@@ -72,7 +72,7 @@ def test_metrics_and_health_detail_need_the_key(node):
     expect(node.get("/metrics"), 403, {"error": "Forbidden"})
     expect(node.get("/metrics", {"authorization": "Bearer wrong"}), 403, {"error": "Forbidden"})
     expect(node.get("/health"), 200, {"status": "ok"})
-    detail = node.get("/health", {"authorization": "Bearer " + INTERNAL_KEY}).json()
+    detail = node.admin("/health").json()
     assert detail["function_count"] >= 10 and "hello" in detail["functionList"]
 
 
@@ -81,8 +81,7 @@ def test_metrics_count_requests(node):
     before = total(node, "heddle_requests_total")
     node.get("hello")
     eventually(lambda: total(node, "heddle_requests_total") > before, what="the count")
-    text = node.get("/metrics", {"authorization": "Bearer " + INTERNAL_KEY})
-    assert text.get("content-type").startswith("text/plain; version=0.0.4")
+    assert node.admin("/metrics").get("content-type").startswith("text/plain; version=0.0.4")
 
 
 def total(node, name):

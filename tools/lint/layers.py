@@ -12,10 +12,10 @@ TABLE = {
     "telemetry": (["core", "http"], "exporters; the instruments are core's"),
     "gateway": (["core", "http", "auth", "functions", "pool"],
                 "the edge door; takes and gives places in instances by pool/pool.h"),
-    "cli": (["core", "http", "functions"],
-            "commands; what runs a node is handed in by main.c"),
     "node": (["core", "http", "auth", "functions", "pool", "telemetry", "gateway"],
              "puts the parts together"),
+    "cli": (["core", "http", "functions", "node"],
+            "commands; `serve` and `dev` run a node, the others talk to one over HTTP"),
 }
 # Files directly in src/ may include every folder.
 TOP_FILES = {"main.c"}
@@ -45,8 +45,10 @@ def check_source(tree, path):
         return
     allowed = [folder, *TABLE[folder][0]]
     for number, quoted, name in includes(tree, path):
-        if quoted and not (tree.root / "src" / name).is_file():
+        if quoted and "/" not in name:
             yield f'{path}:{number}: "{name}": write our headers as "folder/file.h" from src/'
+        elif quoted and not (tree.root / "src" / name).is_file():
+            yield f"{path}:{number}: there is no src/{name}"
         elif quoted and name.split("/")[0] not in allowed:
             yield (f"{path}:{number}: {folder} may not include {name}; it may include "
                    f"{', '.join(allowed)} (tools/lint/layers.py)")

@@ -1,0 +1,3 @@
+Deno.serve(async (req) =>
+  new Response(await req.text(), { headers: { "content-type": "application/json" } })
+);

@@ -1,0 +1,4 @@
+export default {
+  fetch: async (req) =>
+    new Response(await req.text(), { headers: { "content-type": "application/json" } }),
+};

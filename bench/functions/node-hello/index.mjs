@@ -1,0 +1,3 @@
+export default {
+  fetch: () => Response.json({ message: "Hello, world!", time: Date.now() }),
+};

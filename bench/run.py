@@ -1,0 +1,78 @@
+#!/usr/bin/env python3
+"""Measure heddle beside nginx and beside its functions called directly: bench/run.py [PART ...]
+
+Without a PART all of them run, and doc/benchmarks.md and bench/results.json are written. With parts
+only the table is printed.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import re
+import resource
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import report
+from load import CONNECTIONS
+from parts import IDLE_CONNECTIONS, PARTS, Settings
+from servers import HEDDLE, HOSTS, ROOT
+
+
+def machine():
+    cpu = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
+    return {"cores": len(os.sched_getaffinity(0)), "cpu": cpu.group(1) if cpu else "unknown CPU",
+            "memory_gb": round(pages * size / 2**30), "kernel": os.uname().release}
+
+
+def version(*command):
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    found = re.search(r"\d+\.\d+[\w.]*", done.stdout + done.stderr)
+    return found.group() if found else "unknown"
+
+
+def versions():
+    return {"heddle": version(HEDDLE, "version"), "nginx": version("nginx", "-v"),
+            "Deno": version(HOSTS["deno"][0], "--version"), "Node": version("node", "--version"),
+            "wrk": version("wrk", "-v"), "h2load": version("h2load", "--version")}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("parts", nargs="*", metavar="PART", help=" ".join(PARTS))
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=int, default=4, help="of each load")
+    parser.add_argument("--without-heddle", action="store_true", help="only the peers")
+    args = parser.parse_args()
+    unknown = [part for part in args.parts if part not in PARTS]
+    if unknown:
+        parser.error(f"no such part: {unknown[0]}; there are {', '.join(PARTS)}")
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = IDLE_CONNECTIONS * 2
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, hard), hard))
+
+    rows = []
+    with tempfile.TemporaryDirectory(prefix="heddle-bench-") as folder:
+        settings = Settings(folder, args.rounds, args.seconds, not args.without_heddle)
+        for part in args.parts or PARTS:
+            print(f"measuring {part} ...", file=sys.stderr, flush=True)
+            rows += PARTS[part](settings)
+
+    print(report.rows_table(rows), "\n\n" + report.targets_table(rows))
+    if args.parts or args.without_heddle:
+        return
+    results = {"date": datetime.date.today().isoformat(), "machine": machine(),
+               "versions": versions(), "rounds": args.rounds, "seconds": args.seconds,
+               "connections": CONNECTIONS, "rows": rows}
+    (ROOT / "bench" / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+    (ROOT / "doc" / "benchmarks.md").write_text(report.page(results))
+
+
+if __name__ == "__main__":
+    main()
