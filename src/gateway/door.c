@@ -32,21 +32,25 @@ static bool limit_rate(struct hd_edge_request *r, const struct hd_client_ip *cli
     const struct hd_settings *set = &r->route->fn->set;
     if (d->edge->ratelimit == NULL)
         return true;
-    struct hd_rate_answer rate;
     struct hd_str user = r->who != NULL ? r->who->sub : hd_str_n(NULL, 0);
-    if (hd_ratelimit_take(d->edge->ratelimit, &rate, hd_str(r->route->fn->name), user,
-                          &client->address, set->rpm, set->burst, hd_loop_now_ms(d->net->loop)))
+    struct hd_ipaddr address = hd_ipaddr_client(&client->address);
+    struct hd_ratelimit_key key =
+        user.len > 0 ? hd_ratelimit_key(d->edge->ratelimit, HD_RATELIMIT_USER, user,
+                                        hd_str(r->route->fn->name))
+                     : hd_ratelimit_key(d->edge->ratelimit, HD_RATELIMIT_IP,
+                                        hd_str_n((const char *)&address, sizeof(address)),
+                                        hd_str(r->route->fn->name));
+    struct hd_ratelimit_result rate = hd_ratelimit_take(
+        d->edge->ratelimit, key, set->rpm, set->burst, 1, hd_loop_now_ms(d->net->loop));
+    if (rate.allowed)
         return true;
-    char extra[48];
+    char extra[48], text[HD_RATELIMIT_TEXT_BYTES];
+    struct hd_field fields[HD_RATELIMIT_FIELDS_MAX];
+    size_t n = hd_ratelimit_fields(fields, text, &rate);
     snprintf(extra, sizeof(extra), "\"retryAfterSeconds\":%" PRIu32, rate.retry_after_s);
-    struct hd_answer a = {.status = 429,
-                          .error = "Rate limit exceeded",
-                          .reason = "rate_limit",
-                          .extra = extra,
-                          .retry_after_s = rate.retry_after_s};
-    struct hd_rate_fields fields;
-    hd_rate_fields(&fields, &rate);
-    hd_request_answer(r, HD_REJECTED_RATE, &a, fields.fields, fields.n);
+    struct hd_answer a = {
+        .status = 429, .error = "Rate limit exceeded", .reason = "rate_limit", .extra = extra};
+    hd_request_answer(r, HD_REJECTED_RATE, &a, fields, n);
     return false;
 }
 
@@ -170,7 +174,7 @@ static void serve(struct hd_edge_request *r, const struct hd_head *head, struct 
     r->body_left -= body.len;
 
     struct hd_error why;
-    r->auth = hd_verifier_check(d->edge->verifier, d->tokens, hd_bearer(seen->authorization),
+    r->auth = hd_verifier_check(d->edge->verifier, d->tokens, hd_bearer_token(seen->authorization),
                                 seen->apikey, hd_clock_unix_ms(), &r->who, &why);
     if (!limit_rate(r, &client))
         return;
@@ -185,11 +189,12 @@ static void serve(struct hd_edge_request *r, const struct hd_head *head, struct 
         return;
     }
     if (r->route->breaker != NULL) {
-        uint32_t wait_ms = 0;
+        uint64_t wait_ms = 0;
         r->pass = hd_breaker_admit(r->route->breaker, hd_loop_now_ms(d->net->loop), &wait_ms);
         if (r->pass == 0) {
             hd_request_answer_plain(r, HD_REJECTED_BREAKER, 503, "Service temporarily unavailable",
-                                    "circuit_breaker_open", wait_ms / 1000 + 1);
+                                    "circuit_breaker_open",
+                                    (uint32_t)((wait_ms + 999) / 1000));
             return;
         }
     }

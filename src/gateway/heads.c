@@ -131,12 +131,3 @@ size_t hd_answer_sort(struct hd_field *out, const struct hd_field *fields, size_
     }
     return kept;
 }
-
-struct hd_str hd_bearer(struct hd_str authorization)
-{
-    static const struct hd_str scheme = HD_LIT("bearer");
-    if (authorization.len <= scheme.len || authorization.ptr[scheme.len] != ' ' ||
-        !hd_str_eq_nocase(hd_str_n(authorization.ptr, scheme.len), scheme))
-        return hd_str_n(NULL, 0);
-    return hd_str_trim(hd_str_n(authorization.ptr + scheme.len, authorization.len - scheme.len));
-}

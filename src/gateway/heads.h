@@ -32,7 +32,3 @@ bool hd_is_reserved(struct hd_str name);
  */
 size_t hd_answer_sort(struct hd_field *out, const struct hd_field *fields, size_t n,
                       const struct hd_field *own, size_t n_own, struct hd_str *error);
-
-/** Cut "Bearer token" (RFC 6750 section 2.1; the scheme in any case). @return the token, or empty.
- */
-struct hd_str hd_bearer(struct hd_str authorization);

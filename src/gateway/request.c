@@ -63,11 +63,20 @@ static void done(struct hd_edge_request *r, uint64_t bytes_in, uint64_t bytes_ou
 }
 
 /* Tell the breaker how the function did; what is not its doing tells nothing. */
-static void judge(struct hd_edge_request *r, enum hd_breaker_result how)
+static void judge(struct hd_edge_request *r, enum hd_breaker_outcome how)
 {
-    if (r->pass != 0)
+    if (r->pass == 0)
+        return;
+    enum hd_breaker_change change =
         hd_breaker_report(r->route->breaker, r->pass, how, hd_loop_now_ms(r->door->net->loop));
     r->pass = 0;
+    if (change == HD_BREAKER_OPENED || change == HD_BREAKER_REOPENED)
+        hd_log(r->door->edge->log, HD_WARN, "circuit breaker open",
+               hd_kv_str("function", r->route->fn->name),
+               hd_kv_int("cooldown_ms", r->route->fn->set.cooldown_ms));
+    else if (change == HD_BREAKER_SHUT)
+        hd_log(r->door->edge->log, HD_INFO, "circuit breaker closed",
+               hd_kv_str("function", r->route->fn->name));
 }
 
 static void cancel(struct hd_edge_request *r, int why)
@@ -295,7 +304,7 @@ static void on_response(struct hd_invocation *inv, const struct hd_response_head
 {
     struct hd_edge_request *r = hd_container_of(inv, struct hd_edge_request, inv);
     r->report = *hd_channel_last(r->door->channel);
-    judge(r, head->status >= 500 ? HD_BREAKER_BAD : HD_BREAKER_OK);
+    judge(r, head->status >= 500 ? HD_BREAKER_FAILED : HD_BREAKER_OK);
     if (end) {
         r->started = false;
         respond(r, head, body, true);
@@ -428,7 +437,7 @@ static void on_timer(struct hd_timer *t)
         return; /* the client is slow, not the function; the server watches that */
     cancel(r, HD_ETIMEOUT);
     hd_stat_add(&r->stats->rejected[HD_REJECTED_TIMEOUT], r->responded ? 1 : 0);
-    judge(r, HD_BREAKER_BAD);
+    judge(r, HD_BREAKER_FAILED);
     if (r->responded)
         break_off(r, "stream_timeout");
     else

@@ -92,9 +92,9 @@ static struct hd_breaker *breaker_of(const struct hd_function *fn)
 {
     struct hd_breaker *b = NULL;
     struct hd_breaker_options opt = {.window = fn->set.error_window,
-                                     .rate = fn->set.error_rate,
+                                     .error_rate = fn->set.error_rate,
                                      .cooldown_ms = fn->set.cooldown_ms,
-                                     .probes = fn->set.half_open_probes};
+                                     .half_open_probes = fn->set.half_open_probes};
     if (fn->set.error_rate > 0 && hd_breaker_new(&b, &opt, NULL) == 0)
         return b;
     return NULL;

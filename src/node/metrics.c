@@ -165,33 +165,32 @@ static void request_part(struct scrape *s)
 
 static void breaker_part(struct scrape *s)
 {
-    static const char *const states[] = {"closed", "open", "half_open"};
     hd_prom_metric(s->out, "heddle_function_breaker_open", "gauge", "1 while it turns away.");
     for (size_t i = 0; i < s->n; i++) {
-        struct hd_breaker_view v = {0};
+        struct hd_breaker_stats v = {0};
         if (s->routes[i]->breaker != NULL)
-            hd_breaker_view(&v, s->routes[i]->breaker, hd_clock_ms());
+            hd_breaker_stats(&v, s->routes[i]->breaker, hd_clock_ms());
         hd_prom_u64(s->out, "heddle_function_breaker_open",
                     LABELS("function", s->routes[i]->fn->name), v.state != HD_BREAKER_CLOSED);
     }
     hd_prom_metric(s->out, "heddle_function_breaker_state", "gauge", "1 for the state it is in.");
     for (size_t i = 0; i < s->n; i++) {
-        struct hd_breaker_view v = {0};
+        struct hd_breaker_stats v = {0};
         if (s->routes[i]->breaker == NULL)
             continue;
-        hd_breaker_view(&v, s->routes[i]->breaker, hd_clock_ms());
+        hd_breaker_stats(&v, s->routes[i]->breaker, hd_clock_ms());
         hd_prom_u64(s->out, "heddle_function_breaker_state",
-                    LABELS("function", s->routes[i]->fn->name, "state", states[v.state]), 1);
+                    LABELS("function", s->routes[i]->fn->name, "state", hd_breaker_state_name(v.state)), 1);
     }
     hd_prom_metric(s->out, "heddle_function_error_rate", "gauge",
                    "Share of errors in the breaker's window.");
     for (size_t i = 0; i < s->n; i++) {
-        struct hd_breaker_view v = {0};
+        struct hd_breaker_stats v = {0};
         if (s->routes[i]->breaker != NULL)
-            hd_breaker_view(&v, s->routes[i]->breaker, hd_clock_ms());
+            hd_breaker_stats(&v, s->routes[i]->breaker, hd_clock_ms());
         hd_prom_f64(s->out, "heddle_function_error_rate",
                     LABELS("function", s->routes[i]->fn->name),
-                    v.seen > 0 ? (double)v.errors / v.seen : 0);
+                    v.window > 0 ? (double)v.errors / v.window : 0);
     }
 }
 

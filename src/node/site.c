@@ -168,11 +168,11 @@ static void function_entry(struct job *j, const struct hd_route *r)
                ",\"invocations\":%" PRIu64 ",\"errors\":%" PRIu64 ",\"totalDurationMs\":%" PRIu64
                ",\"lastInvocation\":%" PRId64,
                sum.requests, sum.errors, sum.duration_us / 1000, sum.last_unix_ms);
-    struct hd_breaker_view v = {0};
+    struct hd_breaker_stats v = {0};
     if (r->breaker != NULL)
-        hd_breaker_view(&v, r->breaker, hd_clock_ms());
+        hd_breaker_stats(&v, r->breaker, hd_clock_ms());
     hd_buf_fmt(b, ",\"errorRate\":%.4f,\"windowSize\":%" PRIu32 ",\"breakerOpen\":%s}",
-               v.seen > 0 ? (double)v.errors / v.seen : 0.0, v.seen,
+               v.window > 0 ? (double)v.errors / v.window : 0.0, v.window,
                v.state != HD_BREAKER_CLOSED ? "true" : "false");
 }
 

@@ -1,0 +1,543 @@
+/*  options ─► loops ─► policies ─► functions found ─► backend, pools ─► deployed ─► doors open
+ *  and back in the other order; see shutdown.c. Every step that fails says what to do about it. */
+#include "core/clock.h"
+#include "core/exit.h"
+#include "node/listen.h"
+#include "node/private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { LOG_LINES = 5000, LOG_BYTES = 4 * 1024 * 1024, PATH_BYTES = 4096 };
+
+/* --- folders --- */
+
+static int make_dir(const char *path, struct hd_error *err)
+{
+    if (mkdir(path, 0700) != 0 && errno != EEXIST)
+        return hd_fail_sys(err, errno, "%s: cannot make the data folder (see --data-dir)", path);
+    return 0;
+}
+
+/* The hosts: named, or beside the installed program, or in the source tree it was built in. */
+static char *runtimes_dir(const struct hd_node_options *opt)
+{
+    static const char *const places[] = {"../share/heddle/runtimes", "../runtimes",
+                                         "../../runtimes", "../../../runtimes"};
+    if (opt->runtimes_dir != NULL)
+        return hd_strdup(opt->runtimes_dir);
+    char exe[PATH_BYTES];
+    ssize_t len = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
+    if (len <= 0)
+        return NULL;
+    exe[len] = '\0';
+    *strrchr(exe, '/') = '\0';
+    for (size_t i = 0; i < HD_COUNT(places); i++) {
+        hd_auto_free char *dir = hd_printf("%s/%s", exe, places[i]);
+        hd_auto_free char *host = hd_printf("%s/node/host.mjs", dir);
+        if (access(host, R_OK) == 0)
+            return realpath(dir, NULL);
+    }
+    return NULL;
+}
+
+/* --- loops --- */
+
+static unsigned wanted_loops(const struct hd_node_options *opt)
+{
+    unsigned n = opt->threads > 0 ? opt->threads : (unsigned)uv_available_parallelism();
+    return HD_MIN(HD_MAX(n, 1U), (unsigned)HD_NODE_LOOPS_MAX);
+}
+
+static int make_loops(struct hd_node *n, struct hd_error *err)
+{
+    unsigned want = wanted_loops(n->opt);
+    while (n->n_workers < want) {
+        struct hd_worker *w = &n->workers[n->n_workers];
+        int rc = hd_loop_new(&w->loop, n->n_workers, err);
+        if (rc < 0)
+            return rc;
+        w->node = n;
+        w->listen_fd = -1;
+        w->net = hd_net_new(w->loop);
+        w->channel = hd_channel_new(w->net);
+        n->n_workers++;
+    }
+    return 0;
+}
+
+/* --- functions --- */
+
+static void set_default(struct hd_defaults *d, enum hd_key key, const char *source)
+{
+    d->source[key] = source;
+}
+
+/* What holds where a manifest says nothing, and who said so. */
+static void make_defaults(struct hd_node *n)
+{
+    const struct hd_node_options *o = n->opt;
+    struct hd_defaults *d = &n->defaults;
+    hd_defaults_init(d);
+    d->dev = o->dev;
+    d->enforce = o->enforce_manifest;
+    d->allow_all = o->allow_all;
+    d->set.timeout_ms = o->timeout_ms;
+    set_default(d, HD_KEY_TIMEOUT, hd_node_options_origin(o, "timeouts.function_ms"));
+    d->set.stream_idle_ms = o->stream_idle_ms;
+    set_default(d, HD_KEY_STREAM_IDLE, hd_node_options_origin(o, "timeouts.stream_idle_ms"));
+    d->set.rpm = o->default_rpm;
+    set_default(d, HD_KEY_RPM, hd_node_options_origin(o, "limits.rpm"));
+    d->set.body_limit_bytes = o->body_limit_bytes;
+    set_default(d, HD_KEY_MAX_BODY, hd_node_options_origin(o, "limits.body_mb"));
+    d->set.concurrency = o->concurrency;
+    set_default(d, HD_KEY_CONCURRENCY, hd_node_options_origin(o, "pool.concurrency"));
+    d->set.min_instances = o->min_instances;
+    set_default(d, HD_KEY_MIN_INSTANCES, hd_node_options_origin(o, "pool.min"));
+    d->set.max_instances = o->max_instances;
+    set_default(d, HD_KEY_MAX_INSTANCES, hd_node_options_origin(o, "pool.max"));
+    d->set.idle_ms = o->idle_ms;
+    set_default(d, HD_KEY_IDLE, hd_node_options_origin(o, "pool.idle_ms"));
+    d->set.queue_max = o->queue_max;
+    set_default(d, HD_KEY_QUEUE, hd_node_options_origin(o, "pool.queue"));
+}
+
+static int find_functions(struct hd_node *n, struct hd_error *err)
+{
+    const struct hd_node_options *o = n->opt;
+    make_defaults(n);
+    hd_devkeys_env(&n->built_in_env, o, n->env);
+    struct hd_registry_options opt = {
+        .root = o->functions_dir,
+        .project_dir = o->cwd,
+        .env_files = (const char *const *)o->env_files.items,
+        .process_env = (const char *const *)n->env,
+        .built_in_env = (const char *const *)n->built_in_env.items,
+        .defaults = &n->defaults};
+    return hd_registry_new(&n->registry, &opt, err);
+}
+
+/* --- pools --- */
+
+static void on_state(void *arg, struct hd_pool *p, enum hd_pool_state state,
+                     const struct hd_error *why)
+{
+    struct hd_node *n = arg;
+    hd_boot_state(n->boot, p, state, why);
+    if (atomic_load(&n->state) == HD_NODE_STARTING && hd_boot_settled(n->boot)) {
+        if (hd_node_open(n, &n->failure) < 0) {
+            n->exit_code = HD_EXIT_FAILED;
+            hd_node_shutdown(n, "it cannot listen");
+        }
+    }
+}
+
+static void on_declared(void *arg, struct hd_pool *p, const struct hd_declared *declared)
+{
+    hd_node_declared(arg, p, declared);
+}
+
+static void on_line(void *arg, struct hd_pool *p, struct hd_str id, int level, struct hd_str text)
+{
+    struct hd_node *n = arg;
+    struct hd_str function = hd_str(hd_pool_key(p));
+    hd_logtail_add(n->logtail, function, id, level, text, hd_clock_unix_ms());
+    const struct hd_kv kvs[] = {hd_kv_slice("function", function),
+                                hd_kv_slice("id", id.len > 0 ? id : hd_str_n(NULL, 0)),
+                                hd_kv_slice("text", text)};
+    if (hd_log_enabled(n->log, (enum hd_log_level)level))
+        hd_log_write(n->log, (enum hd_log_level)level, "output", kvs, HD_COUNT(kvs));
+}
+
+static void on_instance_gone(void *arg, struct hd_loop *loop, struct hd_instance *i)
+{
+    (void)arg;
+    hd_channel_drop(loop, i);
+}
+
+static const struct hd_pool_set_events pool_events = {.on_state = on_state,
+                                                      .on_declared = on_declared,
+                                                      .on_line = on_line,
+                                                      .on_instance_gone = on_instance_gone};
+
+static int make_backend(struct hd_node *n, struct hd_error *err)
+{
+    const struct hd_node_options *o = n->opt;
+    hd_auto_free char *run = hd_printf("%s/run", o->data_dir);
+    hd_auto_free char *cache = hd_printf("%s/cache", o->data_dir);
+    hd_auto_free char *runtimes = runtimes_dir(o);
+    int rc = make_dir(o->data_dir, err);
+    if (rc == 0)
+        rc = make_dir(run, err);
+    if (rc == 0)
+        rc = make_dir(cache, err);
+    if (rc < 0)
+        return rc;
+    if (runtimes == NULL)
+        return hd_fail(err, HD_ENOTFOUND,
+                       "the runtime hosts are not beside this program; name their folder with "
+                       "--runtimes-dir");
+    static const enum hd_process_sandbox modes[] = {
+        [HD_SANDBOX_AUTO] = HD_PROCESS_SANDBOX_AUTO,
+        [HD_SANDBOX_OFF] = HD_PROCESS_SANDBOX_OFF,
+        [HD_SANDBOX_REQUIRE] = HD_PROCESS_SANDBOX_REQUIRE};
+    struct hd_process_options opt = {.loop = n->workers[0].loop,
+                                     .log = n->log,
+                                     .runtimes_dir = runtimes,
+                                     .run_dir = run,
+                                     .functions_root = hd_registry_root(n->registry),
+                                     .cache_dir = cache,
+                                     .deno_bin = o->deno,
+                                     .node_bin = o->node,
+                                     .python_bin = o->python,
+                                     .sandbox = modes[o->sandbox],
+                                     .start_timeout_ms = o->start_timeout_ms,
+                                     .max_prewarm = o->prewarm * 4};
+    rc = hd_process_new(&n->backend, &opt, err);
+    if (rc < 0)
+        return rc;
+    hd_log(n->log, HD_INFO, hd_process_enforcement(n->backend)->text);
+    return n->backend->ops->reap_stale(n->backend, err);
+}
+
+static int make_pools(struct hd_node *n, struct hd_error *err)
+{
+    struct hd_loop *loops[HD_NODE_LOOPS_MAX];
+    for (unsigned i = 0; i < n->n_workers; i++)
+        loops[i] = n->workers[i].loop;
+    struct hd_pool_set_options opt = {
+        .loops = loops,
+        .n_loops = n->n_workers,
+        .backend = n->backend,
+        .log = n->log,
+        .memory_bytes = n->opt->memory_budget_bytes == UINT64_MAX ? 0 : n->opt->memory_budget_bytes,
+        .lanes = n->opt->boot_lanes,
+        .events = &pool_events,
+        .arg = n};
+    return hd_pool_set_new(&n->pools, &opt, err);
+}
+
+/* One host of each runtime that the functions use waits with nothing loaded. */
+static void prewarm(struct hd_node *n, const struct hd_snapshot *functions)
+{
+    size_t count;
+    const struct hd_function *const *all = hd_snapshot_all(functions, &count);
+    bool done[HD_RUNTIME_COUNT] = {[HD_RUNTIME_HTTP] = true};
+    if (n->opt->prewarm == 0 || n->backend->ops->prewarm == NULL)
+        return;
+    for (size_t i = 0; i < count; i++) {
+        const struct hd_function *fn = all[i];
+        if (fn->problem != NULL || done[fn->runtime])
+            continue;
+        done[fn->runtime] = true;
+        struct hd_launch what = hd_node_launch(n, fn);
+        n->backend->ops->prewarm(n->backend, &what, n->opt->prewarm);
+    }
+}
+
+/* --- doors --- */
+
+static void warmup_counts(void *arg, uint32_t *total, uint32_t *ready, uint32_t *loading,
+                          uint32_t *queued, uint32_t *failed)
+{
+    struct hd_node *n = arg;
+    struct hd_pool_warmup w;
+    hd_pool_set_warmup(n->pools, &w);
+    *total = w.total;
+    *ready = w.by_state[HD_POOL_READY];
+    *loading = w.by_state[HD_POOL_LOADING];
+    *queued = w.by_state[HD_POOL_QUEUED];
+    *failed = w.by_state[HD_POOL_FAILED];
+}
+
+/* While functions load in the background a request waits a little, then is told; where one is
+ * loaded because of the request, it waits longer. */
+static uint32_t first_wait_ms(const struct hd_node_options *o)
+{
+    const char *origin = hd_node_options_origin(o, "boot.warmup_grace_ms");
+    bool given = origin != NULL && strcmp(origin, "default") != 0;
+    return given || o->compat == HD_COMPAT_1TUBE ? o->warmup_grace_ms
+                                                 : HD_MAX(o->warmup_grace_ms, o->cold_wait_ms);
+}
+
+static void make_edge(struct hd_node *n)
+{
+    const struct hd_node_options *o = n->opt;
+    n->edge = (struct hd_edge){.prefix = hd_str(o->route_prefix),
+                               .cors = n->cors,
+                               .trusted = n->trusted,
+                               .trust_ids = (enum hd_edge_trust)o->trust_request_id,
+                               .ratelimit = n->ratelimit,
+                               .verifier = n->verifier,
+                               .log = n->log,
+                               .via = hd_str("1.1 heddle"),
+                               .warmup_grace_ms = first_wait_ms(o),
+                               .fresh_wait_ms = o->hmr_fresh_wait_ms,
+                               .total_timeout_ms = o->total_timeout_ms,
+                               .hot_reload = o->hmr,
+                               .dev = o->dev,
+                               .access_log = o->access_log,
+                               .compat = o->compat == HD_COMPAT_1TUBE,
+                               .on_other = hd_site_request,
+                               .warmup = warmup_counts,
+                               .arg = n};
+}
+
+static bool on_admit(void *user, const struct sockaddr *peer, bool closed)
+{
+    struct hd_worker *w = user;
+    struct hd_ipaddr from = hd_ipaddr_of(peer);
+    if (!closed)
+        return hd_gate_enter(w->node->gate, &from);
+    hd_gate_leave(w->node->gate, &from);
+    return true;
+}
+
+static void on_refused(void *user, unsigned status, const struct hd_error *why)
+{
+    struct hd_worker *w = user;
+    hd_log(w->node->log, HD_DEBUG, "request refused", hd_kv_int("status", status),
+           hd_kv_str("error", why->msg));
+}
+
+static void on_request(void *user, struct hd_exchange *ex, const struct hd_head *head,
+                       struct hd_str body, bool end)
+{
+    struct hd_worker *w = user;
+    hd_door_request(w->door, ex, head, body, end);
+}
+
+static struct hd_server_limits server_limits(const struct hd_node_options *o)
+{
+    return (struct hd_server_limits){.parse = {.max_head_bytes = o->head_bytes,
+                                               .max_target_bytes = o->target_bytes,
+                                               .max_fields = o->head_fields},
+                                     .head_ms = o->head_timeout_ms,
+                                     .body_gap_ms = o->body_idle_ms,
+                                     .body_min_rate = o->body_min_rate,
+                                     .body_grace_ms = o->body_min_rate_after,
+                                     .keep_alive_ms = o->keep_alive_ms,
+                                     .write_stall_ms = o->stream_idle_ms > 0 ? o->stream_idle_ms
+                                                                             : 300000};
+}
+
+static int make_doors(struct hd_node *n, struct hd_error *err)
+{
+    make_edge(n);
+    n->gate = hd_gate_new(n->opt->max_connections, n->opt->max_connections_per_address);
+    for (unsigned i = 0; i < n->n_workers; i++) {
+        struct hd_worker *w = &n->workers[i];
+        w->door = hd_door_new(&n->edge, w->net, w->channel, i);
+        struct hd_server_options opt = {.net = w->net,
+                                        .limits = server_limits(n->opt),
+                                        .on_request = on_request,
+                                        .on_refused = on_refused,
+                                        .on_admit = on_admit,
+                                        .user = w};
+        int rc = hd_server_new(&w->server, &opt, err);
+        if (rc < 0)
+            return rc;
+        uint16_t port = n->port != 0 ? n->port : n->opt->port;
+        w->listen_fd = hd_listen_tcp(n->opt->host, port, &n->port, err);
+        if (w->listen_fd < 0)
+            return w->listen_fd;
+    }
+    return 0;
+}
+
+static int open_admin(struct hd_node *n, struct hd_error *err)
+{
+    struct hd_server_options opt = {.net = n->workers[0].net,
+                                    .limits = server_limits(n->opt),
+                                    .on_request = hd_admin_request,
+                                    .user = n};
+    int rc = hd_server_new(&n->admin, &opt, err);
+    if (rc < 0)
+        return rc;
+    int fd = hd_listen_unix(n->opt->admin_socket, err);
+    if (fd >= 0)
+        rc = hd_server_listen_fd(n->admin, fd, err);
+    if (fd < 0 || rc < 0)
+        return hd_wrap(err, fd < 0 ? fd : rc, "admin socket");
+    if (!n->opt->admin_tcp)
+        return 0;
+    uint16_t port = 0;
+    fd = hd_listen_tcp("127.0.0.1", n->opt->admin_port, &port, err);
+    if (fd < 0)
+        return hd_wrap(err, fd, "admin port");
+    hd_log(n->log, HD_INFO, "admin listener", hd_kv_int("port", port));
+    return hd_server_listen_fd(n->admin, fd, err);
+}
+
+static void open_door(void *arg)
+{
+    struct hd_worker *w = arg;
+    struct hd_error err;
+    int fd = w->listen_fd;
+    w->listen_fd = -1;
+    if (atomic_load(&w->node->state) > HD_NODE_SERVING)
+        close(fd);
+    else if (hd_server_listen_fd(w->server, fd, &err) < 0)
+        hd_log(w->node->log, HD_ERROR, "a loop cannot listen", hd_kv_str("error", err.msg));
+}
+
+int hd_node_open(struct hd_node *n, struct hd_error *err)
+{
+    (void)err;
+    atomic_store(&n->state, HD_NODE_SERVING);
+    for (unsigned i = 0; i < n->n_workers; i++)
+        hd_loop_post(n->workers[i].loop, open_door, &n->workers[i]);
+    hd_node_say_ready(n);
+    return 0;
+}
+
+/* --- all of it --- */
+
+static const char *first_protected(const struct hd_snapshot *s)
+{
+    size_t count;
+    const struct hd_function *const *all = hd_snapshot_all(s, &count);
+    for (size_t i = 0; i < count; i++) {
+        if (all[i]->problem == NULL && all[i]->set.verify_jwt)
+            return all[i]->name;
+    }
+    return NULL;
+}
+
+/* More open files than the shell's default: connections are files. */
+static void raise_file_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/* @return an exit code; *err is set unless it is HD_EXIT_OK. */
+static int set_up(struct hd_node *n, struct hd_error *err)
+{
+    struct hd_scan scan;
+    raise_file_limit();
+    if (make_loops(n, err) < 0 || hd_node_signals(n, err) < 0)
+        return HD_EXIT_FAILED;
+    if (hd_node_options_check_functions(n->opt, err) < 0 || hd_node_policies(n, err) < 0 ||
+        find_functions(n, err) < 0)
+        return HD_EXIT_CONFIG;
+    n->logtail = hd_logtail_new(LOG_LINES, LOG_BYTES);
+    if (hd_registry_scan(n->registry, &scan, err) < 0)
+        return HD_EXIT_CONFIG;
+    int code = HD_EXIT_OK;
+    if (hd_node_options_check_secret(n->opt, first_protected(scan.snapshot), err) < 0)
+        code = HD_EXIT_CONFIG;
+    else if (make_doors(n, err) < 0)
+        code = HD_EXIT_FAILED;
+    else if (make_backend(n, err) < 0)
+        code = err->code == HD_EBUSY ? HD_EXIT_FAILED : HD_EXIT_CONFIG;
+    else if (make_pools(n, err) < 0 || open_admin(n, err) < 0)
+        code = HD_EXIT_FAILED;
+    if (code == HD_EXIT_OK) {
+        n->boot = hd_boot_new(n);
+        prewarm(n, scan.snapshot);
+        hd_node_deploy(n, &scan);
+        if (hd_node_watch(n, err) < 0)
+            code = HD_EXIT_FAILED;
+    }
+    hd_scan_done(&scan);
+    return code;
+}
+
+static void open_unless_eager(struct hd_node *n)
+{
+    struct hd_pool_warmup w;
+    hd_pool_set_warmup(n->pools, &w);
+    bool nothing = w.by_state[HD_POOL_QUEUED] + w.by_state[HD_POOL_LOADING] == 0;
+    if (n->opt->defer_boot || n->opt->lazy || nothing)
+        hd_node_open(n, &n->failure);
+}
+
+static int run(struct hd_node *n, struct hd_error *err)
+{
+    for (unsigned i = 1; i < n->n_workers; i++) {
+        if (hd_loop_start(n->workers[i].loop, err) < 0) {
+            n->exit_code = HD_EXIT_FAILED; /* those that run are stopped like all others */
+            n->n_workers = i;
+            hd_node_shutdown(n, "no thread to be had");
+            break;
+        }
+    }
+    if (n->exit_code == HD_EXIT_OK)
+        open_unless_eager(n);
+    hd_loop_run(n->workers[0].loop);
+    for (unsigned i = 1; i < n->n_workers; i++)
+        hd_loop_join(n->workers[i].loop);
+    if (n->failure.code != 0)
+        *err = n->failure;
+    return n->exit_code;
+}
+
+/* A start that failed: what was made is ended by running the control loop once more. */
+static void unwind(struct hd_node *n)
+{
+    for (unsigned i = 1; i < n->n_workers; i++)
+        hd_loop_start(n->workers[i].loop, NULL);
+    atomic_store(&n->state, HD_NODE_SERVING);
+    hd_node_abandon(n);
+    if (n->n_workers > 0)
+        hd_loop_run(n->workers[0].loop);
+    for (unsigned i = 1; i < n->n_workers; i++)
+        hd_loop_join(n->workers[i].loop);
+}
+
+static void tear_down(struct hd_node *n)
+{
+    hd_node_undeploy(n);
+    hd_pool_set_free(n->pools);
+    for (unsigned i = 0; i < n->n_workers; i++) {
+        struct hd_worker *w = &n->workers[i];
+        if (w->listen_fd >= 0)
+            close(w->listen_fd);
+        hd_server_free(w->server);
+        hd_door_free(w->door);
+        hd_channel_free(w->channel);
+    }
+    hd_server_free(n->admin);
+    for (unsigned i = 0; i < n->n_workers; i++) {
+        hd_loop_free(n->workers[i].loop);
+        hd_net_free(n->workers[i].net);
+    }
+    hd_boot_free(n->boot);
+    free(n->reload);
+    hd_registry_free(n->registry);
+    hd_defaults_done(&n->defaults);
+    hd_devkeys_env_done(&n->built_in_env);
+    hd_node_policies_done(n);
+    hd_gate_free(n->gate);
+    hd_logtail_free(n->logtail);
+}
+
+int hd_node_run(const struct hd_node_options *opt, char *const *env, struct hd_log *log,
+                struct hd_error *err)
+{
+    struct hd_node *n = hd_new(struct hd_node);
+    n->opt = opt;
+    n->env = env;
+    n->log = log;
+    n->start_us = hd_clock_us();
+    n->start_unix_ms = hd_clock_unix_ms();
+    hd_map_init(&n->stats, 0);
+    int code = set_up(n, err);
+    if (code == HD_EXIT_OK)
+        code = run(n, err);
+    else
+        unwind(n);
+    tear_down(n);
+    unlink(opt->admin_socket);
+    free(n);
+    return code;
+}
