@@ -21,6 +21,5 @@ void hd_content_version(char out[33], struct hd_graph_files *files, const struct
                         const char *root);
 /** Same over all that people and doors see of a function, so that an equal one is the same. */
 void hd_content_identity(char out[33], const struct hd_function *fn);
-/** @return whether a file of that name is none that a function is made of (see above), or that a
- *  watcher would care about: editors' leftovers. */
+/** @return whether a file or folder of that name is none that a function is made of (see above). */
 bool hd_content_ignores(const char *name);

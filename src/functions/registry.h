@@ -52,8 +52,8 @@ int hd_registry_scan(struct hd_registry *r, struct hd_scan *out, struct hd_error
 int hd_registry_rescan(struct hd_registry *r, const char *const *paths, size_t n,
                        struct hd_scan *out, struct hd_error *err);
 /**
- * List what to watch: the root first, then linked function folders at their real place, folders
- * outside of these that hold imported files, and config and env files that are or could be.
+ * List what to watch: the root first, then linked function folders at their real place, imported
+ * files outside of these, and config and env files that are or could be.
  * @param out  gets absolute paths; files may be missing.
  */
 void hd_registry_watch_list(struct hd_registry *r, struct hd_strings *out);
