@@ -4,6 +4,7 @@
 #include "pool/enforce.h"
 #include "pool/instance.h"
 #include "pool/prewarm.h"
+#include "pool/program.h"
 
 #include <unistd.h>
 
@@ -129,6 +130,15 @@ static const struct hd_backend_ops ops = {
 
 /* --- making it --- */
 
+static char *find_program(const struct hd_process_options *o, const char *name,
+                          const char *otherwise)
+{
+    const char *path = getenv("PATH");
+    return hd_program_find(name != NULL ? name : otherwise,
+                           path != NULL ? path : "/usr/local/bin:/usr/bin:/bin",
+                           geteuid() == 0 && o->sandbox != HD_PROCESS_SANDBOX_OFF);
+}
+
 static void copy_options(struct hd_process_options *to, const struct hd_process_options *from)
 {
     *to = *from;
@@ -137,9 +147,9 @@ static void copy_options(struct hd_process_options *to, const struct hd_process_
     to->functions_root = hd_strdup(from->functions_root);
     to->cache_dir = hd_strdup(from->cache_dir);
     to->node_id = hd_strdup(from->node_id != NULL ? from->node_id : "0");
-    to->deno_bin = hd_strdup(from->deno_bin);
-    to->node_bin = hd_strdup(from->node_bin);
-    to->python_bin = hd_strdup(from->python_bin);
+    to->deno_bin = find_program(from, from->deno_bin, "deno");
+    to->node_bin = find_program(from, from->node_bin, "node");
+    to->python_bin = find_program(from, from->python_bin, "python3");
     if (to->start_timeout_ms == 0)
         to->start_timeout_ms = DEFAULT_START_TIMEOUT_MS;
     if (to->max_prewarm == 0)

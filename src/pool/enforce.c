@@ -54,9 +54,12 @@ static int run_check(const struct hd_sandbox_spec *spec, struct hd_error *err)
 static int try_parts(const struct hd_process_options *opt, struct hd_hostproc_site *site,
                      unsigned wanted, struct hd_error *err)
 {
-    static const char *const no_net[] = {NULL};
-    struct hd_launch what = {
-        .function = "-", .runtime = "node", .root = opt->functions_root, .net = no_net};
+    static const char *const no_net[] = {NULL}, *const program[] = {"-", NULL}; /* never run */
+    struct hd_launch what = {.function = "-",
+                             .runtime = "http",
+                             .argv = program,
+                             .root = opt->functions_root,
+                             .net = no_net};
     struct hd_hostplan plan;
     uint32_t serial;
     hd_auto_free char *folder = NULL;

@@ -1,5 +1,7 @@
 #include "pool/hostplan.h"
 
+#include "pool/program.h"
+
 #include <unistd.h>
 
 enum {
@@ -78,7 +80,7 @@ static void deno_config(struct hd_strings *argv, const struct hd_launch *w)
 static void deno_command(struct hd_sandbox_spec *s, const struct hd_process_options *opt,
                          const struct hd_launch *w, bool heap_limit)
 {
-    add(&s->argv, or_else(opt->deno_bin, "deno"));
+    add(&s->argv, opt->deno_bin);
     add(&s->argv, "run");
     add(&s->argv, "--quiet");
     add(&s->argv, "--no-prompt");
@@ -97,7 +99,7 @@ static void deno_command(struct hd_sandbox_spec *s, const struct hd_process_opti
 static void node_command(struct hd_sandbox_spec *s, const struct hd_process_options *opt,
                          const struct hd_launch *w, bool heap_limit)
 {
-    add(&s->argv, or_else(opt->node_bin, "node"));
+    add(&s->argv, opt->node_bin);
     if (heap_limit) {
         hd_auto_free char *flag = hd_printf("--max-old-space-size=%u", w->memory_mb);
         add(&s->argv, flag);
@@ -109,7 +111,7 @@ static void node_command(struct hd_sandbox_spec *s, const struct hd_process_opti
 static void python_command(struct hd_sandbox_spec *s, const struct hd_process_options *opt,
                            const struct hd_launch *w, bool heap_limit)
 {
-    add(&s->argv, or_else(opt->python_bin, "python3"));
+    add(&s->argv, opt->python_bin);
     add(&s->argv, "-I"); /* neither the user's settings nor the current folder */
     add(&s->argv, "-u");
     add(&s->argv, "-B");
@@ -165,14 +167,18 @@ static void add_all(struct hd_strings *l, const char *const *list)
             add(l, *list);
 }
 
-/* A program that is named by its path may lie in a folder that would be hidden. */
+/* A program may lie in a folder that would be hidden: by itself, or behind a symbolic link. */
 static void keep_program(struct hd_strings *l, const char *path)
 {
-    const char *slash = path != NULL && path[0] == '/' ? strrchr(path, '/') : NULL;
-    if (slash == NULL || slash == path)
+    if (path == NULL || path[0] != '/')
         return;
-    hd_auto_free char *dir = hd_strdup_n(hd_str_n(path, (size_t)(slash - path)));
+    hd_auto_free char *dir = hd_strdup_n(hd_str_n(path, (size_t)(strrchr(path, '/') - path)));
+    hd_auto_free char *home = hd_program_home(path);
+    if (home == NULL)
+        return;
     add(l, dir);
+    if (strcmp(home, dir) != 0)
+        add(l, home);
 }
 
 static void confine(struct hd_sandbox_spec *s, const struct hd_process_options *opt,
@@ -205,6 +211,23 @@ static void confine(struct hd_sandbox_spec *s, const struct hd_process_options *
         add_all(&s->hide, private_dirs);
 }
 
+static int check_program(const struct hd_process_options *opt, const struct hd_launch *w,
+                         struct hd_error *err)
+{
+    const struct {
+        const char *runtime, *program, *option;
+    } needed[] = {{"deno", opt->deno_bin, "deno"},
+                  {"node", opt->node_bin, "node"},
+                  {"python", opt->python_bin, "python3"}};
+    for (size_t i = 0; i < HD_COUNT(needed); i++)
+        if (strcmp(w->runtime, needed[i].runtime) == 0 && needed[i].program == NULL)
+            return hd_fail(err, HD_ENOTFOUND,
+                           "function %s: runtime %s is not installed (no %s in PATH that functions "
+                           "may run); `heddle doctor` says how to install it",
+                           w->function, w->runtime, needed[i].option);
+    return 0;
+}
+
 int hd_hostplan_make(struct hd_hostplan *out, const struct hd_process_options *opt,
                      const struct hd_launch *what, unsigned parts, bool cgroup_memory,
                      struct hd_error *err)
@@ -212,7 +235,9 @@ int hd_hostplan_make(struct hd_hostplan *out, const struct hd_process_options *o
     struct hd_sandbox_spec *s = &out->spec;
     *out = (struct hd_hostplan){0};
     bool runtime_limits = what->memory_mb > 0 && !cgroup_memory, generic = true;
-    int rc = 0;
+    int rc = check_program(opt, what, err);
+    if (rc < 0)
+        return rc;
     if (strcmp(what->runtime, "deno") == 0) {
         deno_command(s, opt, what, runtime_limits);
     } else if (strcmp(what->runtime, "node") == 0) {

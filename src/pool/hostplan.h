@@ -16,10 +16,12 @@ struct hd_hostplan {
 };
 
 /**
+ * @param opt            its programs are absolute paths, or NULL: not installed.
  * @param parts          enum hd_sandbox_part that are in force; HD_SANDBOX_NET only says that it is
  *                       possible.
  * @param cgroup_memory  the memory limit is the cgroup's to enforce, and not the runtime's.
- * @return 0 and *out, to be done with; HD_EINVAL: an unknown runtime, or no command.
+ * @return 0 and *out, to be done with; HD_EINVAL: an unknown runtime, or no command;
+ *         HD_ENOTFOUND: the runtime is not installed.
  */
 int hd_hostplan_make(struct hd_hostplan *out, const struct hd_process_options *opt,
                      const struct hd_launch *what, unsigned parts, bool cgroup_memory,

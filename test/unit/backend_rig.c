@@ -20,16 +20,21 @@ static void on_late(struct hd_timer *t)
     (void)t;
 }
 
-void rig_until(struct rig *r, const bool *flag)
+void rig_until_either(struct rig *r, const bool *a, const bool *b)
 {
     struct hd_timer late = {0};
     uint64_t until = hd_clock_ms() + WAIT_MS;
     uv_update_time(hd_loop_uv(r->loop));
     hd_timer_start(r->loop, &late, WAIT_MS + 1, on_late);
-    while (!*flag && hd_clock_ms() < until)
+    while (!*a && !*b && hd_clock_ms() < until)
         rig_turn(r);
     hd_timer_stop(r->loop, &late);
-    assert_true(*flag);
+    assert_true(*a || *b);
+}
+
+void rig_until(struct rig *r, const bool *flag)
+{
+    rig_until_either(r, flag, flag);
 }
 
 int rig_start(struct rig *r, struct hd_error *err)
@@ -38,6 +43,12 @@ int rig_start(struct rig *r, struct hd_error *err)
 }
 
 void rig_open(struct rig *r, enum hd_process_sandbox sandbox)
+{
+    rig_open_with(r, sandbox, HD_SOURCE_ROOT "/test/hosts", NULL);
+}
+
+void rig_open_with(struct rig *r, enum hd_process_sandbox sandbox, const char *runtimes,
+                   const char *deno)
 {
     struct hd_error err;
     *r = (struct rig){.closed = false};
@@ -48,10 +59,11 @@ void rig_open(struct rig *r, enum hd_process_sandbox sandbox)
     assert_int_equal(mkdir(r->functions, 0755), 0);
     assert_int_equal(hd_loop_new(&r->loop, 0, NULL), 0);
     r->opt = (struct hd_process_options){.loop = r->loop,
-                                         .runtimes_dir = HD_SOURCE_ROOT "/test/hosts",
+                                         .runtimes_dir = runtimes,
                                          .run_dir = r->run,
                                          .functions_root = r->functions,
                                          .node_id = "test",
+                                         .deno_bin = deno,
                                          .python_bin = "/usr/bin/python3",
                                          .sandbox = sandbox,
                                          .start_timeout_ms = 8000};
@@ -135,20 +147,12 @@ void rig_begin(struct rig *r, struct probe *p, const struct hd_launch *what)
     p->h = r->backend->ops->launch(r->backend, what, &events, p);
 }
 
-static void wait_loaded(struct rig *r, struct probe *p)
-{
-    uint64_t until = hd_clock_ms() + WAIT_MS;
-    while (!p->ready && !p->gone && hd_clock_ms() < until)
-        rig_turn(r);
-    assert_true(p->ready || p->gone);
-}
-
 void rig_load(struct rig *r, struct probe *p, const char *name, const char *source)
 {
     rig_write(r, name, source);
     struct hd_launch what = rig_launch(r, name);
     rig_begin(r, p, &what);
-    wait_loaded(r, p);
+    rig_until_either(r, &p->ready, &p->gone);
 }
 
 struct got {
@@ -171,6 +175,21 @@ char *rig_get(struct probe *p, const char *path)
     hd_hostcall_start(p->rig->loop, &req, on_got, &g);
     rig_until(p->rig, &g.done);
     return g.body;
+}
+
+static void on_pong(void *owner, int rc)
+{
+    struct probe *p = owner;
+    p->ponged = true;
+    p->pong = rc;
+}
+
+int rig_ping(struct probe *p, uint32_t within_ms)
+{
+    p->ponged = false;
+    p->rig->backend->ops->ping(p->h, within_ms, on_pong, p);
+    rig_until(p->rig, &p->ponged);
+    return p->pong;
 }
 
 void rig_end(struct probe *p, uint32_t grace_ms)

@@ -26,17 +26,20 @@ struct probe {
     struct hd_error err;
     struct hd_buf lines; /* "<id>|<level>|<text>\n" */
     unsigned n_lines;
-    unsigned pongs;
+    bool ponged;
     int pong;
 };
 
 /** Make the folders and the backend; exits the test with a skip where that is what it says. */
 void rig_open(struct rig *r, enum hd_process_sandbox sandbox);
+void rig_open_with(struct rig *r, enum hd_process_sandbox sandbox, const char *runtimes,
+                   const char *deno);
 void rig_close(struct rig *r);
 /** Start the backend again on the same folders. */
 int rig_start(struct rig *r, struct hd_error *err);
 /** Turn the loop until *flag, for ten seconds at most. */
 void rig_until(struct rig *r, const bool *flag);
+void rig_until_either(struct rig *r, const bool *a, const bool *b);
 /** Turn the loop once. */
 void rig_turn(struct rig *r);
 /** Write functions/<name>/main.py. */
@@ -48,6 +51,8 @@ void rig_begin(struct rig *r, struct probe *p, const struct hd_launch *what);
 void rig_load(struct rig *r, struct probe *p, const char *name, const char *source);
 /** GET a path of the instance. @return the body for the caller to free. */
 char *rig_get(struct probe *p, const char *path);
+/** Ping and wait for what comes of it. */
+int rig_ping(struct probe *p, uint32_t within_ms);
 /** Terminate and wait. */
 void rig_end(struct probe *p, uint32_t grace_ms);
 void probe_done(struct probe *p);
