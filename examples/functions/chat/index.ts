@@ -1,4 +1,4 @@
-/** A WebSocket that everybody in the room shares: ws://127.0.0.1:3100/functions/v1/chat */
+/** A WebSocket room for everybody who is in this instance: ws://127.0.0.1:3100/functions/v1/chat */
 
 const room = new Set<WebSocket>();
 

@@ -47,12 +47,7 @@ static int answer(int fd, const char *head)
 {
     char target[200] = "/", body[300], all[600];
     (void)sscanf(head, "%*15s %199s", target);
-    for (char *c = target; *c != '\0'; c++) {
-        if (*c == '"' || *c == '\\' || *c == '?')
-            *c = '\0'; /* what is left needs no escape in JSON */
-        if (*c == '\0')
-            break;
-    }
+    target[strcspn(target, "?\"\\")] = '\0'; /* what is left needs no escape in JSON */
     const int n =
         snprintf(body, sizeof(body), "{\"message\":\"Hello from C!\",\"path\":\"%s\"}\n", target);
     const int total = snprintf(all, sizeof(all),
