@@ -36,7 +36,7 @@ deps:
 
 run: all
 	@tools/deps run
-	@trap 'exit 0' INT TERM; build/heddle dev examples/functions $(ARGS)
+	@exec build/heddle dev examples/functions $(ARGS)
 
 test:
 	@tools/deps build run test

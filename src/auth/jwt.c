@@ -253,7 +253,7 @@ static int verify_parts(struct hd_jwt *out, char **memory, const struct parts *p
     rc = parse_object(&header, "header", header_text, err);
     if (rc < 0)
         return rc;
-    struct hd_str kid;
+    struct hd_str kid = {0};
     rc = read_header(&out->alg, &kid, header, rules, err);
     if (rc == 0)
         rc = check_signature(p, signature, out->alg, kid, sets, n_sets, err);

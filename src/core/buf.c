@@ -52,7 +52,7 @@ char *hd_buf_reserve(struct hd_buf *b, size_t len)
             cap = b->max;
         resize(b, cap);
     }
-    return b->ptr + b->len;
+    return b->len > 0 ? b->ptr + b->len : b->ptr; /* no sums on NULL */
 }
 
 void hd_buf_commit(struct hd_buf *b, size_t len)

@@ -88,6 +88,18 @@ static void numbers_reach_their_ends(void **state)
     (void)state;
 }
 
+static void adding_nothing_to_an_empty_buffer_allocates_nothing(void **state)
+{
+    struct hd_buf b;
+    hd_buf_init(&b, 4);
+    hd_buf_str(&b, hd_str(""));
+    hd_buf_add(&b, NULL, 0);
+    assert_null(b.ptr);
+    assert_false(hd_buf_failed(&b));
+    hd_buf_done(&b);
+    (void)state;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -96,6 +108,7 @@ int main(void)
         cmocka_unit_test(json_strings_are_escaped_and_valid_utf8),
         cmocka_unit_test(borrowed_memory_is_used_first_and_never_freed),
         cmocka_unit_test(numbers_reach_their_ends),
+        cmocka_unit_test(adding_nothing_to_an_empty_buffer_allocates_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
