@@ -103,6 +103,8 @@ static int element(struct cursor *c, struct hd_forwarded *out)
 int hd_forwarded_parse(struct hd_forwarded *out, size_t max, struct hd_str value,
                        struct hd_error *err)
 {
+    if (value.len == 0)
+        return 0;
     struct cursor c = {value.ptr, value.ptr, value.ptr + value.len, err};
     size_t n = 0;
     for (;;) {

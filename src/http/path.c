@@ -27,6 +27,8 @@ static int next_byte(const char **at, const char *end)
 
 int hd_path_decode(char *out, struct hd_str in)
 {
+    if (in.len == 0)
+        return 0;
     const char *at = in.ptr, *end = in.ptr + in.len;
     int n = 0;
     while (at < end) {

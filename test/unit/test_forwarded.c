@@ -127,6 +127,18 @@ static void nodes_are_addresses_with_ports(void **state)
     (void)state;
 }
 
+static void nothing_is_an_empty_list(void **state)
+{
+    struct hd_forwarded f;
+    struct hd_ipaddr a;
+    struct hd_str entry, none = {NULL, 0};
+    uint16_t port;
+    assert_int_equal(hd_forwarded_parse(&f, 1, none, NULL), 0);
+    assert_int_equal(hd_forwarded_node(&a, &port, none), HD_EPROTO);
+    assert_false(hd_forwarded_last(&entry, &none));
+    (void)state;
+}
+
 static void lists_are_walked_from_the_right(void **state)
 {
     struct hd_str entry, rest = hd_str(" a,b , ,c ");
@@ -266,6 +278,7 @@ int main(void)
         cmocka_unit_test(elements_are_taken_apart),
         cmocka_unit_test(bad_elements_are_refused),
         cmocka_unit_test(nodes_are_addresses_with_ports),
+        cmocka_unit_test(nothing_is_an_empty_list),
         cmocka_unit_test(lists_are_walked_from_the_right),
         cmocka_unit_test(the_client_is_the_last_that_is_not_trusted),
         cmocka_unit_test(the_walk_has_a_maximum),

@@ -88,6 +88,7 @@ static void escapes_are_decoded_once(void **state)
     assert_int_equal(hd_path_decode(nul, hd_str("%00")), 1);
     assert_int_equal(nul[0], 0);
     assert_int_equal(hd_path_decode(nul, hd_str("")), 0);
+    assert_int_equal(hd_path_decode(nul, hd_str(NULL)), 0);
     assert_int_equal(hd_path_decode(nul, hd_str("a%4")), HD_EINVAL);
     (void)state;
 }
