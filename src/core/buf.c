@@ -44,7 +44,7 @@ char *hd_buf_reserve(struct hd_buf *b, size_t len)
         b->failed = true;
         return NULL;
     }
-    if (need > b->cap) {
+    if (need > b->cap || b->ptr == NULL) {
         size_t cap = b->cap > 0 ? b->cap : 128;
         while (cap < need)
             cap = cap > SIZE_MAX / 2 ? need : cap * 2;
@@ -62,8 +62,8 @@ void hd_buf_commit(struct hd_buf *b, size_t len)
 
 void hd_buf_add(struct hd_buf *b, const void *ptr, size_t len)
 {
-    char *at = hd_buf_reserve(b, len);
-    if (at == NULL || len == 0)
+    char *at = len > 0 ? hd_buf_reserve(b, len) : NULL;
+    if (at == NULL)
         return;
     memcpy(at, ptr, len);
     b->len += len;

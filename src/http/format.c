@@ -57,9 +57,9 @@ static bool is_target(struct hd_str s)
 {
     if (hd_str_is(s, "*"))
         return true;
-    const char *end = s.ptr + s.len;
     if (s.len == 0 || *s.ptr != '/')
         return false;
+    const char *end = s.ptr + s.len;
     const char *at = hd_scan_path(s.ptr, end);
     return at == end || (*at == '?' && hd_scan_query(at, end) == end);
 }

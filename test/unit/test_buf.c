@@ -17,6 +17,18 @@ static void the_first_failure_sticks(void **state)
     (void)state;
 }
 
+static void adding_nothing_needs_no_memory(void **state)
+{
+    struct hd_buf b;
+    hd_buf_init(&b, 0);
+    hd_buf_str(&b, hd_str(NULL));
+    assert_false(hd_buf_failed(&b));
+    assert_null(b.ptr);
+    assert_non_null(hd_buf_reserve(&b, 0));
+    hd_buf_done(&b);
+    (void)state;
+}
+
 static void formatting_may_fill_it_to_the_last_byte(void **state)
 {
     struct hd_buf b;
@@ -104,6 +116,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_first_failure_sticks),
+        cmocka_unit_test(adding_nothing_needs_no_memory),
         cmocka_unit_test(formatting_may_fill_it_to_the_last_byte),
         cmocka_unit_test(json_strings_are_escaped_and_valid_utf8),
         cmocka_unit_test(borrowed_memory_is_used_first_and_never_freed),
