@@ -49,15 +49,13 @@ static inline void hd_free_auto_(void *p)
 
 #define hd_container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 #define HD_COUNT(array) (sizeof(array) / sizeof((array)[0]))
-#define HD_MIN(a, b)                   \
-    ({                                 \
-        __typeof__(a) hd_a_ = (a);     \
-        __typeof__(b) hd_b_ = (b);     \
-        hd_a_ < hd_b_ ? hd_a_ : hd_b_; \
-    })
-#define HD_MAX(a, b)                   \
-    ({                                 \
-        __typeof__(a) hd_a_ = (a);     \
-        __typeof__(b) hd_b_ = (b);     \
-        hd_a_ > hd_b_ ? hd_a_ : hd_b_; \
+/** Each argument is evaluated once; both have one type. */
+#define HD_MIN(a, b) HD_PICK_(<, a, b, __COUNTER__)
+#define HD_MAX(a, b) HD_PICK_(>, a, b, __COUNTER__)
+#define HD_PICK_(op, a, b, n) HD_PICK__(op, a, b, n)
+#define HD_PICK__(op, a, b, n)                                                                     \
+    ({                                                                                             \
+        __typeof__(a) hd_a_##n = (a);                                                              \
+        __typeof__(b) hd_b_##n = (b);                                                              \
+        hd_a_##n op hd_b_##n ? hd_a_##n : hd_b_##n;                                                \
     })

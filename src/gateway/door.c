@@ -62,7 +62,9 @@ static size_t own_request_fields(struct hd_edge_request *r, const struct hd_seen
     size_t n = 0;
     struct hd_trace parent, trace;
     char traceparent[HD_TRACEPARENT_CHARS + 1];
-    bool continues = client->trusted_ids && hd_trace_parse(&parent, seen->traceparent) == 0;
+    bool trusted = edge->trust_ids == HD_EDGE_TRUST_ALL ||
+                   (edge->trust_ids == HD_EDGE_TRUST_PROXIES && client->via_proxy);
+    bool continues = trusted && hd_trace_parse(&parent, seen->traceparent) == 0;
     hd_trace_child(&trace, continues ? &parent : NULL, &r->door->net->rng);
     hd_trace_format(traceparent, &trace);
 #define ADD(field_name, ...)                                                                 \
@@ -97,7 +99,7 @@ static size_t own_request_fields(struct hd_edge_request *r, const struct hd_seen
     if (client->via_proxy && seen->forwarded.len > 0)
         out[n++] = (struct hd_field){hd_str("forwarded"), seen->forwarded};
     out[n++] = (struct hd_field){hd_str("x-request-id"),
-                                 client->trusted_ids && seen->request_id.len > 0 ? seen->request_id
+                                 trusted && seen->request_id.len > 0 ? seen->request_id
                                                                                  : hd_str(r->id)};
     uint32_t timeout = hd_route_timeout_ms(r->route);
     if (timeout > 0)
@@ -158,8 +160,8 @@ static void serve(struct hd_edge_request *r, const struct hd_head *head, struct 
     struct hd_door *d = r->door;
     const struct hd_settings *set = &r->route->fn->set;
     struct hd_client_ip client;
-    hd_client_ip(&client, d->edge->trusted, hd_exchange_peer_addr(r->ex), seen->forwarded_for,
-                 seen->forwarded, seen->real_ip);
+    hd_client_ip(&client, d->edge->trusted, hd_exchange_peer_addr(r->ex), head->fields,
+                 head->n_fields);
     hd_ipaddr_format(r->ip, &client.address);
 
     if (r->cors.refused) {
@@ -303,7 +305,7 @@ struct hd_door *hd_door_new(const struct hd_edge *edge, struct hd_net *net,
     d->tokens = hd_token_cache_new(NULL);
     d->table = hd_new(struct hd_table);
     d->table->routes = hd_routes_new(NULL, 0);
-    hd_slab_init(&d->requests, sizeof(struct request), 1024);
+    hd_slab_init(&d->requests, sizeof(struct hd_edge_request), 1024);
     return d;
 }
 

@@ -10,6 +10,7 @@
 #include "gateway/request.h"
 
 #include "core/clock.h"
+#include "gateway/heads.h"
 
 #include <inttypes.h>
 #include <stdio.h>

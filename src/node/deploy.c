@@ -51,31 +51,37 @@ static const char *const *list(const struct hd_strings *l)
     return (const char *const *)l->items;
 }
 
+struct hd_launch hd_node_launch(const struct hd_node *n, const struct hd_function *fn)
+{
+    const struct hd_settings *set = &fn->set;
+    return (struct hd_launch){.function = fn->name,
+                              .version = fn->version,
+                              .runtime = hd_runtime_name(fn->runtime),
+                              .root = hd_registry_root(n->registry),
+                              .entry = fn->entry,
+                              .handler = fn->handler,
+                              .import_map = fn->import_map,
+                              .argv = list(&fn->argv),
+                              .health_path = fn->health_path,
+                              .env = (const char *const *)fn->env,
+                              .net = list(&set->allow_net),
+                              .read = list(&set->allow_read),
+                              .write = list(&set->allow_write),
+                              .memory_mb = set->memory_mb,
+                              .cpu_ms = set->cpu_ms,
+                              .timeout_ms = set->timeout_ms,
+                              .dev = n->opt->dev,
+                              .prefix = n->opt->route_prefix};
+}
+
 static struct hd_pool_spec spec_of(struct hd_node *n, const struct hd_function *fn, bool eager)
 {
     const struct hd_settings *set = &fn->set;
     return (struct hd_pool_spec){
         .key = fn->name,
-        .launch = {.function = fn->name,
-                   .version = fn->version,
-                   .runtime = hd_runtime_name(fn->runtime),
-                   .root = hd_registry_root(n->registry),
-                   .entry = fn->entry,
-                   .handler = fn->handler,
-                   .import_map = fn->import_map,
-                   .argv = list(&fn->argv),
-                   .health_path = fn->health_path,
-                   .env = (const char *const *)fn->env,
-                   .net = list(&set->allow_net),
-                   .read = list(&set->allow_read),
-                   .write = list(&set->allow_write),
-                   .memory_mb = set->memory_mb,
-                   .cpu_ms = set->cpu_ms,
-                   .timeout_ms = set->timeout_ms,
-                   .dev = n->opt->dev,
-                   .prefix = n->opt->route_prefix},
+        .launch = hd_node_launch(n, fn),
         .limits = {.concurrency = concurrency_of(fn),
-                   .min = set->min_instances,
+                   .min = HD_MIN(set->min_instances, HD_MAX(set->max_instances, 1U)),
                    .max = HD_MAX(set->max_instances, 1U),
                    .idle_ms = set->idle_ms,
                    .queue_max = set->queue_max,

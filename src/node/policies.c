@@ -63,18 +63,6 @@ static int make_verifier(struct hd_node *n, struct hd_error *err)
     return hd_verifier_new(&n->verifier, &v, err);
 }
 
-/* Keys by URL are fetched on the control loop, again and again. */
-static int start_jwks(struct hd_node *n, struct hd_error *err)
-{
-    if (n->opt->jwks_url == NULL)
-        return 0;
-    struct hd_jwks_source_options opt = {.loop = n->workers[0].loop,
-                                         .log = n->log,
-                                         .url = n->opt->jwks_url,
-                                         .slot = n->jwks_slot};
-    return hd_jwks_source_new(&n->jwks_source, &opt, err);
-}
-
 int hd_node_policies(struct hd_node *n, struct hd_error *err)
 {
     const struct hd_node_options *o = n->opt;
@@ -83,8 +71,6 @@ int hd_node_policies(struct hd_node *n, struct hd_error *err)
         rc = make_verifier(n, err);
     if (rc == 0)
         rc = hd_trusted_new(&n->trusted, items(&o->trusted_proxies), err);
-    if (rc == 0)
-        rc = start_jwks(n, err);
     if (rc < 0)
         return rc;
     if (!o->disable_rate_limit)

@@ -1,7 +1,6 @@
 /* node/private.h - the parts of a node, for the files in this folder that put them together. */
 #pragma once
 
-#include "auth/jwks_source.h"
 #include "functions/registry.h"
 #include "functions/watch.h"
 #include "gateway/door.h"
@@ -51,9 +50,7 @@ struct hd_node {
 
     /* functions; control loop */
     struct hd_defaults defaults;
-    struct hd_devkeys_list {
-        struct hd_option_list list;
-    } built_in_env;
+    struct hd_option_list built_in_env;
     struct hd_registry *registry;
     struct hd_snapshot *snapshot;
     struct hd_routes *routes; /* the newest table */
@@ -73,7 +70,6 @@ struct hd_node {
     struct hd_ratelimit *ratelimit;
     struct hd_verifier *verifier;
     struct hd_jwks_slot *jwks_slot;
-    struct hd_jwks_source *jwks_source;
 
     /* admin */
     struct hd_server *admin;
@@ -96,6 +92,14 @@ void hd_node_deploy(struct hd_node *n, const struct hd_scan *scan);
 void hd_node_undeploy(struct hd_node *n);
 /** Note what the code of a function declared. */
 void hd_node_declared(struct hd_node *n, struct hd_pool *p, const struct hd_declared *d);
+
+/** What a backend is told of a function; borrows from it. */
+struct hd_launch hd_node_launch(const struct hd_node *n, const struct hd_function *fn);
+
+/* policies.c */
+
+int hd_node_policies(struct hd_node *n, struct hd_error *err);
+void hd_node_policies_done(struct hd_node *n);
 
 /* boot.c: progress of the first starts */
 
@@ -127,5 +131,9 @@ void hd_node_metrics(struct hd_node *n, struct hd_buf *out);
 int hd_node_signals(struct hd_node *n, struct hd_error *err);
 /** Begin to end, in phases; again is fine. @param why  for the log. */
 void hd_node_shutdown(struct hd_node *n, const char *why);
+/** End what a failed start made; the control loop ends when it is done. */
+void hd_node_abandon(struct hd_node *n);
+/** Tell that it serves: a line for programs, or for people. */
+void hd_node_say_ready(struct hd_node *n);
 /** Open the doors to the public; once. */
 int hd_node_open(struct hd_node *n, struct hd_error *err);

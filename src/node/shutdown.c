@@ -118,6 +118,25 @@ static void close_servers(struct hd_node *n)
         hd_server_close(n->admin, server_gone, n);
 }
 
+static void no_requests_ever(struct hd_node *n)
+{
+    if (n->pools != NULL)
+        hd_pool_set_close(n->pools, 0, on_pools_closed, n);
+    else
+        on_pools_closed(n);
+}
+
+void hd_node_abandon(struct hd_node *n)
+{
+    hd_node_unwatch(n);
+    if (n->workers[0].loop == NULL)
+        return;
+    if (n->pools != NULL)
+        close_servers(n);
+    else
+        no_requests_ever(n);
+}
+
 /* --- draining --- */
 
 static void look(void *arg)

@@ -1,0 +1,76 @@
+/* What a node says when its doors are open. */
+#include "core/clock.h"
+#include "node/private.h"
+
+#include <stdio.h>
+
+/* A function that answers without a token makes the better first example. */
+static const char *example(const struct hd_snapshot *s)
+{
+    size_t n;
+    const struct hd_function *const *all = hd_snapshot_all(s, &n);
+    const struct hd_function *hello = hd_snapshot_find(s, hd_str("hello"));
+    if (hello != NULL && hello->problem == NULL)
+        return hello->name;
+    for (size_t i = 0; i < n; i++) {
+        if (all[i]->problem == NULL && !all[i]->set.verify_jwt)
+            return all[i]->name;
+    }
+    return n > 0 ? all[0]->name : NULL;
+}
+
+static void say_to_people(struct hd_node *n, const char *url)
+{
+    bool color = hd_log_get_color(n->log);
+    const char *bold = color ? "\033[1m" : "", *dim = color ? "\033[2m" : "",
+               *cyan = color ? "\033[36m" : "", *off = color ? "\033[0m" : "";
+    size_t count;
+    const struct hd_function *const *all = hd_snapshot_all(n->snapshot, &count);
+    struct hd_buf b;
+    hd_buf_init(&b, 256 * 1024);
+    hd_buf_fmt(&b, "\n  %sheddle %s%s  %s%s, %zu function%s, %u loop%s%s\n\n", bold, HD_VERSION, off,
+               dim, n->opt->dev ? "development mode" : "production mode", count,
+               count == 1 ? "" : "s", n->n_workers, n->n_workers == 1 ? "" : "s", off);
+    enum { SHOWN = 20 };
+    for (size_t i = 0; i < count && i < SHOWN; i++) {
+        const struct hd_function *fn = all[i];
+        hd_buf_fmt(&b, "  %s%s%s/%s%s  %s%s%s%s\n", cyan, url, n->opt->route_prefix, fn->name, off,
+                   dim, hd_runtime_name(fn->runtime),
+                   fn->problem != NULL    ? ", cannot run"
+                   : fn->set.verify_jwt ? ", needs a token"
+                                        : "",
+                   off);
+    }
+    if (count > SHOWN)
+        hd_buf_fmt(&b, "  %s... and %zu more: heddle list%s\n", dim, count - SHOWN, off);
+    const char *name = example(n->snapshot);
+    if (name != NULL)
+        hd_buf_fmt(&b, "\n  Try it:  %scurl %s%s/%s%s\n", bold, url, n->opt->route_prefix, name,
+                   off);
+    else
+        hd_buf_fmt(&b, "\n  No functions in %s yet; make one:  %sheddle new hello%s\n",
+                   n->opt->functions_dir, bold, off);
+    hd_buf_fmt(&b, "  %sCtrl-C ends it.%s\n\n", dim, off);
+    hd_log_raw(n->log, hd_buf_view(&b));
+    hd_buf_done(&b);
+}
+
+void hd_node_say_ready(struct hd_node *n)
+{
+    size_t count;
+    char url[300];
+    bool v6 = strchr(n->opt->host, ':') != NULL;
+    const char *host = strcmp(n->opt->host, "0.0.0.0") == 0 || strcmp(n->opt->host, "::") == 0
+                           ? "127.0.0.1"
+                           : n->opt->host;
+    snprintf(url, sizeof(url), v6 && host == n->opt->host ? "http://[%s]:%u" : "http://%s:%u", host,
+             n->port);
+    hd_snapshot_all(n->snapshot, &count);
+    if (hd_log_get_format(n->log) == HD_LOG_TEXT && hd_log_enabled(n->log, HD_INFO)) {
+        say_to_people(n, url);
+        return;
+    }
+    hd_log(n->log, HD_INFO, "ready", hd_kv_str("url", url), hd_kv_int("port", n->port),
+           hd_kv_int("functions", (int64_t)count), hd_kv_str("admin", n->opt->admin_socket),
+           hd_kv_us("took", hd_clock_us() - n->start_us));
+}
