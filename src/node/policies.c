@@ -36,7 +36,9 @@ static int make_verifier(struct hd_node *n, struct hd_error *err)
     for (size_t i = 0; i < o->service_keys.n && n_keys < KEYS_MAX; i++)
         keys[n_keys++] = (struct hd_api_key){o->service_keys.items[i], "service_role"};
     for (size_t i = 0; i < o->api_keys.n && n_keys < KEYS_MAX; i++)
-        keys[n_keys++] = (struct hd_api_key){o->api_keys.items[i], NULL};
+        keys[n_keys++] = (struct hd_api_key){
+            o->api_keys.items[i],
+            hd_str_starts(hd_str(o->api_keys.items[i]), hd_str("sb_")) ? NULL : "anon"};
     const char *secrets[] = {o->jwt_secret, NULL}, *jwks[] = {o->jwks, NULL},
                *files[] = {o->jwks_file, NULL};
     uint32_t algs = 0;

@@ -284,7 +284,7 @@ int hd_cgroup_make(struct hd_cgroup *out, const struct hd_cgroups *g, uint32_t s
     return rc;
 }
 
-void hd_cgroup_dirs(const struct hd_cgroup *c, struct hd_strings *out)
+void hd_cgroup_dirs(const struct hd_cgroup *c, struct hd_spec_list *out)
 {
     const char *const dirs[] = {c->memory, c->pids, c->cpu, c->cpuacct};
     for (size_t i = 0; i < HD_COUNT(dirs); i++) {
@@ -292,7 +292,7 @@ void hd_cgroup_dirs(const struct hd_cgroup *c, struct hd_strings *out)
         for (size_t j = 0; j < out->n && !there; j++)
             there = strcmp(out->v[j], dirs[i]) == 0;
         if (!there)
-            hd_strings_add(out, dirs[i]);
+            hd_spec_list_add(out, dirs[i]);
     }
 }
 

@@ -28,7 +28,7 @@ void hd_cgroups_close(struct hd_cgroups *g);
 int hd_cgroup_make(struct hd_cgroup *out, const struct hd_cgroups *g, uint32_t serial,
                    struct hd_error *err);
 /** Append the folders, each once. */
-void hd_cgroup_dirs(const struct hd_cgroup *c, struct hd_strings *out);
+void hd_cgroup_dirs(const struct hd_cgroup *c, struct hd_spec_list *out);
 /** Set limits; 0: none. @return 0, or HD_EIO. */
 int hd_cgroup_limit(const struct hd_cgroup *c, uint32_t memory_mb, uint32_t pids,
                     struct hd_error *err);

@@ -10,9 +10,9 @@ enum {
     PYTHON_OVERHEAD_MB = 64, /* interpreter and libraries, where no cgroup counts */
 };
 
-static void add(struct hd_strings *l, const char *s)
+static void add(struct hd_spec_list *l, const char *s)
 {
-    hd_strings_add(l, s);
+    hd_spec_list_add(l, s);
 }
 
 static const char *or_else(const char *s, const char *otherwise)
@@ -23,7 +23,7 @@ static const char *or_else(const char *s, const char *otherwise)
 /* --- Deno's permission flags --- */
 
 /* "--allow-x", "--allow-x=a,b", or nothing at all. */
-static void allow(struct hd_strings *argv, const char *flag, const char *const *list,
+static void allow(struct hd_spec_list *argv, const char *flag, const char *const *list,
                   const char *const *always)
 {
     struct hd_buf b;
@@ -41,7 +41,7 @@ static void allow(struct hd_strings *argv, const char *flag, const char *const *
 
 /* The host itself needs its socket, its folder and its sources; the function's own folder and
  * shared code are the functions folder. */
-static void deno_permissions(struct hd_strings *argv, const struct hd_process_options *opt,
+static void deno_permissions(struct hd_spec_list *argv, const struct hd_process_options *opt,
                              const struct hd_launch *w)
 {
     static const char *const reach[] = {"unix:" HD_PLAN_DIR "/sock", NULL};
@@ -58,7 +58,7 @@ static void deno_permissions(struct hd_strings *argv, const struct hd_process_op
 }
 
 /* The import map of the function, else of all functions. */
-static void deno_config(struct hd_strings *argv, const struct hd_launch *w)
+static void deno_config(struct hd_spec_list *argv, const struct hd_launch *w)
 {
     static const char *const names[] = {"deno.json", "deno.jsonc"};
     for (size_t i = 0; i < 2 * HD_COUNT(names); i++) {
@@ -160,7 +160,7 @@ static void base_environment(struct hd_sandbox_spec *s, const struct hd_process_
     add(&s->env, "DENO_NO_UPDATE_CHECK=1");
 }
 
-static void add_all(struct hd_strings *l, const char *const *list)
+static void add_all(struct hd_spec_list *l, const char *const *list)
 {
     for (; list != NULL && *list != NULL; list++)
         if ((*list)[0] == '/')
@@ -168,7 +168,7 @@ static void add_all(struct hd_strings *l, const char *const *list)
 }
 
 /* A program may lie in a folder that would be hidden: by itself, or behind a symbolic link. */
-static void keep_program(struct hd_strings *l, const char *path)
+static void keep_program(struct hd_spec_list *l, const char *path)
 {
     if (path == NULL || path[0] != '/')
         return;
@@ -274,9 +274,9 @@ int hd_hostplan_make(struct hd_hostplan *out, const struct hd_process_options *o
 
 /* --- a plan as a value --- */
 
-static void copy_strings(struct hd_strings *to, const struct hd_strings *from)
+static void copy_strings(struct hd_spec_list *to, const struct hd_spec_list *from)
 {
-    *to = (struct hd_strings){0};
+    *to = (struct hd_spec_list){0};
     for (size_t i = 0; i < from->n; i++)
         add(to, from->v[i]);
 }
@@ -318,7 +318,7 @@ static char *settled(const char *s, const char *dir)
 
 void hd_hostplan_settle(struct hd_hostplan *p, const char *dir)
 {
-    struct hd_strings *const lists[] = {&p->spec.argv, &p->spec.env, &p->spec.write};
+    struct hd_spec_list *const lists[] = {&p->spec.argv, &p->spec.env, &p->spec.write};
     for (size_t i = 0; i < HD_COUNT(lists); i++) {
         for (size_t j = 0; j < lists[i]->n; j++) {
             char *old = lists[i]->v[j];

@@ -270,7 +270,7 @@ static void own_environment(struct hd_hostproc *p, struct hd_sandbox_spec *s, bo
         hd_hex(p->token, secret, sizeof(secret));
         explicit_bzero(secret, sizeof(secret));
         hd_auto_free char *text = hd_printf("HEDDLE_HOST_TOKEN=%s", p->token);
-        hd_strings_add(&s->env, text);
+        hd_spec_list_add(&s->env, text);
         explicit_bzero(text, strlen(text));
         return;
     }
@@ -278,7 +278,7 @@ static void own_environment(struct hd_hostproc *p, struct hd_sandbox_spec *s, bo
         p->port = free_port();
     if (p->port != 0) {
         hd_auto_free char *text = hd_printf("PORT=%u", p->port);
-        hd_strings_add(&s->env, text);
+        hd_spec_list_add(&s->env, text);
     }
 }
 

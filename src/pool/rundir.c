@@ -174,7 +174,7 @@ int hd_rundir_add(struct hd_rundir *d, char **out, uint32_t *serial, struct hd_e
 }
 
 int hd_rundir_record(const struct hd_rundir *d, uint32_t serial, pid_t pid,
-                     const struct hd_strings *cgroups, struct hd_error *err)
+                     const struct hd_spec_list *cgroups, struct hd_error *err)
 {
     hd_auto_free char *path = hd_printf("%s/%" PRIu32 ".pid", d->base, serial);
     char boot[37];
@@ -277,13 +277,13 @@ int hd_rundir_reap(struct hd_rundir *d, struct hd_log *log, struct hd_error *err
     DIR *dir = opendir(d->base);
     if (dir == NULL)
         return hd_fail_sys(err, errno, "folder %s", d->base);
-    struct hd_strings found = {0};
+    struct hd_spec_list found = {0};
     for (struct dirent *e; (e = readdir(dir)) != NULL;) {
         struct hd_str name = hd_str(e->d_name), pid = HD_LIT(".pid");
         struct hd_str stem = hd_str_ends(name, pid) ? hd_str_n(name.ptr, name.len - 4) : name;
         if (is_number(stem)) {
             hd_auto_free char *path = hd_printf("%s/%s", d->base, e->d_name);
-            hd_strings_add(&found, path);
+            hd_spec_list_add(&found, path);
         }
     }
     closedir(dir);
@@ -297,7 +297,7 @@ int hd_rundir_reap(struct hd_rundir *d, struct hd_log *log, struct hd_error *err
     }
     for (size_t i = 0; i < found.n; i++)
         hd_remove_tree(found.v[i]);
-    hd_strings_done(&found);
+    hd_spec_list_done(&found);
     if (n > 0)
         hd_log(log, HD_WARN, "removed what an earlier node left behind", hd_kv_int("instances", n));
     return n;

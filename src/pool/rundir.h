@@ -37,7 +37,7 @@ int hd_rundir_reap(struct hd_rundir *d, struct hd_log *log, struct hd_error *err
 int hd_rundir_add(struct hd_rundir *d, char **out, uint32_t *serial, struct hd_error *err);
 /** Note the process and the cgroups that belong to the folder, for hd_rundir_reap(). */
 int hd_rundir_record(const struct hd_rundir *d, uint32_t serial, pid_t pid,
-                     const struct hd_strings *cgroups, struct hd_error *err);
+                     const struct hd_spec_list *cgroups, struct hd_error *err);
 /** Forget a record. */
 void hd_rundir_forget(const struct hd_rundir *d, uint32_t serial);
 /** Make a folder and those above it where they are missing, for this user alone. */

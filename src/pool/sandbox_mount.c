@@ -29,7 +29,7 @@ struct view {
     const struct hd_sandbox_spec *spec;
     struct tree trees[TREES_MAX];
     size_t n;
-    struct hd_strings emptied; /* folders that were covered and are not for writing */
+    struct hd_spec_list emptied; /* folders that were covered and are not for writing */
 };
 
 static int set_attr(int fd, const char *path, unsigned at_flags, uint64_t set, uint64_t clear,
@@ -59,7 +59,7 @@ static int clone_tree(struct view *v, const char *path, bool writable, struct hd
     return 0;
 }
 
-static int clone_list(struct view *v, const struct hd_strings *l, bool writable,
+static int clone_list(struct view *v, const struct hd_spec_list *l, bool writable,
                       struct hd_error *err)
 {
     for (size_t i = 0; i < l->n; i++) {
@@ -156,7 +156,7 @@ static int cover(struct view *v, const char *path, bool for_all, struct hd_error
         0)
         return hd_fail_sys(err, errno, "empty folder at %s", path);
     if (!for_all)
-        hd_strings_add(&v->emptied, path);
+        hd_spec_list_add(&v->emptied, path);
     return 0;
 }
 
@@ -171,7 +171,7 @@ static bool is_for_all(const char *path)
 
 static int cover_hidden(struct view *v, struct hd_error *err)
 {
-    const struct hd_strings *l = &v->spec->hide;
+    const struct hd_spec_list *l = &v->spec->hide;
     if (l->n > 1)
         qsort((void *)l->v, l->n, sizeof(*l->v), by_text); /* outer folders first */
     for (size_t i = 0; i < l->n; i++) {
@@ -280,6 +280,6 @@ int hd_sandbox_mounts(const struct hd_sandbox_spec *s, struct hd_error *err)
     for (size_t i = 0; i < v.n; i++)
         if (v.trees[i].fd >= 0)
             close(v.trees[i].fd);
-    hd_strings_done(&v.emptied);
+    hd_spec_list_done(&v.emptied);
     return rc;
 }

@@ -3,21 +3,21 @@
 
 #include <inttypes.h>
 
-void hd_strings_add(struct hd_strings *l, const char *s)
+void hd_spec_list_add(struct hd_spec_list *l, const char *s)
 {
     l->v = hd_realloc_array((void *)l->v, l->n + 2, sizeof(*l->v));
     l->v[l->n++] = hd_strdup(s);
     l->v[l->n] = NULL;
 }
 
-void hd_strings_done(struct hd_strings *l)
+void hd_spec_list_done(struct hd_spec_list *l)
 {
     for (size_t i = 0; i < l->n; i++) {
         explicit_bzero(l->v[i], strlen(l->v[i])); /* environments hold secrets */
         free(l->v[i]);
     }
     free((void *)l->v);
-    *l = (struct hd_strings){0};
+    *l = (struct hd_spec_list){0};
 }
 
 enum kind { LIST, TEXT, U64, U32, UINT, BOOL };
@@ -60,7 +60,7 @@ void hd_sandbox_spec_write(struct hd_buf *out, const struct hd_sandbox_spec *s)
         const void *at = (const char *)s + f->at;
         switch (f->kind) {
         case LIST: {
-            const struct hd_strings *l = at;
+            const struct hd_spec_list *l = at;
             for (size_t j = 0; j < l->n; j++)
                 put(out, f->key, l->v[j]);
             break;
@@ -89,7 +89,7 @@ static int get(struct hd_sandbox_spec *s, const struct field *f, struct hd_str v
 {
     void *at = (char *)s + f->at;
     if (f->kind == LIST) {
-        hd_strings_add(at, value.ptr); /* the NUL behind it is there: see the caller */
+        hd_spec_list_add(at, value.ptr); /* the NUL behind it is there: see the caller */
         return 0;
     }
     if (f->kind == TEXT) {
@@ -141,7 +141,7 @@ void hd_sandbox_spec_done(struct hd_sandbox_spec *s)
     for (size_t i = 0; i < HD_COUNT(fields); i++) {
         void *at = (char *)s + fields[i].at;
         if (fields[i].kind == LIST)
-            hd_strings_done(at);
+            hd_spec_list_done(at);
         else if (fields[i].kind == TEXT)
             free(*(char **)at);
     }
