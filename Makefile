@@ -14,7 +14,7 @@ B ?=
 F ?=
 S ?= 30
 
-.PHONY: all help deps run test lint bench fuzz install uninstall clean
+.PHONY: all help deps run test lint bench fuzz install clean
 
 all:
 	@tools/deps build

@@ -20,7 +20,7 @@ NO_GUESS = "-Wno-maybe-uninitialized"
 
 def sanitize(*which, args=()):
     return ["-Db_sanitize=" + ",".join(which), "-Db_lundef=false", "-Doptimization=1",
-            "-Ddebug=true", "-Dc_args=" + ",".join(args)]
+            "-Ddebug=true", "-Dc_args=" + " ".join(args)]
 
 
 def memory(*args):

@@ -5,14 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from heddle import Node, binary
+from heddle import Node
 
 FUNCTIONS = Path(__file__).parent / "functions"
-
-
-def pytest_configure(config):
-    if not binary().is_file():
-        pytest.exit(f"there is no {binary()}: run `make test T=integration`", returncode=3)
 
 
 @pytest.hookimpl(hookwrapper=True)

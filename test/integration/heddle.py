@@ -166,6 +166,8 @@ class Node:
     # -- life --
 
     def spawn(self):
+        if not Path(self.command[0]).is_file():
+            raise RuntimeError(f"there is no {self.command[0]}: `make test T=integration` makes it")
         self.process = subprocess.Popen(self.command, cwd=self.cwd, env=self.env, text=True,
                                         errors="replace", stdin=subprocess.DEVNULL,
                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE)

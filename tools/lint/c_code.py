@@ -35,7 +35,8 @@ def c_files(tree):
 
 def check_banned(tree):
     problems = []
-    files = c_files(tree)
+    # examples are other people's programs: they have none of our functions to take instead
+    files = [path for path in c_files(tree) if not path.startswith("examples/")]
     for path in files:
         for number, line in enumerate(code_only(tree.text(path)).splitlines(), 1):
             for found in CALL.finditer(line):
