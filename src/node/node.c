@@ -88,7 +88,7 @@ static void make_defaults(struct hd_node *n)
     d->enforce = o->enforce_manifest;
     d->allow_all = o->allow_all;
     d->set.timeout_ms = o->timeout_ms;
-    set_default(d, HD_KEY_TIMEOUT, hd_node_options_origin(o, "timeouts.function_ms"));
+    set_default(d, HD_KEY_TIMEOUT, hd_node_options_origin(o, "timeouts.request_ms"));
     d->set.stream_idle_ms = o->stream_idle_ms;
     set_default(d, HD_KEY_STREAM_IDLE, hd_node_options_origin(o, "timeouts.stream_idle_ms"));
     d->set.rpm = o->default_rpm;
