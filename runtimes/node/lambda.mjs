@@ -1,6 +1,6 @@
 /* node/lambda.mjs - handlers written for AWS Lambda: (event, context[, callback]). The event has the
  * payload format 2.0 that function URLs send; results are read as AWS documents for it. */
-import { readBody } from "./fetch.mjs";
+import { readBody } from "./request.mjs";
 
 const BODY_MAX_BYTES = 6 * 1024 * 1024; /* what Lambda takes */
 const TEXT_TYPES =
