@@ -150,7 +150,7 @@ export async function answerLambda(handler, message, res, info) {
   const event = await makeEvent(message, info);
   if (event === null) {
     const body = JSON.stringify({ error: "Request body too large", limit: BODY_MAX_BYTES });
-    res.writeHead(413, { "content-type": "application/json", connection: "close" }).end(body);
+    res.writeHead(413, { "content-type": "application/json", "content-length": body.length }).end(body);
     return;
   }
   const { status, fields, body } = readResult(await call(handler, event, info));
