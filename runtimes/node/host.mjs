@@ -15,9 +15,10 @@ import {
   sameToken,
 } from "../common/control.mjs";
 import { localImports } from "../common/imports.mjs";
-import { makeRequest, patchGlobals, readBody, sendResponse } from "./fetch.mjs";
 import { findHandler } from "./find.mjs";
 import { answerLambda } from "./lambda.mjs";
+import { makeRequest, patchRequest, readBody } from "./request.mjs";
+import { patchResponse, sendResponse } from "./response.mjs";
 
 const EX_USAGE = 64;
 const LOAD_MAX_BYTES = 4 * 1024 * 1024;
@@ -240,7 +241,8 @@ process.removeAllListeners("warning"); /* Node's own writes to stderr, without a
 process.on("warning", (warning) => log("warn", plain(String(warning)), currentId()));
 process.once("SIGTERM", stop);
 globalThis.EdgeRuntime = { waitUntil: (promise) => background.waitUntil(promise) };
-patchGlobals();
+patchRequest();
+patchResponse();
 server.on("request", dispatch);
 server.on("clientError", (_error, duplex) => {
   if (duplex.writable && !duplex.destroyed)

@@ -1,6 +1,6 @@
 /* node/lambda.mjs - handlers written for AWS Lambda: (event, context[, callback]). The event has the
  * payload format 2.0 that function URLs send; results are read as AWS documents for it. */
-import { readBody } from "./fetch.mjs";
+import { readBody } from "./request.mjs";
 
 const BODY_MAX_BYTES = 6 * 1024 * 1024; /* what Lambda takes */
 const TEXT_TYPES =
@@ -150,7 +150,7 @@ export async function answerLambda(handler, message, res, info) {
   const event = await makeEvent(message, info);
   if (event === null) {
     const body = JSON.stringify({ error: "Request body too large", limit: BODY_MAX_BYTES });
-    res.writeHead(413, { "content-type": "application/json", connection: "close" }).end(body);
+    res.writeHead(413, { "content-type": "application/json", "content-length": body.length }).end(body);
     return;
   }
   const { status, fields, body } = readResult(await call(handler, event, info));

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import threading
 
 import pytest
@@ -313,6 +314,20 @@ def test_shared_code_and_import_maps_work_and_are_reported(start, tmp_path):
     assert host.load("fn/index.ts").json()["imports"] == \
         [str(root / "_shared/a.ts"), str(root / "_shared/deep/b.ts")]
     assert host.get("/fn").body == b"ab"
+
+
+OUTSIDE = {"SSL_CERT_FILE", "SSL_CERT_DIR", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "DENO_CERT",
+           "DENO_TLS_CA_STORE", "NPM_CONFIG_REGISTRY"}
+
+
+def test_npm_packages_are_imported(start):
+    host = start({"fn/index.ts": 'import ms from "npm:ms@2.1.3"; Deno.serve(() => new Response(ms(60000)));'}, permissions={},
+                 env={k: v for k, v in os.environ.items() if k.upper() in OUTSIDE})
+    answer = host.load("fn/index.ts")
+    if answer.status == 500 and "registry" in answer.body.decode():
+        pytest.skip("the npm registry cannot be reached from here")
+    assert answer.status == 200, answer.body
+    assert host.get("/fn").body == b"1m"
 
 
 def test_a_websocket_talks(start):

@@ -144,6 +144,45 @@ def test_bodies_can_be_read_and_made_in_each_way(start, body, wanted):
         assert answer.body == wanted, answer.body
 
 
+@pytest.mark.parametrize("made, status, fields, body", [
+    ("const r = new Response('x', {headers: {'X-A': '1'}}); r.headers.set('x-a', '2'); return r;", 200,
+     {"x-a": "2", "content-type": "text/plain;charset=UTF-8", "content-length": "1"}, b"x"),
+    ("return Response.json({a: 1}, {status: 201, headers: new Headers({'content-type': 'x/y'})});", 201,
+     {"content-type": "x/y"}, b'{"a":1}'),
+    ("return new Response('x', {status: 299, statusText: 'Mine'});", 299, {}, b"x"),
+    ("return new Response(null, {status: 304, headers: [['etag', 'e']]});", 304, {"etag": "e", "content-length": None}, b""),
+    ("return new Response();", 200, {"content-length": "0", "content-type": None}, b""),
+    ("return Response.redirect('http://x/y', 302);", 302, {"location": "http://x/y"}, b""),
+    ("return (globalThis.kept ??= new Response('kept'));", 200, {"content-length": "4"}, b"kept"),
+    ("class Mine extends Response {} return new Mine('sub');", 200, {}, b"sub"),
+    ("const r = new Response('used'); return new Response(await r.text() + r.bodyUsed);", 200, {}, b"usedtrue"),
+    ("const r = new Response('x'); return Response.json([r.ok, r.status, r instanceof Response, r.type]);", 200, {},
+     b'[true,200,true,"default"]'),
+    ("return new Response(new URLSearchParams('a=1'));", 200, {}, b"a=1"),
+    ("const r = new Response('gone'); await r.text(); return r;", 500, {"x-heddle-error": "unhandled"}, None),
+    ("return new Response('x', {status: 99});", 500, {"x-heddle-error": "unhandled"}, None),
+    ("return new Response('x', {headers: {'a b': 'c'}});", 500, {"x-heddle-error": "unhandled"}, None),
+])
+def test_responses_are_written_as_they_were_made(start, made, status, fields, body):
+    host = loaded(start, "export default { async fetch(req) { %s } };" % made)
+    connection = Connection(host.path)
+    for _ in range(2):
+        answer = connection.request("GET", "/fn", [("x-heddle-id", "r")])
+        assert answer.status == status
+        assert {k: answer.field(k) for k in fields} == fields
+        assert len(answer.all("content-length")) <= 1
+        assert body is None or answer.body == body
+
+
+@pytest.mark.parametrize("target, wanted", [
+    ("/fn/a/../b", "/fn/b"), ("/fn/%2e%2e/c", "/c"), ("/fn?a=<b>", "/fn?a=%3Cb%3E"), ("/fn?a='b'", "/fn?a=%27b%27"),
+    ("/fn//x", "/fn//x"), ("/fn/", "/fn/")])
+def test_urls_are_normal_ones(start, target, wanted):
+    host = loaded(start, "export default { fetch: (req) => new Response(req.url) };")
+    assert host.get(target).body.decode() == "http://functions.example" + wanted
+    assert host.get(target, [("Host", "H:80")]).body.decode() == "http://h" + wanted
+
+
 def test_head_has_the_length_and_no_body(start):
     host = loaded(start, 'export default { fetch: () => new Response("hello") };')
     connection = Connection(host.path)

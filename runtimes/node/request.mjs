@@ -1,37 +1,38 @@
-/* node/fetch.mjs - handlers that take a Request and give a Response, over node:http without the cost
- * of making web objects that nobody looks at.
- *
- * LazyRequest answers method, url, headers and whole-body reads straight from the IncomingMessage and
- * becomes a real Request when more is asked. Responses remember the body they were made of, so that
- * it need not come back out of a stream. */
+/* node/request.mjs - a Request over node:http without the cost of making web objects that nobody looks
+ * at. It answers method, url, headers and whole-body reads straight from the IncomingMessage and becomes
+ * a real Request when more is asked. */
 import { AsyncResource } from "node:async_hooks";
 import { Readable } from "node:stream";
 
 const NativeRequest = globalThis.Request;
-const NativeResponse = globalThis.Response;
 const nativeFetch = globalThis.fetch;
 const kReal = Symbol("real");
-const kSource = Symbol("source");
 
-const NO_BODY_STATUS = new Set([101, 204, 205, 304]);
+const PLAIN_URL = /^https?:\/\/[a-z0-9.-]+(:[1-9][0-9]*)?\/[\w\-/?&=+,;:@!$*()]*$/;
 
-/** All bytes of a request's body. */
-export async function readBody(message, maxBytes) {
-  const parts = [];
-  let size = 0;
-  for await (const part of message) {
-    size += part.length;
-    if (size > maxBytes)
-      return null;
-    parts.push(part);
-  }
-  return parts.length === 1 ? parts[0] : Buffer.concat(parts, size);
+/** All bytes of a request's body; null: more than @p maxBytes, and the rest is dropped as it comes. */
+export function readBody(message, maxBytes) {
+  return new Promise((resolve, reject) => {
+    const parts = [];
+    let size = 0;
+    message.on("data", (part) => {
+      size += part.length;
+      if (size <= maxBytes)
+        parts.push(part);
+      else
+        resolve(null);
+    });
+    message.on("end", () => resolve(parts.length === 1 ? parts[0] : Buffer.concat(parts)));
+    message.on("error", reject);
+    message.on("close", () => reject(new Error("the client went away before the body's end")));
+  });
 }
 
 class LazyRequest {
   #message;
   #res;
   #url;
+  #normal = false;
   #headers;
   #abort;
   #native;
@@ -48,7 +49,12 @@ class LazyRequest {
   }
 
   get url() {
-    return this.#native?.url ?? (this.#url = new URL(this.#url).href);
+    if (!this.#normal) {
+      if (!PLAIN_URL.test(this.#url) || /:(80|443)\//.test(this.#url) || this.#url.includes("/."))
+        this.#url = new URL(this.#url).href;
+      this.#normal = true;
+    }
+    return this.#url;
   }
 
   get headers() {
@@ -156,8 +162,8 @@ for (const name of ["blob", "clone", "formData"])
 Object.setPrototypeOf(LazyRequest.prototype, NativeRequest.prototype);
 Object.defineProperty(LazyRequest.prototype, "constructor", { value: NativeRequest });
 
-/** Make the globals know lazy requests, and responses remember what they were made of. Once. */
-export function patchGlobals() {
+/** Make the globals know lazy requests. Once. */
+export function patchRequest() {
   const real = (input) => (input instanceof LazyRequest ? input[kReal]() : input);
   globalThis.Request = new Proxy(NativeRequest, {
     construct: (target, [input, ...rest], as) =>
@@ -166,83 +172,9 @@ export function patchGlobals() {
   globalThis.fetch = function fetch(input, init) {
     return nativeFetch(real(input), init);
   };
-  const remember = (response, body) => {
-    if (typeof body === "string" || body === null || body === undefined)
-      response[kSource] = body ?? null;
-    return response;
-  };
-  const json = (data, init) => {
-    const text = JSON.stringify(data);
-    return remember(NativeResponse.json(data, init), text);
-  };
-  globalThis.Response = new Proxy(NativeResponse, {
-    construct: (target, args, as) =>
-      remember(Reflect.construct(target, args, as === globalThis.Response ? target : as), args[0]),
-    get: (target, key) => (key === "json" ? json : Reflect.get(target, key)),
-  });
 }
 
 /** @param url  as the client used it; not yet normalised. */
 export function makeRequest(message, res, url) {
   return new LazyRequest(message, res, url);
-}
-
-/**
- * Write a Response as the answer. Resolves when it is written or the client is gone; rejects when the
- * body's stream fails, with the connection broken off.
- */
-export async function sendResponse(response, message, res) {
-  const fields = [];
-  let length;
-  for (const [name, value] of response.headers) {
-    fields.push(name, value);
-    if (name === "content-length")
-      length = value;
-  }
-  const bare = message.method === "HEAD" || NO_BODY_STATUS.has(response.status);
-  const source = response.bodyUsed ? undefined : response[kSource];
-  if (source !== undefined || bare) {
-    if (length === undefined && source !== undefined && !NO_BODY_STATUS.has(response.status))
-      fields.push("content-length", String(source === null ? 0 : Buffer.byteLength(source)));
-    res.writeHead(response.status, response.statusText || undefined, fields);
-    res.end(bare ? undefined : source ?? undefined);
-    if (source === undefined)
-      await response.body?.cancel();
-    return;
-  }
-  res.writeHead(response.status, response.statusText || undefined, fields);
-  if (response.body === null)
-    res.end();
-  else
-    await pump(response.body, res);
-}
-
-async function pump(stream, res) {
-  const reader = stream.getReader();
-  let wake = () => {};
-  const onClose = AsyncResource.bind(() => {
-    reader.cancel(new DOMException("The client went away", "AbortError")).catch(() => {});
-    wake();
-  });
-  const onDrain = () => wake();
-  res.once("close", onClose);
-  res.on("drain", onDrain);
-  res.flushHeaders();
-  try {
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done || res.destroyed)
-        break;
-      if (!res.write(value) && !res.destroyed)
-        await new Promise((resolve) => (wake = resolve));
-    }
-    res.removeListener("close", onClose);
-    res.end();
-  } catch (thrown) {
-    res.removeListener("close", onClose);
-    res.destroy();
-    throw thrown;
-  } finally {
-    res.removeListener("drain", onDrain);
-  }
 }
