@@ -46,6 +46,21 @@ static char *runtimes_dir(const struct hd_node_options *opt)
     return NULL;
 }
 
+/* The Deno that comes with the hosts, pinned there, unless another one was named. */
+static char *deno_of(const struct hd_node_options *opt, const char *runtimes)
+{
+    static const char *const builds[] = {"linux-x64-glibc", "linux-arm64-glibc"};
+    const char *origin = hd_node_options_origin(opt, "runtimes.deno");
+    if (origin != NULL && strcmp(origin, "default") != 0)
+        return hd_strdup(opt->deno);
+    for (size_t i = 0; i < HD_COUNT(builds); i++) {
+        hd_auto_free char *path = hd_printf("%s/node_modules/@deno/%s/deno", runtimes, builds[i]);
+        if (access(path, X_OK) == 0)
+            return hd_steal(path);
+    }
+    return hd_strdup(opt->deno);
+}
+
 /* --- loops --- */
 
 static unsigned wanted_loops(const struct hd_node_options *opt)
@@ -182,6 +197,7 @@ static int make_backend(struct hd_node *n, struct hd_error *err)
         return hd_fail(err, HD_ENOTFOUND,
                        "the runtime hosts are not beside this program; name their folder with "
                        "--runtimes-dir");
+    hd_auto_free char *deno = deno_of(o, runtimes);
     static const enum hd_process_sandbox modes[] = {
         [HD_SANDBOX_AUTO] = HD_PROCESS_SANDBOX_AUTO,
         [HD_SANDBOX_OFF] = HD_PROCESS_SANDBOX_OFF,
@@ -192,7 +208,7 @@ static int make_backend(struct hd_node *n, struct hd_error *err)
                                      .run_dir = run,
                                      .functions_root = hd_registry_root(n->registry),
                                      .cache_dir = cache,
-                                     .deno_bin = o->deno,
+                                     .deno_bin = deno,
                                      .node_bin = o->node,
                                      .python_bin = o->python,
                                      .sandbox = modes[o->sandbox],
