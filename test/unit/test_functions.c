@@ -60,13 +60,13 @@ static void paths_are_cleaned_as_text(void **state)
         {"../../a/..", "../.."},  {"", "."},         {"./x", "x"}, {"/a/b/../../c", "/c"},
     };
     for (size_t i = 0; i < HD_COUNT(cases); i++) {
-        hd_auto_free char *clean = hd_path_clean(cases[i][0]);
+        hd_auto_free char *clean = hd_file_clean(cases[i][0]);
         assert_string_equal(clean, cases[i][1]);
     }
-    assert_true(hd_path_within("/a/b", "/a") && hd_path_within("/a", "/a"));
-    assert_true(hd_path_within("/a", "/") && !hd_path_within("/ab", "/a"));
-    assert_string_equal(hd_path_below("/a/b/c", "/a"), "b/c");
-    assert_string_equal(hd_path_below("/x", "/a"), "/x");
+    assert_true(hd_file_within("/a/b", "/a") && hd_file_within("/a", "/a"));
+    assert_true(hd_file_within("/a", "/") && !hd_file_within("/ab", "/a"));
+    assert_string_equal(hd_file_below("/a/b/c", "/a"), "b/c");
+    assert_string_equal(hd_file_below("/x", "/a"), "/x");
     (void)state;
 }
 

@@ -40,7 +40,7 @@ static void assert_walk(struct world *w, const char *entry, const char *map, con
     hd_graph_begin(w->g);
     hd_graph_walk(w->g, &w->files, path, &how);
     for (size_t i = 0; i < w->files.n; i++)
-        hd_strings_addf(&names, "%s%s", hd_path_below(w->files.items[i]->path, w->tree.path),
+        hd_strings_addf(&names, "%s%s", hd_file_below(w->files.items[i]->path, w->tree.path),
                         w->files.items[i]->exists ? "" : "!");
     hd_strings_sort(&names);
     hd_auto_free char *joined = hd_strings_join(&names, " ");
