@@ -87,11 +87,11 @@ static void add_env_folder(struct hd_registry *r, const char *dir)
 static void choose_env_files(struct hd_registry *r)
 {
     char real[PATH_MAX];
-    if (r->opt.env_files == NULL && r->opt.project_dir != NULL &&
-        realpath(r->opt.project_dir, real) != NULL)
+    bool named = r->opt.env_files != NULL && r->opt.env_files[0] != NULL;
+    if (!named && r->opt.project_dir != NULL && realpath(r->opt.project_dir, real) != NULL)
         add_env_folder(r, real);
     add_env_folder(r, r->root);
-    for (size_t i = 0; r->opt.env_files != NULL && r->opt.env_files[i] != NULL; i++) {
+    for (size_t i = 0; named && r->opt.env_files[i] != NULL; i++) {
         hd_auto_free char *absolute = realpath(r->opt.env_files[i], NULL);
         add_env_path(r, absolute != NULL ? absolute : r->opt.env_files[i], true);
     }

@@ -1,6 +1,7 @@
 /* test_manifest.c - every key takes what it should, and refuses the rest with file, line and key.
  */
 #include "functions/manifest.h"
+#include "functions/file.h"
 #include "test.h"
 
 #include <math.h>
@@ -165,6 +166,23 @@ static void every_row_of_the_table_is_whole(void **state)
     (void)state;
 }
 
+static void the_reference_page_is_the_table(void **state)
+{
+    struct hd_buf page, table;
+    struct hd_error err = {0};
+    hd_buf_init(&page, 1 << 20);
+    hd_buf_init(&table, 1 << 20);
+    if (hd_file_read(&page, HD_SOURCE_ROOT "/doc/functions.md", NULL, &err) < 0)
+        fail_msg("%s", err.msg);
+    hd_manifest_reference_md(&table);
+    assert_false(hd_buf_failed(&table));
+    if (memmem(page.ptr, page.len, table.ptr, table.len) == NULL)
+        fail_msg("doc/functions.md: the keys should be:\n%.*s", HD_FMT(hd_buf_view(&table)));
+    hd_buf_done(&page);
+    hd_buf_done(&table);
+    (void)state;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -174,6 +192,7 @@ int main(void)
         cmocka_unit_test(no_body_limit_is_spelled_none),
         cmocka_unit_test(a_secret_in_env_is_not_repeated_in_the_error),
         cmocka_unit_test(every_row_of_the_table_is_whole),
+        cmocka_unit_test(the_reference_page_is_the_table),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
