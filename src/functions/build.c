@@ -33,7 +33,7 @@ static bool read_manifest(struct hd_manifest *m, struct hd_function *fn,
     const char *name = lenient ? "1tube.json" : "heddle.json";
     if (lenient && !found->has_1tube_json)
         return false;
-    hd_auto_free char *path = hd_path_join(found->dir, name);
+    hd_auto_free char *path = hd_file_join(found->dir, name);
     hd_auto_free char *shown = hd_printf("%s/%s", found->name, name);
     struct hd_error why;
     struct hd_buf text;
@@ -77,7 +77,7 @@ static void set_env(struct hd_function *fn, const struct hd_build_context *c,
     const struct hd_value *allow = hd_sources_value(from, HD_KEY_ALLOW_ENV);
     struct hd_env_file file = {0};
     if (from->found->has_env) {
-        hd_auto_free char *path = hd_path_join(from->found->dir, ".env");
+        hd_auto_free char *path = hd_file_join(from->found->dir, ".env");
         hd_auto_free char *shown = hd_printf("%s/.env", fn->name);
         struct hd_error why;
         if (hd_env_file_read(&file, path, shown, &why) < 0)
@@ -107,7 +107,7 @@ static void set_version(struct hd_built *out, const struct hd_build_context *c)
                         fn->name);
     hd_content_version(fn->version, &files, fn, c->root);
     for (size_t i = 0; i < files.n; i++) {
-        if (!hd_path_within(files.items[i]->path, fn->dir))
+        if (!hd_file_within(files.items[i]->path, fn->dir))
             hd_graph_files_add(&out->needs, files.items[i]);
     }
     hd_graph_files_done(&files);

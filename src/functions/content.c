@@ -40,7 +40,7 @@ static void gather_entry(struct gather *s, int dir, const char *folder, const st
 {
     if (hd_content_ignores(e->d_name))
         return;
-    hd_auto_free char *path = hd_path_join(folder, e->d_name);
+    hd_auto_free char *path = hd_file_join(folder, e->d_name);
     unsigned char type = e->d_type;
     struct stat st;
     if (type == DT_UNKNOWN && fstatat(dir, e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0)
@@ -180,7 +180,7 @@ void hd_content_version(char out[33], struct hd_graph_files *files, const struct
         qsort(files->items, files->n, sizeof(*files->items), by_path);
     for (size_t i = 0; i < files->n; i++) {
         const struct hd_graph_file *f = files->items[i];
-        add_text(md, hd_path_below(f->path, root));
+        add_text(md, hd_file_below(f->path, root));
         add_text(md, f->exists ? "there" : "missing");
         if (f->exists)
             add_bytes(md, f->digest, sizeof(f->digest));

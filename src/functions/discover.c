@@ -139,7 +139,7 @@ static int look(struct hd_found *out, int root_fd, const char *root, const char 
     if (fd < 0 && (code == ENOTDIR || (code == ENOENT && !is_link)))
         return 0; /* a file, or gone since it was listed */
     snprintf(out->name, sizeof(out->name), "%s", name);
-    out->dir = hd_path_join(root, name);
+    out->dir = hd_file_join(root, name);
     if (fd < 0) {
         out->problem = hd_printf("%s: %s", name, why_not(code));
         return 1;

@@ -154,9 +154,9 @@ static void settle_list(struct hd_strings *list, bool enforced, const char *dir)
     }
     hd_strings_give(list);
     for (size_t i = 0; dir != NULL && i < list->n; i++) {
-        hd_auto_free char *joined = hd_path_join(dir, list->items[i]);
+        hd_auto_free char *joined = hd_file_join(dir, list->items[i]);
         free(list->items[i]);
-        list->items[i] = hd_path_clean(joined);
+        list->items[i] = hd_file_clean(joined);
     }
 }
 
@@ -184,8 +184,8 @@ static int apply_settings(struct hd_function *fn, const struct hd_sources *from,
 static char *named_file(const struct hd_function *fn, const struct hd_sources *from,
                         enum hd_key key, struct hd_error *err)
 {
-    hd_auto_free char *joined = hd_path_join(fn->dir, hd_sources_value(from, key)->text);
-    char *path = hd_path_clean(joined);
+    hd_auto_free char *joined = hd_file_join(fn->dir, hd_sources_value(from, key)->text);
+    char *path = hd_file_clean(joined);
     struct stat st;
     char what[160];
     if (stat(path, &st) < 0)
@@ -213,9 +213,9 @@ static int use_command(struct hd_function *fn, const struct hd_sources *from, in
     fn->runtime = HD_RUNTIME_HTTP;
     fn->argv = hd_strings_copy(&command->list);
     if (strchr(fn->argv.items[0], '/') != NULL) { /* else it is looked up in PATH */
-        hd_auto_free char *joined = hd_path_join(fn->dir, fn->argv.items[0]);
+        hd_auto_free char *joined = hd_file_join(fn->dir, fn->argv.items[0]);
         free(fn->argv.items[0]);
-        fn->argv.items[0] = hd_path_clean(joined);
+        fn->argv.items[0] = hd_file_clean(joined);
     }
     const struct hd_value *health = hd_sources_value(from, HD_KEY_HEALTH);
     fn->health_path =
@@ -255,7 +255,7 @@ static int use_found_entry(struct hd_function *fn, const struct hd_sources *from
                        "or set \"entry\" or \"command\" in heddle.json",
                        fn->name);
     fn->runtime = runtime >= 0 ? (enum hd_runtime)runtime : e->runtime;
-    fn->entry = hd_path_join(fn->dir, e->name);
+    fn->entry = hd_file_join(fn->dir, e->name);
     return 0;
 }
 
@@ -271,7 +271,7 @@ static int use_import_map(struct hd_function *fn, const struct hd_sources *from,
     for (size_t i = 0; i < HD_IMPORT_MAP_NAMES; i++) {
         if ((from->found->import_maps & (1U << i)) == 0)
             continue;
-        fn->import_map = hd_path_join(fn->dir, hd_import_map_names[i]);
+        fn->import_map = hd_file_join(fn->dir, hd_import_map_names[i]);
         return 0;
     }
     fn->import_map = hd_strdup(from->root_import_map);

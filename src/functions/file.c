@@ -70,7 +70,7 @@ int hd_file_read(struct hd_buf *out, const char *path, struct stat *st, struct h
     return rc;
 }
 
-char *hd_path_join(const char *dir, const char *name)
+char *hd_file_join(const char *dir, const char *name)
 {
     if (name[0] == '/')
         return hd_strdup(name);
@@ -78,7 +78,7 @@ char *hd_path_join(const char *dir, const char *name)
     return hd_printf("%s%s%s", dir, len > 0 && dir[len - 1] == '/' ? "" : "/", name);
 }
 
-char *hd_path_clean(const char *path)
+char *hd_file_clean(const char *path)
 {
     size_t cap = strlen(path) + 2, len = 0;
     char *out = hd_alloc(cap);
@@ -115,7 +115,7 @@ char *hd_path_clean(const char *path)
     return out;
 }
 
-bool hd_path_within(const char *path, const char *dir)
+bool hd_file_within(const char *path, const char *dir)
 {
     size_t len = strlen(dir);
     if (len == 1 && dir[0] == '/')
@@ -123,9 +123,9 @@ bool hd_path_within(const char *path, const char *dir)
     return strncmp(path, dir, len) == 0 && (path[len] == '/' || path[len] == '\0');
 }
 
-const char *hd_path_below(const char *path, const char *dir)
+const char *hd_file_below(const char *path, const char *dir)
 {
-    if (!hd_path_within(path, dir))
+    if (!hd_file_within(path, dir))
         return path;
     const char *rest = path + strlen(dir);
     return *rest == '/' ? rest + 1 : rest;

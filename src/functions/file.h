@@ -21,10 +21,10 @@ struct hd_file_id hd_file_id_of(const struct stat *st);
  */
 int hd_file_read(struct hd_buf *out, const char *path, struct stat *st, struct hd_error *err);
 /** @return "dir/name" for the caller to free; @p name alone if it is absolute. */
-char *hd_path_join(const char *dir, const char *name);
+char *hd_file_join(const char *dir, const char *name);
 /** Fold "//", "." and ".." away as text, without a look at the disk. @return for the caller. */
-char *hd_path_clean(const char *path);
+char *hd_file_clean(const char *path);
 /** @return whether @p path is @p dir or below it, both clean. */
-bool hd_path_within(const char *path, const char *dir);
+bool hd_file_within(const char *path, const char *dir);
 /** @return the part of @p path after @p dir and its slash if it is within, else all of it. */
-const char *hd_path_below(const char *path, const char *dir);
+const char *hd_file_below(const char *path, const char *dir);

@@ -287,8 +287,8 @@ static void follow_js(struct walk *w, const struct hd_graph_file *from, const ch
         return; /* a package or a URL */
     hd_auto_free char *dir = folder_of(from->path);
     hd_auto_free char *bare = hd_strdup_n(hd_str_n(specifier, strcspn(specifier, "?#")));
-    hd_auto_free char *joined = hd_path_join(dir, bare);
-    hd_auto_free char *path = hd_path_clean(joined);
+    hd_auto_free char *joined = hd_file_join(dir, bare);
+    hd_auto_free char *path = hd_file_clean(joined);
     come_by_js(w, path);
 }
 

@@ -44,11 +44,11 @@ static char *without_comments(struct hd_str text)
 static char *local_path(const struct hd_import_map *m, const char *address)
 {
     if (strncmp(address, "file://", 7) == 0)
-        return hd_path_clean(address + 7);
+        return hd_file_clean(address + 7);
     if (address[0] != '/' && strncmp(address, "./", 2) != 0 && strncmp(address, "../", 3) != 0)
         return NULL; /* a package or a URL */
-    hd_auto_free char *joined = hd_path_join(m->dir, address);
-    return hd_path_clean(joined);
+    hd_auto_free char *joined = hd_file_join(m->dir, address);
+    return hd_file_clean(joined);
 }
 
 static void add_all(struct hd_import_map *m, json_t *imports)
@@ -78,8 +78,8 @@ static void read_object(struct hd_import_map *m, json_t *root)
     const char *other = json_string_value(json_object_get(root, "importMap"));
     m->elsewhere = other != NULL ? local_path(m, other) : NULL;
     if (other != NULL && m->elsewhere == NULL && strchr(other, ':') == NULL) {
-        hd_auto_free char *joined = hd_path_join(m->dir, other); /* "import_map.json" */
-        m->elsewhere = hd_path_clean(joined);
+        hd_auto_free char *joined = hd_file_join(m->dir, other); /* "import_map.json" */
+        m->elsewhere = hd_file_clean(joined);
     }
 }
 
@@ -126,7 +126,7 @@ char *hd_import_map_find(const struct hd_import_map *m, struct hd_str specifier)
     hd_auto_free char *rest =
         hd_strdup_n(hd_str_n(specifier.ptr + best_len, specifier.len - best_len));
     hd_auto_free char *joined = hd_printf("%s/%s", m->to.items[best], rest);
-    return hd_path_clean(joined);
+    return hd_file_clean(joined);
 }
 
 const char *hd_import_map_elsewhere(const struct hd_import_map *m)

@@ -65,7 +65,7 @@ static void add_env_path(struct hd_registry *r, const char *path, bool named)
     if (r->n_shared == ENV_FILES_MAX)
         return;
     const char *base = strrchr(path, '/');
-    bool in_root = hd_path_within(path, r->root);
+    bool in_root = hd_file_within(path, r->root);
     char *shown = named || base == NULL ? hd_strdup(path)
                   : in_root             ? hd_printf("functions%s", base)
                                         : hd_strdup(base + 1);
@@ -78,7 +78,7 @@ static void add_env_folder(struct hd_registry *r, const char *dir)
     static const char *const names[] = {".env", ".env.local", ".env.development"};
     size_t n = r->opt.defaults->dev ? HD_COUNT(names) : HD_COUNT(names) - 1;
     for (size_t i = 0; i < n; i++) {
-        hd_auto_free char *path = hd_path_join(dir, names[i]);
+        hd_auto_free char *path = hd_file_join(dir, names[i]);
         add_env_path(r, path, false);
     }
 }
@@ -87,11 +87,11 @@ static void add_env_folder(struct hd_registry *r, const char *dir)
 static void choose_env_files(struct hd_registry *r)
 {
     char real[PATH_MAX];
-    if (r->opt.env_files == NULL && r->opt.project_dir != NULL &&
-        realpath(r->opt.project_dir, real) != NULL)
+    bool named = r->opt.env_files != NULL && r->opt.env_files[0] != NULL;
+    if (!named && r->opt.project_dir != NULL && realpath(r->opt.project_dir, real) != NULL)
         add_env_folder(r, real);
     add_env_folder(r, r->root);
-    for (size_t i = 0; r->opt.env_files != NULL && r->opt.env_files[i] != NULL; i++) {
+    for (size_t i = 0; named && r->opt.env_files[i] != NULL; i++) {
         hd_auto_free char *absolute = realpath(r->opt.env_files[i], NULL);
         add_env_path(r, absolute != NULL ? absolute : r->opt.env_files[i], true);
     }
@@ -115,9 +115,9 @@ int hd_registry_new(struct hd_registry **out, const struct hd_registry_options *
     r->graph = hd_graph_new();
     hd_map_init(&r->records, 0);
     hd_map_init(&r->config_toml.by_name, 0);
-    hd_auto_free char *above = hd_path_join(root, "../config.toml");
-    r->config_paths[0] = hd_path_clean(above);
-    r->config_paths[1] = hd_path_join(root, "config.toml");
+    hd_auto_free char *above = hd_file_join(root, "../config.toml");
+    r->config_paths[0] = hd_file_clean(above);
+    r->config_paths[1] = hd_file_join(root, "config.toml");
     choose_env_files(r);
     *out = r;
     return 0;
@@ -237,7 +237,7 @@ static void find_root_import_map(struct hd_registry *r)
     free(r->root_import_map);
     r->root_import_map = NULL;
     for (size_t i = 0; i < HD_IMPORT_MAP_NAMES && r->root_import_map == NULL; i++) {
-        char *path = hd_path_join(r->root, hd_import_map_names[i]);
+        char *path = hd_file_join(r->root, hd_import_map_names[i]);
         if (stat(path, &st) == 0 && S_ISREG(st.st_mode))
             r->root_import_map = path;
         else
@@ -417,7 +417,7 @@ int hd_registry_scan(struct hd_registry *r, struct hd_scan *out, struct hd_error
 
 static bool concerns_all(const struct hd_registry *r, const char *path)
 {
-    if (hd_path_within(r->root, path))
+    if (hd_file_within(r->root, path))
         return true; /* the root itself, or a folder above it */
     for (size_t i = 0; i < HD_COUNT(r->config_paths); i++) {
         if (strcmp(path, r->config_paths[i]) == 0)
@@ -427,9 +427,9 @@ static bool concerns_all(const struct hd_registry *r, const char *path)
         if (strcmp(path, r->shared[i].path) == 0)
             return true;
     }
-    if (!hd_path_within(path, r->root))
+    if (!hd_file_within(path, r->root))
         return false;
-    const char *below = hd_path_below(path, r->root);
+    const char *below = hd_file_below(path, r->root);
     for (size_t i = 0; i < HD_IMPORT_MAP_NAMES; i++) {
         if (strcmp(below, hd_import_map_names[i]) == 0)
             return true; /* a first one, too */
@@ -439,10 +439,10 @@ static bool concerns_all(const struct hd_registry *r, const char *path)
 
 static bool concerns(const struct record *rec, const char *path)
 {
-    if (hd_path_within(path, rec->fn->dir) || hd_path_within(rec->fn->dir, path))
+    if (hd_file_within(path, rec->fn->dir) || hd_file_within(rec->fn->dir, path))
         return true;
     for (size_t i = 0; i < rec->needs.n; i++) {
-        if (hd_path_within(rec->needs.items[i]->path, path))
+        if (hd_file_within(rec->needs.items[i]->path, path))
             return true;
     }
     return false;
@@ -453,8 +453,8 @@ static bool collect(struct hd_registry *r, const char *path, struct hd_strings *
 {
     if (concerns_all(r, path))
         return false;
-    if (hd_path_within(path, r->root)) {
-        const char *below = hd_path_below(path, r->root);
+    if (hd_file_within(path, r->root)) {
+        const char *below = hd_file_below(path, r->root);
         struct hd_str name = hd_str_n(below, strcspn(below, "/"));
         enum hd_name_kind kind = hd_function_name_check(name, NULL);
         if (kind == HD_NAME_BAD)
@@ -498,7 +498,7 @@ int hd_registry_rescan(struct hd_registry *r, const char *const *paths, size_t n
     struct hd_strings names = {0};
     bool some = r->snapshot != NULL && n <= PATHS_MAX;
     for (size_t i = 0; some && i < n; i++) {
-        hd_auto_free char *path = hd_path_clean(paths[i]);
+        hd_auto_free char *path = hd_file_clean(paths[i]);
         some = collect(r, path, &names);
     }
     int rc = 0;
@@ -518,10 +518,10 @@ void hd_registry_watch_list(struct hd_registry *r, struct hd_strings *out)
     void *item;
     for (size_t at = 0; hd_map_next(&r->records, &at, NULL, &item);) {
         const struct record *rec = item;
-        if (!hd_path_within(rec->fn->dir, r->root))
+        if (!hd_file_within(rec->fn->dir, r->root))
             hd_strings_add(&more, hd_str(rec->fn->dir));
         for (size_t i = 0; i < rec->needs.n; i++) {
-            if (!hd_path_within(rec->needs.items[i]->path, r->root))
+            if (!hd_file_within(rec->needs.items[i]->path, r->root))
                 hd_strings_add(&more, hd_str(rec->needs.items[i]->path));
         }
     }

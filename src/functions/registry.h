@@ -11,7 +11,7 @@ struct hd_registry;
 struct hd_registry_options {
     const char *root;                   /* the functions folder; links are resolved */
     const char *project_dir;            /* its .env files are for all functions; NULL: none */
-    const char *const *env_files;       /* instead of project_dir's; NULL: none are named */
+    const char *const *env_files;       /* instead of project_dir's; NULL or empty: none */
     const char *const *process_env;     /* the node's environment; NULL: nothing of it */
     const char *const *built_in_env;    /* "KEY=value" made by the node, or NULL */
     const struct hd_defaults *defaults; /* must not change while a scan runs */

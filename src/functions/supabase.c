@@ -48,8 +48,8 @@ static void set(struct reading *r, struct hd_supabase_function *f, enum hd_key k
 {
     struct hd_error why;
     hd_auto_free char *relative = hd_strdup_n(v->text);
-    hd_auto_free char *joined = hd_path_join(r->dir, relative);
-    hd_auto_free char *path = hd_path_clean(joined);
+    hd_auto_free char *joined = hd_file_join(r->dir, relative);
+    hd_auto_free char *path = hd_file_clean(joined);
     struct hd_str text = v->kind == HD_TOML_BOOL ? hd_str(v->on ? "true" : "false")
                          : v->text.len > 0       ? hd_str(path)
                                                  : v->text;

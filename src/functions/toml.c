@@ -236,6 +236,29 @@ static int take_inline_table(struct reader *r, int depth, bool report)
     return 0;
 }
 
+/* Roughly: the form is not checked further, as nobody reads the value. A date may have a blank
+ * before its time. */
+static bool is_number_or_date(struct hd_str word)
+{
+    static const char others[] = "+-_.:TtZzeEoxbabcdfABCDF ";
+    if (hd_str_is(word, "inf") || hd_str_is(word, "nan"))
+        return true;
+    bool sign = word.ptr[0] == '+' || word.ptr[0] == '-';
+    if (sign && (hd_str_is(word, "+inf") || hd_str_is(word, "-inf") || hd_str_is(word, "+nan") ||
+                 hd_str_is(word, "-nan")))
+        return true;
+    size_t blanks = 0;
+    for (size_t i = 0; i < word.len; i++) {
+        bool digit = word.ptr[i] >= '0' && word.ptr[i] <= '9';
+        if (!digit && strchr(others, word.ptr[i]) == NULL)
+            return false;
+        blanks += word.ptr[i] == ' ';
+    }
+    size_t first = sign ? 1 : 0;
+    return first < word.len && word.ptr[first] >= '0' && word.ptr[first] <= '9' &&
+           (blanks == 0 || (blanks == 1 && word.len > 10 && word.ptr[10] == ' '));
+}
+
 /* A number, a date, true or false: up to what can follow a value. */
 static int take_word(struct reader *r, bool report)
 {
@@ -249,8 +272,8 @@ static int take_word(struct reader *r, bool report)
         v.on = word.len == 4;
     } else if (word.len == 0) {
         return fail(r, "expected a value");
-    } else if (strchr("+-0123456789in", word.ptr[0]) == NULL) {
-        return fail(r, "expected a value: text needs quotes");
+    } else if (!is_number_or_date(word)) {
+        return fail(r, "expected a value: text needs quotes, and each key its own line");
     }
     return report ? emit(r, &v) : 0;
 }

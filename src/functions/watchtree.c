@@ -141,7 +141,7 @@ static struct node *watch(struct hd_watch_tree *t, const char *path, struct hd_w
 static bool is_loop(const struct node *n, const char *path)
 {
     for (size_t i = 0; i < n->paths.n; i++) {
-        if (hd_path_within(path, n->paths.items[i]))
+        if (hd_file_within(path, n->paths.items[i]))
             return true;
     }
     return n->paths.n >= ALIASES_MAX;
@@ -177,7 +177,7 @@ static void watch_below(struct hd_watch_tree *t, const char *path, unsigned dept
         if (!maybe_folder || strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 ||
             hd_watch_ignores(e->d_name))
             continue;
-        hd_auto_free char *below = hd_path_join(path, e->d_name);
+        hd_auto_free char *below = hd_file_join(path, e->d_name);
         watch_folder(t, below, depth + 1, c); /* IN_ONLYDIR refuses links to files */
     }
     closedir(dir);
@@ -251,7 +251,7 @@ static void forget_path(struct hd_watch_tree *t, struct node *n, const char *pat
 {
     struct hd_strings left = {0};
     for (size_t i = 0; i < n->paths.n; i++) {
-        if (!hd_path_within(n->paths.items[i], path))
+        if (!hd_file_within(n->paths.items[i], path))
             hd_strings_add(&left, hd_str(n->paths.items[i]));
     }
     hd_strings_done(&n->paths);
@@ -297,7 +297,7 @@ static void take_event(struct hd_watch_tree *t, const struct inotify_event *e,
     bool whole = n->names.items == NULL;
     struct hd_strings folders = hd_strings_copy(&n->paths); /* the node may go meanwhile */
     for (size_t i = 0; i < folders.n; i++) {
-        hd_auto_free char *path = hd_path_join(folders.items[i], e->name);
+        hd_auto_free char *path = hd_file_join(folders.items[i], e->name);
         add_path(c, path);
         if (whole && (e->mask & (IN_MOVED_FROM | IN_DELETE | IN_MOVED_TO)) != 0)
             forget_below(t, path); /* moved there: a link may have been replaced by another */
