@@ -391,7 +391,7 @@ static void close_down(struct sim *s)
             if (c->state == FREE && chance(s, 1))
                 arrive(s, c);
         }
-        turn(s, chance(s, 50));
+        turn(s, chance(s, 30) || s->now_ms > s->settled_ms + LAG_MS / 2);
     }
     turn(s, true);
 }
@@ -418,6 +418,13 @@ static void check_totals(struct sim *s)
 }
 
 /* --- one run --- */
+
+static bool recycles(const struct sim_backend *b, const char *function)
+{
+    const struct sim *s = hd_container_of(b, struct sim, backend);
+    const struct hd_pool_limits *l = &s->functions[function[1] - '0'].limits;
+    return l->recycle_requests > 0 || l->recycle_rss_bytes > 0;
+}
 
 static void setup(struct sim *s, uint64_t seed)
 {
@@ -448,6 +455,7 @@ static void setup(struct sim *s, uint64_t seed)
     sim_check(&s->backend, rc == 0, err.msg);
     s->backend.set = s->set;
     s->backend.memory_bytes = s->memory_bytes;
+    s->backend.recycles = recycles;
     for (int n = 0; n < FUNCTIONS; n++) {
         snprintf(s->functions[n].key, sizeof(s->functions[n].key), "f%d", n);
         deploy(s, &s->functions[n]);
