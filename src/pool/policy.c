@@ -350,21 +350,9 @@ void hd_pool_admit(const struct hd_pool_node *node, struct hd_pool_wish *wishes,
 
 enum hd_pool_failure hd_pool_failure_of(const struct hd_error *err)
 {
-    switch (err != NULL ? (enum hd_code)err->code : HD_EIO) {
-    case HD_EINVAL:
-    case HD_ENOTFOUND:
-    case HD_EDENIED:
+    if (err->code == HD_EINVAL)
         return HD_FAILURE_LOAD;
-    case HD_ETIMEOUT:
-        return HD_FAILURE_TIMEOUT;
-    case HD_EEXIST:
-    case HD_ECANCELED:
-    case HD_EBUSY:
-    case HD_EPROTO:
-    case HD_EIO:
-        break;
-    }
-    return HD_FAILURE_SYSTEM;
+    return err->code == HD_ETIMEOUT ? HD_FAILURE_TIMEOUT : HD_FAILURE_SYSTEM;
 }
 
 /* Doubles with each of @p times from @p base_ms, up to the ceiling, and 20 % around it. */

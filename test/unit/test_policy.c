@@ -404,7 +404,6 @@ static void a_load_error_fails_at_once(void **state)
     assert_int_equal(hd_pool_failure_of(&load), HD_FAILURE_LOAD);
     assert_int_equal(hd_pool_failure_of(&system), HD_FAILURE_SYSTEM);
     assert_int_equal(hd_pool_failure_of(&late), HD_FAILURE_TIMEOUT);
-    assert_int_equal(hd_pool_failure_of(NULL), HD_FAILURE_SYSTEM);
     struct hd_pool_health h = {0};
     hd_pool_health_failed(&h, HD_FAILURE_LOAD, 0, NOW);
     assert_true(h.failed);
