@@ -52,7 +52,16 @@ static void grant(struct hd_pool *p, const struct hd_pool_wish *w)
 {
     for (uint32_t n = 0; n < w->granted; n++)
         hd_instance_launch(p);
-    bool give_up = w->no_room && p->eager && w->granted == 0;
+    uint64_t now_ms = hd_loop_now_ms(p->control);
+    bool no_room = w->no_room && w->granted == 0;
+    bool give_up = no_room && w->urgency == HD_URGENT_EAGER;
+    if (!no_room)
+        p->no_room_ms = 0;
+    else if (p->no_room_ms == 0)
+        p->no_room_ms = now_ms;
+    /* What the old version takes is what the new one needs. */
+    if (no_room && p->previous != NULL && now_ms >= p->no_room_ms + p->limits.start_timeout_ms)
+        hd_pool_hand_over(p);
     if (give_up) {
         p->eager = false; /* it starts when somebody asks for it */
         hd_log(p->set->log, HD_INFO, "not started before it is asked for: no memory left",

@@ -24,7 +24,11 @@ static void free_list(const char *const *list)
     free((void *)list);
 }
 
-/* Every pointer of struct hd_launch is named here and in hd_launch_done(). */
+/* Every pointer of struct hd_launch is named here and in hd_launch_done(); the size is how we learn
+ * of a new one. */
+_Static_assert(sizeof(void *) != 8 || sizeof(struct hd_launch) == 14 * 8 + 4 * 4 + 8,
+               "struct hd_launch has changed: copy what is new");
+
 void hd_launch_copy(struct hd_launch *to, const struct hd_launch *from)
 {
     *to = *from;
@@ -34,6 +38,7 @@ void hd_launch_copy(struct hd_launch *to, const struct hd_launch *from)
     to->root = hd_strdup(from->root);
     to->entry = hd_strdup(from->entry);
     to->handler = hd_strdup(from->handler);
+    to->import_map = hd_strdup(from->import_map);
     to->argv = copy_list(from->argv);
     to->health_path = hd_strdup(from->health_path);
     to->env = copy_list(from->env);
@@ -51,6 +56,7 @@ void hd_launch_done(struct hd_launch *l)
     free((char *)l->root);
     free((char *)l->entry);
     free((char *)l->handler);
+    free((char *)l->import_map);
     free_list(l->argv);
     free((char *)l->health_path);
     free_list(l->env);

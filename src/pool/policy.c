@@ -182,10 +182,10 @@ static void plan_starts(struct hd_pool_plan *plan, const struct hd_pool_view *v,
     if (v->life == HD_LIFE_ACTIVE) {
         uint32_t base = HD_MAX(l->min, v->eager ? 1u : 0u);
         start = base > have ? base - have : 0;
-        if (start > 0 && (l->min > have || v->replacing))
-            plan->urgency = HD_URGENT_KEEP;
         successors = plan_replacements(v, t, now_ms);
-        if (successors > 0)
+        if (successors > 0 || (start > 0 && v->replacing))
+            plan->urgency = HD_URGENT_REPLACE;
+        else if (l->min > have)
             plan->urgency = HD_URGENT_KEEP;
     }
     if (demand) {
@@ -324,8 +324,9 @@ void hd_pool_admit(const struct hd_pool_node *node, struct hd_pool_wish *wishes,
             lanes += node->demand_lanes;
         done[w - wishes] = true;
         while (w->granted < w->start && starting < lanes) {
-            if (budget > 0 && used > 0 && used + w->bytes > budget) {
-                uint64_t lacking = used + w->bytes - budget;
+            uint64_t ceiling = budget + (w->urgency == HD_URGENT_REPLACE ? w->bytes : 0);
+            if (budget > 0 && used > 0 && used + w->bytes > ceiling) {
+                uint64_t lacking = used + w->bytes - ceiling;
                 if (lacking <= freeing)
                     break; /* it is on its way */
                 lacking -= freeing;
@@ -349,21 +350,9 @@ void hd_pool_admit(const struct hd_pool_node *node, struct hd_pool_wish *wishes,
 
 enum hd_pool_failure hd_pool_failure_of(const struct hd_error *err)
 {
-    switch (err != NULL ? (enum hd_code)err->code : HD_EIO) {
-    case HD_EINVAL:
-    case HD_ENOTFOUND:
-    case HD_EDENIED:
+    if (err->code == HD_EINVAL)
         return HD_FAILURE_LOAD;
-    case HD_ETIMEOUT:
-        return HD_FAILURE_TIMEOUT;
-    case HD_EEXIST:
-    case HD_ECANCELED:
-    case HD_EBUSY:
-    case HD_EPROTO:
-    case HD_EIO:
-        break;
-    }
-    return HD_FAILURE_SYSTEM;
+    return err->code == HD_ETIMEOUT ? HD_FAILURE_TIMEOUT : HD_FAILURE_SYSTEM;
 }
 
 /* Doubles with each of @p times from @p base_ms, up to the ceiling, and 20 % around it. */
@@ -407,7 +396,7 @@ void hd_pool_health_ready(struct hd_pool_health *h)
 
 void hd_pool_health_proved(struct hd_pool_health *h, uint64_t since_ms)
 {
-    if (since_ms >= h->strike_ms) {
+    if (since_ms > h->strike_ms) { /* in the same millisecond the order is not known */
         h->strikes = 0;
         h->failed = false;
     }

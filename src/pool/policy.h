@@ -77,11 +77,12 @@ struct hd_pool_view {
     uint32_t ramp;             /* instances that the first step may start at once, 1 or more */
 };
 
-enum hd_pool_urgency {                  /* most urgent first */
-                       HD_URGENT_COLD,  /* requests wait and nothing is ready */
-                       HD_URGENT_SCALE, /* requests wait too long */
-                       HD_URGENT_KEEP,  /* min, a successor, a new version */
-                       HD_URGENT_EAGER, /* nobody would notice */
+enum hd_pool_urgency {                    /* most urgent first */
+                       HD_URGENT_COLD,    /* requests wait and nothing is ready */
+                       HD_URGENT_SCALE,   /* requests wait too long */
+                       HD_URGENT_REPLACE, /* a new version, or the successor of a worn instance */
+                       HD_URGENT_KEEP,    /* min */
+                       HD_URGENT_EAGER,   /* nobody would notice */
 };
 
 struct hd_pool_plan {
@@ -121,7 +122,8 @@ struct hd_pool_node {
 /**
  * Share lanes and memory. Most urgent first, then the most recently used. A wish that somebody
  * waits for may evict the least recently used idle instances; it is granted later, when their
- * memory is back. One instance is always allowed, however small the budget.
+ * memory is back. What replaces something may pass the budget by one instance, one at a time, for
+ * as long as both are there. One instance is always allowed, however small the budget.
  */
 void hd_pool_admit(const struct hd_pool_node *node, struct hd_pool_wish *wishes, size_t n_wishes,
                    struct hd_pool_idle *idle, size_t n_idle);

@@ -74,6 +74,7 @@ struct hd_pool {
     struct hd_list wish_link;         /* C: in the set's wishes */
     uint32_t wish;                    /* C: instances it wants */
     enum hd_pool_urgency urgency;     /* C */
+    uint64_t no_room_ms;              /* C: since when memory is all that lacks; 0: it does not */
 };
 
 struct hd_instance {
@@ -201,6 +202,8 @@ void hd_pool_failed(struct hd_pool *p, enum hd_pool_failure why, const struct hd
 void hd_pool_blame(struct hd_pool *p, const struct hd_error *err);
 /** Hand over to the newest version (or to none: removed), and drain. */
 void hd_pool_retire(struct hd_pool *p);
+/** Have the previous version end: this one takes over. */
+void hd_pool_hand_over(struct hd_pool *p);
 /** Forget a pool without instances and waiters. */
 void hd_pool_end(struct hd_pool *p);
 

@@ -10,7 +10,8 @@
 
 struct hd_pool_set;
 
-/** All but the last on the control loop, in the middle of things: post what is to change the set. */
+/** All but the last on the control loop, in the middle of things: post what is to change the set.
+ */
 struct hd_pool_set_events {
     /** A pool's state changed. @p why: HD_POOL_FAILED only, else NULL. May be NULL. */
     void (*on_state)(void *arg, struct hd_pool *p, enum hd_pool_state state,

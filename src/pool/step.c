@@ -108,11 +108,9 @@ static void publish(struct hd_pool *p)
         set->events->on_state(set->arg, p, now, now == HD_POOL_FAILED ? &p->error : NULL);
 }
 
-static void hand_over(struct hd_pool *p)
+void hd_pool_hand_over(struct hd_pool *p)
 {
     struct hd_pool *previous = p->previous;
-    if (previous == NULL || hd_pool_state(p) != HD_POOL_READY)
-        return;
     pthread_mutex_lock(&p->group->lock);
     p->previous = NULL;
     pthread_mutex_unlock(&p->group->lock);
@@ -155,6 +153,15 @@ static bool carry_out(struct hd_pool *p)
     return changed;
 }
 
+static void plan_and_act(struct hd_pool *p, struct hd_pool_plan *todo, uint64_t now_ms)
+{
+    for (int round = 0; round < ROUNDS; round++) {
+        plan(p, todo, now_ms);
+        if (!carry_out(p))
+            return;
+    }
+}
+
 static bool is_over(struct hd_pool *p)
 {
     return p->life != HD_LIFE_ACTIVE && hd_list_empty(&p->instances) &&
@@ -172,14 +179,14 @@ void hd_pool_step(struct hd_pool *p)
     hd_pool_expire(p, now_ms);
     pthread_mutex_unlock(&p->group->lock);
     note_proofs(p, now_ms);
-    for (int round = 0; round < ROUNDS; round++) {
-        plan(p, &todo, now_ms);
-        if (!carry_out(p))
-            break;
+    plan_and_act(p, &todo, now_ms);
+    publish(p);
+    if (p->previous != NULL && hd_pool_state(p) == HD_POOL_READY) {
+        hd_pool_hand_over(p);
+        plan_and_act(p, &todo, now_ms); /* it replaces nothing any more */
+        publish(p);
     }
     wish(p, &todo);
-    publish(p);
-    hand_over(p);
     if (is_over(p)) {
         hd_pool_end(p);
         return;

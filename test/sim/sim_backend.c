@@ -99,11 +99,26 @@ static struct sim_version *find_version(struct sim_backend *b, const struct hd_l
     return v;
 }
 
+/* Memory is charged before the launch. What replaces something may pass the budget by one, and
+ * others of the same decision may be launched after it. */
+static void check_memory(struct sim_backend *b, const struct hd_launch *what)
+{
+    if (b->memory_bytes == 0 || b->alive == 0)
+        return;
+    uint64_t now_ms = hd_loop_now_ms(b->loop);
+    struct hd_pool *p = hd_pool_set_get(b->set, what->function);
+    struct hd_pool *previous = p != NULL ? hd_pool_previous(p) : NULL;
+    if (previous != NULL || b->recycles(b, what->function))
+        b->surge_ms = now_ms;
+    hd_pool_unref(previous);
+    hd_pool_unref(p);
+    sim_check(b, hd_pool_set_memory(b->set) <= b->memory_bytes || b->surge_ms == now_ms,
+              "over the memory budget");
+}
+
 static void check_launch(struct sim_backend *b, const struct sim_version *v)
 {
     sim_check(b, ++b->starting <= b->lanes, "more starts at once than there are lanes");
-    if (b->memory_bytes > 0 && b->alive > 0)
-        sim_check(b, hd_pool_set_memory(b->set) <= b->memory_bytes, "over the memory budget");
     b->alive++;
     if (v->failures == 0)
         return;
@@ -119,6 +134,7 @@ static struct hd_instance_handle *launch(struct hd_backend *base, const struct h
     struct sim_handle *h = hd_new(struct sim_handle);
     struct sim_version *v = find_version(b, what);
     *h = (struct sim_handle){.backend = b, .events = events, .owner = owner, .version = v};
+    check_memory(b, what);
     check_launch(b, v);
     h->number = ++b->numbers;
     b->by_number[h->number] = h;

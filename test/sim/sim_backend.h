@@ -54,7 +54,8 @@ struct sim_backend {
     unsigned lanes;       /* starts at once, all together */
     unsigned max_failing; /* percent of launches that are not fine */
     bool healthy;         /* from now on all launches are fine */
-    uint64_t memory_bytes;
+    uint64_t memory_bytes, surge_ms;
+    bool (*recycles)(const struct sim_backend *b, const char *function);
     unsigned alive, starting;
     uint16_t numbers;
     struct hd_list handles;

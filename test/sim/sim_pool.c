@@ -4,8 +4,7 @@
  *   sim_pool [SEED [RUNS]]     run seeds SEED, SEED + 1, ...; the failing one is printed */
 #include "sim_backend.h"
 
-#include "core/log.h"
-#include "pool/set.h"
+#include "pool/private.h" /* to see that nobody waits in front of a free place */
 
 #include <stdio.h>
 
@@ -277,6 +276,15 @@ static void check_report(void *arg, const struct hd_pool_report *r)
     sim_check(&s->backend, now.waiting <= l->queue_max, "a queue longer than queue_max");
     if (r->stats.state == HD_POOL_FAILED)
         sim_check(&s->backend, r->error.msg[0] != 0, "failed, and nobody knows why");
+    if (s->settled_ms != s->now_ms || now.waiting == 0)
+        return;
+    hd_list_each(item, &r->pool->ready)
+    {
+        const struct hd_instance *i = hd_container_of(item, struct hd_instance, ready_link);
+        sim_check(&s->backend,
+                  i->suspicion != HD_TRUSTED || i->in_flight >= r->pool->limits.concurrency,
+                  "somebody waits in front of a free place");
+    }
 }
 
 static void check_all(struct sim *s)
@@ -391,7 +399,7 @@ static void close_down(struct sim *s)
             if (c->state == FREE && chance(s, 1))
                 arrive(s, c);
         }
-        turn(s, chance(s, 50));
+        turn(s, chance(s, 30) || s->now_ms > s->settled_ms + LAG_MS / 2);
     }
     turn(s, true);
 }
@@ -418,6 +426,13 @@ static void check_totals(struct sim *s)
 }
 
 /* --- one run --- */
+
+static bool recycles(const struct sim_backend *b, const char *function)
+{
+    const struct sim *s = hd_container_of(b, struct sim, backend);
+    const struct hd_pool_limits *l = &s->functions[function[1] - '0'].limits;
+    return l->recycle_requests > 0 || l->recycle_rss_bytes > 0;
+}
 
 static void setup(struct sim *s, uint64_t seed)
 {
@@ -448,6 +463,7 @@ static void setup(struct sim *s, uint64_t seed)
     sim_check(&s->backend, rc == 0, err.msg);
     s->backend.set = s->set;
     s->backend.memory_bytes = s->memory_bytes;
+    s->backend.recycles = recycles;
     for (int n = 0; n < FUNCTIONS; n++) {
         snprintf(s->functions[n].key, sizeof(s->functions[n].key), "f%d", n);
         deploy(s, &s->functions[n]);
@@ -473,7 +489,7 @@ static void run(uint64_t seed)
 {
     static struct sim s;
     setup(&s, seed);
-    unsigned load = 1 + (unsigned)below(&s, 20), reloads = chance(&s, 70) ? 1 : 20;
+    unsigned load = 1 + (unsigned)below(&s, 8), reloads = chance(&s, 70) ? 1 : 20;
     for (int step = 0; step < STEPS; step++) {
         s.now_ms += below(&s, 20);
         for (int n = 0; n < LEASES; n++) {
@@ -486,7 +502,7 @@ static void run(uint64_t seed)
         turn(&s, chance(&s, 30) || s.now_ms > s.settled_ms + LAG_MS / 2);
         check_all(&s);
         if (below(&s, 200) == 0)
-            load = 1 + (unsigned)below(&s, 60);
+            load = 1 + (unsigned)below(&s, chance(&s, 20) ? 60 : 8);
     }
     if (chance(&s, 50))
         calm_down(&s);
@@ -521,7 +537,7 @@ static void print_totals(void)
 
 int main(int argc, char **argv)
 {
-    uint64_t first = 1, runs = 200;
+    uint64_t first = 1, runs = 300;
     if (argc > 1 && hd_str_to_u64(&first, hd_str(argv[1])) < 0) {
         fprintf(stderr, "usage: sim_pool [SEED [RUNS]]\n");
         return 64;

@@ -59,7 +59,8 @@ struct hd_backend_events {
     /**
      * It is gone and nothing of it is left; the handle is dead. Exactly once for each launch.
      * @param err  why it never became ready, or how it crashed ("killed by SIGKILL (memory
-     * limit)"); NULL: it ended because of terminate().
+     * limit)"); NULL: it ended because of terminate(). HD_EINVAL before on_ready: the function's own
+     * fault; who waits for it is told at once, and it is not tried again for a while.
      */
     void (*on_gone)(void *owner, const struct hd_error *err);
     /** One line of output. @p id: invocation id, or empty; @p level: enum hd_log_level. */
