@@ -6,6 +6,7 @@
 
 enum {
     MAX_FILES = 65536,
+    MAX_FILE_GB = 4, /* of one file: a loop that writes ends before the disk does */
     PLAN_TEXT_MAX = 1 << 20,
     PYTHON_OVERHEAD_MB = 64, /* interpreter and libraries, where no cgroup counts */
 };
@@ -138,7 +139,7 @@ static int own_command(struct hd_sandbox_spec *s, const struct hd_launch *w, str
 /* --- environment and confinement --- */
 
 static void base_environment(struct hd_sandbox_spec *s, const struct hd_process_options *opt,
-                             unsigned parts)
+                             unsigned parts, bool is_deno)
 {
     static const char *const kept[] = {"PATH", "LANG", "TZ"};
     static const char *const otherwise[] = {
@@ -153,11 +154,13 @@ static void base_environment(struct hd_sandbox_spec *s, const struct hd_process_
     add(&s->env, parts & HD_SANDBOX_MOUNT ? "TMPDIR=/tmp" : "TMPDIR=" HD_PLAN_DIR);
     add(&s->env, "HEDDLE_RUN_DIR=" HD_PLAN_DIR);
     add(&s->env, "HEDDLE_SOCKET=" HD_PLAN_DIR "/sock");
+    if (!is_deno)
+        return;
+    add(&s->env, "DENO_NO_UPDATE_CHECK=1");
     if (opt->cache_dir != NULL) {
         hd_auto_free char *text = hd_printf("DENO_DIR=%s", opt->cache_dir);
         add(&s->env, text);
     }
-    add(&s->env, "DENO_NO_UPDATE_CHECK=1");
 }
 
 static void add_all(struct hd_spec_list *l, const char *const *list)
@@ -191,6 +194,7 @@ static void confine(struct hd_sandbox_spec *s, const struct hd_process_options *
     s->parts = no_net ? parts : parts & ~(unsigned)HD_SANDBOX_NET;
     s->require = opt->sandbox == HD_PROCESS_SANDBOX_REQUIRE;
     s->max_files = MAX_FILES;
+    s->max_file_bytes = (uint64_t)MAX_FILE_GB << 30;
     if (parts & HD_SANDBOX_UID)
         s->max_processes = w->pids > 0 ? w->pids : opt->default_pids;
     if (!(parts & HD_SANDBOX_MOUNT))
@@ -256,7 +260,7 @@ int hd_hostplan_make(struct hd_hostplan *out, const struct hd_process_options *o
         hd_hostplan_done(out);
         return rc;
     }
-    base_environment(s, opt, parts);
+    base_environment(s, opt, parts, strcmp(what->runtime, "deno") == 0);
     confine(s, opt, what, parts);
     if (s->cwd == NULL)
         s->cwd = hd_strdup(HD_PLAN_DIR);
@@ -327,6 +331,11 @@ void hd_hostplan_settle(struct hd_hostplan *p, const char *dir)
             lists[i]->v[j] = settled(old, dir);
             free(old);
         }
+    }
+    if (p->spec.hide.n > 0) { /* other instances' folders lie beside it */
+        hd_auto_free char *beside = hd_strdup(dir);
+        *strrchr(beside, '/') = '\0';
+        add(&p->spec.hide, beside);
     }
     if (p->spec.cwd != NULL && strcmp(p->spec.cwd, HD_PLAN_DIR) == 0) {
         free(p->spec.cwd);

@@ -24,9 +24,10 @@ struct hd_instance_handle {
     struct hd_backend_events events;
     void *owner;
     enum state state;
+    struct hd_endpoint at; /* where it answered, once it is ready */
     char *function;
-    bool is_program; /* `http`: no control requests */
-    bool terminated; /* somebody asked for its end */
+    char *health_path; /* `http`, where no control requests are sent; else NULL */
+    bool terminated;   /* somebody asked for its end */
     uint32_t start_timeout_ms;
     struct hd_hostcall *call; /* load, health, or drain */
     struct hd_hostcall *ping;
@@ -58,6 +59,7 @@ static void report_gone(struct hd_instance_handle *h)
     hd_list_remove(&h->link);
     h->events.on_gone(h->owner, h->err.code != 0 ? &h->err : NULL);
     free(h->function);
+    free(h->health_path);
     free(h);
 }
 
@@ -114,6 +116,7 @@ static void ready(struct hd_instance_handle *h, const struct hd_endpoint *at,
                   const struct hd_declared *declared)
 {
     h->state = READY;
+    h->at = *at;
     h->events.on_ready(h->owner, at, declared);
 }
 
@@ -172,17 +175,21 @@ static void call(struct hd_instance_handle *h, struct hd_hostcall **slot, const 
                                       .path = path,
                                       .body = body,
                                       .within_ms = HD_MAX(within_ms, 1U)};
-    req.n_at = hd_hostproc_endpoints(h->host, req.at);
-    req.token = h->is_program ? NULL : hd_hostproc_token(h->host);
+    if (h->state == LOADING) {
+        req.n_at = hd_hostproc_endpoints(h->host, req.at);
+    } else {
+        req.at[0] = h->at;
+        req.n_at = 1;
+    }
+    req.token = h->health_path != NULL ? NULL : hd_hostproc_token(h->host);
     *slot = hd_hostcall_start(h->site->loop, &req, done, h);
 }
 
 static void load(struct hd_instance_handle *h, const struct hd_launch *what)
 {
     struct hd_str none = {NULL, 0};
-    if (h->is_program) {
-        call(h, &h->call, "GET", what->health_path != NULL ? what->health_path : "/", none, true,
-             h->start_timeout_ms, on_healthy);
+    if (h->health_path != NULL) {
+        call(h, &h->call, "GET", h->health_path, none, true, h->start_timeout_ms, on_healthy);
         return;
     }
     struct hd_buf body;
@@ -247,7 +254,8 @@ hd_process_instance_start(struct hd_list *list, struct hd_hostproc_site *site,
     struct hd_instance_handle *h = make(list, site, events, owner);
     h->host = host;
     h->function = hd_strdup(what->function);
-    h->is_program = plan->key == NULL;
+    if (plan->key == NULL)
+        h->health_path = hd_strdup(what->health_path != NULL ? what->health_path : "/");
     h->start_timeout_ms = start_timeout_ms;
     hd_hostproc_own(host, &host_events, h);
     hd_hostproc_limit(host, what->memory_mb, what->pids);
@@ -289,7 +297,7 @@ void hd_process_instance_terminate(struct hd_instance_handle *h, uint32_t grace_
     if (h->state == KILLED || h->host == NULL)
         return;
     /* What has not been loaded has nothing to finish; a program may be anywhere in its start. */
-    if (grace_ms == 0 || (h->state == LOADING && !h->is_program)) {
+    if (grace_ms == 0 || (h->state == LOADING && h->health_path == NULL)) {
         kill_now(h);
         return;
     }
@@ -299,7 +307,7 @@ void hd_process_instance_terminate(struct hd_instance_handle *h, uint32_t grace_
     h->hard_due_ms = due;
     hd_timer_start(h->site->loop, &h->hard, grace_ms, on_hard);
     uint32_t soft_ms = grace_ms - HD_MIN(grace_ms / 4, (uint32_t)ASK_RESERVE_MS);
-    if (h->is_program && h->state != ASKED) {
+    if (h->health_path != NULL && h->state != ASKED) {
         ask(h);
     } else if (h->state == READY) {
         h->state = DRAINING;
@@ -322,13 +330,13 @@ static void on_ping(void *arg, const struct hd_hostcall_answer *a)
 void hd_process_instance_ping(struct hd_instance_handle *h, uint32_t within_ms,
                               void (*done)(void *owner, int rc), void *owner)
 {
-    if (h->state == KILLED || h->host == NULL)
-        return; /* it goes first */
+    if (h->state == KILLED || h->state == LOADING || h->host == NULL)
+        return; /* it goes first, or there is nothing to ask yet */
     hd_hostcall_cancel(hd_steal(h->ping));
     h->on_pong = done;
     h->pong_owner = owner;
-    call(h, &h->ping, "GET", h->is_program ? "/" : "/.heddle/ping", hd_str_n(NULL, 0), false,
-         within_ms, on_ping);
+    call(h, &h->ping, "GET", h->health_path != NULL ? h->health_path : "/.heddle/ping",
+         hd_str_n(NULL, 0), false, within_ms, on_ping);
 }
 
 uint64_t hd_process_instance_rss_bytes(struct hd_instance_handle *h)

@@ -20,7 +20,8 @@ static const char dir_options[] = "mode=0755,size=1m,nr_inodes=4096";
 
 struct tree {
     const char *path;
-    int fd;
+    int fd; /* -1: put in place, or nothing to put: a folder to cover */
+    bool hide;
     bool writable, is_dir;
     bool map; /* show what belongs to the node's user as the function's */
 };
@@ -72,14 +73,11 @@ static int clone_list(struct view *v, const struct hd_spec_list *l, bool writabl
 
 static int by_path(const void *a, const void *b)
 {
-    const struct tree *x = a, *y = b;
+    const struct tree *x = a, *y = b; /* outer folders come first, so inner ones lie upon them */
     int order = strcmp(x->path, y->path);
-    return order != 0 ? order : (int)x->writable - (int)y->writable; /* writing wins */
-}
-
-static int by_text(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
+    if (order == 0)
+        order = (int)y->hide - (int)x->hide; /* to be seen wins over hiding, ... */
+    return order != 0 ? order : (int)x->writable - (int)y->writable; /* ... writing over reading */
 }
 
 /* --- ownership --- */
@@ -147,19 +145,6 @@ static void map_owners(struct view *v)
 
 /* --- places --- */
 
-static int cover(struct view *v, const char *path, bool for_all, struct hd_error *err)
-{
-    struct stat st;
-    if (stat(path, &st) < 0 || !S_ISDIR(st.st_mode))
-        return 0;
-    if (mount("tmpfs", path, "tmpfs", MS_NOSUID | MS_NODEV, for_all ? tmp_options : dir_options) <
-        0)
-        return hd_fail_sys(err, errno, "empty folder at %s", path);
-    if (!for_all)
-        hd_spec_list_add(&v->emptied, path);
-    return 0;
-}
-
 static bool is_for_all(const char *path)
 {
     static const char *const shared[] = {"/tmp", "/var/tmp", "/dev/shm"};
@@ -169,16 +154,17 @@ static bool is_for_all(const char *path)
     return false;
 }
 
-static int cover_hidden(struct view *v, struct hd_error *err)
+static int cover(struct view *v, const char *path, struct hd_error *err)
 {
-    const struct hd_spec_list *l = &v->spec->hide;
-    if (l->n > 1)
-        qsort((void *)l->v, l->n, sizeof(*l->v), by_text); /* outer folders first */
-    for (size_t i = 0; i < l->n; i++) {
-        int rc = cover(v, l->v[i], is_for_all(l->v[i]), err);
-        if (rc < 0)
-            return rc;
-    }
+    bool for_all = is_for_all(path);
+    struct stat st;
+    if (stat(path, &st) < 0 || !S_ISDIR(st.st_mode))
+        return 0;
+    if (mount("tmpfs", path, "tmpfs", MS_NOSUID | MS_NODEV, for_all ? tmp_options : dir_options) <
+        0)
+        return hd_fail_sys(err, errno, "empty folder at %s", path);
+    if (!for_all)
+        hd_spec_list_add(&v->emptied, path);
     return 0;
 }
 
@@ -200,7 +186,7 @@ static int open_way(struct view *v, const char *path, struct hd_error *err)
         if (stat(part, &st) < 0)
             return 0;
         if (!passable(&st, v->spec->uid))
-            return cover(v, part, false, err);
+            return cover(v, part, err);
         *p = '/';
     }
     return 0;
@@ -216,9 +202,10 @@ static int make_place(const struct tree *t, struct hd_error *err)
         if (*p != '/')
             continue;
         *p = '\0';
-        if (mkdir(part, 0755) < 0 && errno != EEXIST)
+        if (mkdir(part, 0700) == 0)
+            chmod(part, 0755); /* whatever the umask */
+        else if (errno != EEXIST)
             return hd_fail_sys(err, errno, "place for %s", t->path);
-        chmod(part, 0755); /* whatever the umask */
         *p = '/';
     }
     int rc = t->is_dir ? mkdir(part, 0755) : mknod(part, S_IFREG | 0644, 0);
@@ -227,22 +214,48 @@ static int make_place(const struct tree *t, struct hd_error *err)
     return 0;
 }
 
-static int put_trees(struct view *v, struct hd_error *err)
+static int put_tree(struct view *v, struct tree *t, struct hd_error *err)
 {
-    for (size_t i = 0; i < v->n; i++) {
-        struct tree *t = &v->trees[i];
-        uint64_t attr = MOUNT_ATTR_NOSUID | (t->writable ? MOUNT_ATTR_NODEV : MOUNT_ATTR_RDONLY);
-        int rc = set_attr(t->fd, "", AT_EMPTY_PATH | AT_RECURSIVE, attr, 0, err);
-        if (rc == 0)
-            rc = make_place(t, err);
-        if (rc < 0)
-            return rc;
-        if (move_mount(t->fd, "", AT_FDCWD, t->path, MOVE_MOUNT_F_EMPTY_PATH) < 0)
-            return hd_fail_sys(err, errno, "view of %s", t->path);
-        close(t->fd);
-        t->fd = -1;
-    }
+    uint64_t attr = MOUNT_ATTR_NOSUID | (t->writable ? MOUNT_ATTR_NODEV : MOUNT_ATTR_RDONLY);
+    int rc = set_attr(t->fd, "", AT_EMPTY_PATH | AT_RECURSIVE, attr, 0, err);
+    if (rc == 0 && (v->spec->parts & HD_SANDBOX_UID))
+        rc = open_way(v, t->path, err);
+    if (rc == 0)
+        rc = make_place(t, err);
+    if (rc < 0)
+        return rc;
+    if (move_mount(t->fd, "", AT_FDCWD, t->path, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+        return hd_fail_sys(err, errno, "view of %s", t->path);
+    close(t->fd);
+    t->fd = -1;
     return 0;
+}
+
+/* A folder that is covered on the way may be asked for as well: then it stays as it is. */
+static bool is_wanted(const struct view *v, const char *path)
+{
+    for (size_t i = 0; i < v->n; i++)
+        if (!v->trees[i].hide && strcmp(v->trees[i].path, path) == 0)
+            return true;
+    return false;
+}
+
+static int arrange(struct view *v, struct hd_error *err)
+{
+    int rc = 0;
+    if (v->n > 1)
+        qsort(v->trees, v->n, sizeof(v->trees[0]), by_path);
+    map_owners(v);
+    for (size_t i = 0; i < v->n && rc == 0; i++) {
+        struct tree *t = &v->trees[i];
+        if (!t->hide)
+            rc = put_tree(v, t, err);
+        else if (!is_wanted(v, t->path))
+            rc = cover(v, t->path, err);
+    }
+    for (size_t i = 0; i < v->emptied.n && rc == 0; i++)
+        rc = set_attr(AT_FDCWD, v->emptied.v[i], 0, MOUNT_ATTR_RDONLY, 0, err);
+    return rc;
 }
 
 static int build(struct view *v, struct hd_error *err)
@@ -253,24 +266,18 @@ static int build(struct view *v, struct hd_error *err)
     int rc = clone_list(v, &s->keep, false, err);
     if (rc == 0)
         rc = clone_list(v, &s->write, true, err);
+    for (size_t i = 0; i < s->hide.n && rc == 0; i++) {
+        if (v->n == TREES_MAX)
+            rc = hd_fail(err, HD_EINVAL, "more than %d paths are listed", TREES_MAX);
+        else
+            v->trees[v->n++] = (struct tree){.path = s->hide.v[i], .fd = -1, .hide = true};
+    }
     if (rc == 0)
         rc = set_attr(AT_FDCWD, "/", AT_RECURSIVE, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID, 0, err);
     if (rc == 0 && (s->parts & HD_SANDBOX_PID) &&
         mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
         rc = hd_fail_sys(err, errno, "own /proc");
-    if (rc < 0)
-        return rc;
-    if (v->n > 1)
-        qsort(v->trees, v->n, sizeof(v->trees[0]), by_path);
-    map_owners(v);
-    rc = cover_hidden(v, err);
-    for (size_t i = 0; i < v->n && rc == 0 && (s->parts & HD_SANDBOX_UID); i++)
-        rc = open_way(v, v->trees[i].path, err);
-    if (rc == 0)
-        rc = put_trees(v, err);
-    for (size_t i = 0; i < v->emptied.n && rc == 0; i++)
-        rc = set_attr(AT_FDCWD, v->emptied.v[i], 0, MOUNT_ATTR_RDONLY, 0, err);
-    return rc;
+    return rc == 0 ? arrange(v, err) : rc;
 }
 
 int hd_sandbox_mounts(const struct hd_sandbox_spec *s, struct hd_error *err)

@@ -76,12 +76,18 @@ static void on_closed(void *arg)
     *(bool *)arg = true;
 }
 
+void rig_stop(struct rig *r)
+{
+    r->closed = r->backend == NULL;
+    if (!r->closed)
+        r->backend->ops->close(r->backend, on_closed, &r->closed);
+    rig_until(r, &r->closed);
+    r->backend = NULL;
+}
+
 void rig_close(struct rig *r)
 {
-    if (r->backend != NULL) {
-        r->backend->ops->close(r->backend, on_closed, &r->closed);
-        rig_until(r, &r->closed);
-    }
+    rig_stop(r);
     hd_loop_free(r->loop);
     hd_remove_tree(r->dir);
 }
@@ -197,6 +203,13 @@ void rig_end(struct probe *p, uint32_t grace_ms)
     if (!p->gone)
         p->rig->backend->ops->terminate(p->h, grace_ms);
     rig_until(p->rig, &p->gone);
+}
+
+bool probe_saw(struct probe *p, const char *text)
+{
+    hd_buf_char(&p->lines, '\0');
+    p->lines.len--;
+    return strstr(p->lines.ptr, text) != NULL;
 }
 
 void probe_done(struct probe *p)

@@ -35,6 +35,8 @@ void rig_open(struct rig *r, enum hd_process_sandbox sandbox);
 void rig_open_with(struct rig *r, enum hd_process_sandbox sandbox, const char *runtimes,
                    const char *deno);
 void rig_close(struct rig *r);
+/** Close the backend; the folders stay. */
+void rig_stop(struct rig *r);
 /** Start the backend again on the same folders. */
 int rig_start(struct rig *r, struct hd_error *err);
 /** Turn the loop until *flag, for ten seconds at most. */
@@ -55,4 +57,6 @@ char *rig_get(struct probe *p, const char *path);
 int rig_ping(struct probe *p, uint32_t within_ms);
 /** Terminate and wait. */
 void rig_end(struct probe *p, uint32_t grace_ms);
+/** @return whether the lines hold this text. */
+bool probe_saw(struct probe *p, const char *text);
 void probe_done(struct probe *p);

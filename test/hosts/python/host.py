@@ -4,6 +4,7 @@ The entry file is run as Python; `handle(path)` in it answers requests with a st
 """
 import json
 import os
+import signal
 import socketserver
 import sys
 import traceback
@@ -78,6 +79,7 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         return connection, ("", 0)
 
 
+signal.signal(signal.SIGTERM, lambda *_: function.get("on_term", lambda: os._exit(0))())
 os.umask(0o177)
 with Server(os.environ["HEDDLE_SOCKET"], Handler) as server:
     server.serve_forever()
