@@ -316,8 +316,8 @@ def test_shared_code_and_import_maps_work_and_are_reported(start, tmp_path):
     assert host.get("/fn").body == b"ab"
 
 
-OUTSIDE = {"SSL_CERT_FILE", "SSL_CERT_DIR", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "DENO_CERT",
-           "DENO_TLS_CA_STORE", "NPM_CONFIG_REGISTRY"}
+OUTSIDE = {"SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS", "HTTP_PROXY", "HTTPS_PROXY",
+           "NO_PROXY", "DENO_CERT", "DENO_TLS_CA_STORE", "NPM_CONFIG_REGISTRY"}
 
 
 def test_npm_packages_are_imported(start):

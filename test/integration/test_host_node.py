@@ -392,5 +392,17 @@ def test_cookies_of_a_result_are_set(start):
 
 def test_a_body_that_lambda_would_not_take_is_refused(start):
     host = loaded(start, "export const handler = async () => 1;")
-    answer = host.request("POST", "/fn", body=b"x" * (6 * 1024 * 1024 + 1))
-    assert answer.status == 413 and "limit" in json.loads(answer.body)
+    connection = Connection(host.path)
+    connection.send_head("POST", "/fn", [("x-heddle-id", "b"), ("Content-Length", str(7 * 1024 * 1024))])
+    connection.send(b"x" * (6 * 1024 * 1024 + 65536))
+    head = connection.head()
+    assert head.status == 413 and "limit" in json.loads(connection.body(head))
+
+
+def test_a_client_that_goes_away_before_the_bodys_end_is_no_crash(start):
+    host = loaded(start, "export const handler = async () => 1;")
+    connection = Connection(host.path)
+    connection.send_head("POST", "/fn", [("x-heddle-id", "gone"), ("Content-Length", "10")])
+    connection.send(b"x")
+    connection.close()
+    assert host.get("/fn").body == b"1"

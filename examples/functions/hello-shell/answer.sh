@@ -2,12 +2,12 @@
 # Answers the requests of one connection, one after the other: request on stdin, answer on stdout.
 cr=$(printf '\r')
 
-while IFS=' ' read -r method target version; do
+while IFS=' ' read -r method target _; do
     length=0
     while IFS= read -r line; do
         line=${line%"$cr"}
         [ -n "$line" ] || break
-        name=$(printf '%s' "${line%%:*}" | tr 'A-Z' 'a-z')
+        name=$(printf '%s' "${line%%:*}" | tr '[:upper:]' '[:lower:]')
         case $name in
         content-length) length=$(printf '%s' "${line#*:}" | tr -dc '0-9') ;;
         transfer-encoding)

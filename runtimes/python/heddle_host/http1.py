@@ -3,7 +3,7 @@ on a connection, their bodies are streamed with back-pressure in both directions
 begin before the request has ended.
 
     HEAD ──head complete──► BODY ──end of body──► DONE ──answer ended──► HEAD
-                              └────answer ended────► LINGER ──peer closes, or a second──► closed
+                              └────answer ended────► DROP ──end of body──► HEAD, or a second──► closed
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from http import HTTPStatus
 HEAD_MAX = 128 * 1024  # more than the node lets through
 BODY_HIGH = 256 * 1024  # bytes of a request's body that wait for the function
 CHUNK_LINE_MAX = 256
-LINGER_S = 1.0
+DROP_S = 1.0  # for the rest of a request that was answered already
 NO_BODY = (204, 304)
 
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -34,7 +34,7 @@ class Request:
 
     __slots__ = ("connection", "method", "target", "fields", "control", "length", "chunked",
                  "parts", "waiting", "at_end", "waiter", "started", "ended", "answer_chunked",
-                 "answer_left", "bare", "closes", "gone", "on_gone", "expects")
+                 "answer_left", "bare", "gone", "on_gone", "expects")
 
     def __init__(self, connection):
         self.connection = connection
@@ -94,9 +94,6 @@ class Request:
             lines.append(b"transfer-encoding: chunked")
         elif not no_body:
             lines.append(b"content-length: %d" % length)
-        self.closes = not self.at_end
-        if self.closes:
-            lines.append(b"connection: close")
         self.started = True
         return b"\r\n".join(lines) + b"\r\n\r\n"
 
@@ -161,7 +158,6 @@ class Connection(asyncio.Protocol):
         self.chunk_state = 0  # 0: size line, 1: data, 2: line end after data, 3: trailers
         self.paused = False
         self.writable = None
-        self.lingering = False  # the answer is out, the rest of the request is dropped
 
     # What asyncio calls ---------------------------------------------------------------------------
 
@@ -170,8 +166,6 @@ class Connection(asyncio.Protocol):
         self.server.connections.add(self)
 
     def data_received(self, data):
-        if self.lingering:
-            return
         self.pending = self.pending + data if self.pending else data
         try:
             self.advance()
@@ -219,23 +213,21 @@ class Connection(asyncio.Protocol):
             self.transport.resume_reading()
 
     def request_done(self, request):
-        self.request = None
+        """The answer has ended, and the request with it or some time later."""
         self.resume_reading()
-        if request.closes and not request.at_end:
-            self.linger()
+        if not request.at_end:
+            request.parts.clear()
+            self.loop.call_later(DROP_S, self.drop_until_now, request)
             return
-        if request.closes or self.server.stopping:
+        self.request = None
+        if self.server.stopping:
             self.transport.close()
-            return
-        if self.pending:
+        elif self.pending:
             self.loop.call_soon(self.data_received, b"")
 
-    def linger(self):
-        """Closing with bytes unread would take the answer away from the peer, so read on for a while."""
-        self.lingering = True
-        self.pending = b""
-        self.transport.write_eof()
-        self.loop.call_later(LINGER_S, self.transport.close)
+    def drop_until_now(self, request):
+        if self.request is request:
+            self.transport.close()
 
     # Reading --------------------------------------------------------------------------------------
 
@@ -253,6 +245,8 @@ class Connection(asyncio.Protocol):
             self.server.handle(self.request)
         elif not self.request.at_end:
             self.body()
+            if self.request.ended and self.request.at_end:
+                self.request_done(self.request)
         elif len(self.pending) > HEAD_MAX:
             raise BadRequest("more requests at once than a connection takes")
 
@@ -335,7 +329,7 @@ class Connection(asyncio.Protocol):
 
     def deliver(self, data):
         request = self.request
-        if data:
+        if data and not request.ended:
             request.parts.append(data)
             request.waiting += len(data)
             if request.waiting > BODY_HIGH and not self.paused:
