@@ -158,8 +158,8 @@ static void serve(struct hd_edge_request *r, const struct hd_head *head, struct 
     struct hd_door *d = r->door;
     const struct hd_settings *set = &r->route->fn->set;
     struct hd_client_ip client;
-    hd_client_ip(&client, d->edge->trusted, hd_exchange_peer_addr(r->ex), seen->forwarded_for,
-                 seen->forwarded, seen->real_ip);
+    hd_client_ip(&client, d->edge->trusted, hd_exchange_peer_addr(r->ex), head->fields,
+                 head->n_fields);
     hd_ipaddr_format(r->ip, &client.address);
 
     if (r->cors.refused) {
