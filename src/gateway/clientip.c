@@ -1,41 +1,47 @@
 #include "gateway/clientip.h"
 
 struct hd_trusted {
-    struct hd_cidr *nets;
+    enum hd_client_field field;
+    enum hd_trust_ids ids;
     size_t n;
+    struct hd_cidr proxies[];
 };
 
-int hd_trusted_new(struct hd_trusted **out, const char *const *list, struct hd_error *err)
+int hd_trusted_new(struct hd_trusted **out, const char *const *proxies, struct hd_error *err)
 {
-    struct hd_trusted *t = hd_new(struct hd_trusted);
     size_t n = 0;
-    while (list != NULL && list[n] != NULL)
+    while (proxies != NULL && proxies[n] != NULL)
         n++;
-    t->nets = hd_new_array(struct hd_cidr, n);
-    for (t->n = 0; t->n < n; t->n++) {
-        int rc = hd_cidr_parse(&t->nets[t->n], hd_str(list[t->n]), err);
-        if (rc < 0) {
-            rc = hd_wrap(err, rc, "trusted proxy %s", list[t->n]);
-            hd_trusted_free(t);
-            return rc;
-        }
+    if (n > HD_TRUSTED_MAX)
+        return hd_fail(err, HD_EINVAL, "proxy.trusted: %zu entries, the limit is %d", n,
+                       HD_TRUSTED_MAX);
+    hd_auto(hd_trusted) t = hd_alloc(sizeof(*t) + n * sizeof(t->proxies[0]));
+    t->field = HD_CLIENT_X_FORWARDED_FOR;
+    t->ids = HD_TRUST_IDS_OF_PROXIES;
+    for (; t->n < n; t->n++) {
+        int rc = hd_cidr_parse(&t->proxies[t->n], hd_str_trim(hd_str(proxies[t->n])), err);
+        if (rc < 0)
+            return hd_wrap(err, rc, "proxy.trusted: \"%s\"", proxies[t->n]);
     }
-    *out = t;
+    *out = hd_steal(t);
     return 0;
 }
 
 void hd_trusted_free(struct hd_trusted *t)
 {
-    if (t == NULL)
-        return;
-    free(t->nets);
     free(t);
 }
 
-static bool is_trusted(const struct hd_trusted *t, const struct hd_ipaddr *a)
+void hd_trusted_set(struct hd_trusted *t, enum hd_client_field field, enum hd_trust_ids ids)
 {
-    for (size_t i = 0; i < t->n; i++) {
-        if (hd_cidr_has(&t->nets[i], a))
+    t->field = field;
+    t->ids = ids;
+}
+
+static bool is_trusted(const struct hd_trusted *t, const struct hd_ipaddr *address)
+{
+    for (size_t i = 0; t != NULL && i < t->n; i++) {
+        if (hd_cidr_has(&t->proxies[i], address))
             return true;
     }
     return false;
@@ -44,10 +50,14 @@ static bool is_trusted(const struct hd_trusted *t, const struct hd_ipaddr *a)
 void hd_client_ip(struct hd_client_ip *out, const struct hd_trusted *t, const struct sockaddr *peer,
                   const struct hd_field *fields, size_t n_fields)
 {
-    struct hd_ipaddr from = hd_ipaddr_of(peer);
-    out->via_proxy = t->n > 0 && is_trusted(t, &from);
-    out->address = from;
+    out->address = hd_ipaddr_of(peer);
+    out->via_proxy = is_trusted(t, &out->address);
+    out->trusted_ids = out->via_proxy;
+    if (t == NULL)
+        return;
     if (out->via_proxy)
-        out->address = hd_client_address(&from, fields, n_fields, HD_CLIENT_X_FORWARDED_FOR,
-                                         t->nets, t->n);
+        out->address =
+            hd_client_address(&out->address, fields, n_fields, t->field, t->proxies, t->n);
+    if (t->ids != HD_TRUST_IDS_OF_PROXIES)
+        out->trusted_ids = t->ids == HD_TRUST_IDS_OF_ALL;
 }

@@ -62,9 +62,7 @@ static size_t own_request_fields(struct hd_edge_request *r, const struct hd_seen
     size_t n = 0;
     struct hd_trace parent, trace;
     char traceparent[HD_TRACEPARENT_CHARS + 1];
-    bool trusted = edge->trust_ids == HD_EDGE_TRUST_ALL ||
-                   (edge->trust_ids == HD_EDGE_TRUST_PROXIES && client->via_proxy);
-    bool continues = trusted && hd_trace_parse(&parent, seen->traceparent) == 0;
+    bool continues = client->trusted_ids && hd_trace_parse(&parent, seen->traceparent) == 0;
     hd_trace_child(&trace, continues ? &parent : NULL, &r->door->net->rng);
     hd_trace_format(traceparent, &trace);
 #define ADD(field_name, ...)                                                                 \
@@ -99,7 +97,7 @@ static size_t own_request_fields(struct hd_edge_request *r, const struct hd_seen
     if (client->via_proxy && seen->forwarded.len > 0)
         out[n++] = (struct hd_field){hd_str("forwarded"), seen->forwarded};
     out[n++] = (struct hd_field){hd_str("x-request-id"),
-                                 trusted && seen->request_id.len > 0 ? seen->request_id
+                                 client->trusted_ids && seen->request_id.len > 0 ? seen->request_id
                                                                                  : hd_str(r->id)};
     uint32_t timeout = hd_route_timeout_ms(r->route);
     if (timeout > 0)

@@ -14,15 +14,11 @@
 #include "http/server.h"
 #include "pool/channel.h"
 
-/** Whose X-Request-Id and traceparent is continued. */
-enum hd_edge_trust { HD_EDGE_TRUST_PROXIES, HD_EDGE_TRUST_ALL, HD_EDGE_TRUST_NONE };
-
 /** Configuration of all edge doors of a node; outlives them. */
 struct hd_edge {
     struct hd_str prefix; /* "/functions/v1": one leading slash, none at the end */
     const struct hd_cors *cors;
     const struct hd_trusted *trusted; /* proxies */
-    enum hd_edge_trust trust_ids;
     struct hd_ratelimit *ratelimit;   /* NULL: off */
     struct hd_verifier *verifier;
     struct hd_log *log;

@@ -287,7 +287,6 @@ static void make_edge(struct hd_node *n)
     n->edge = (struct hd_edge){.prefix = hd_str(o->route_prefix),
                                .cors = n->cors,
                                .trusted = n->trusted,
-                               .trust_ids = (enum hd_edge_trust)o->trust_request_id,
                                .ratelimit = n->ratelimit,
                                .verifier = n->verifier,
                                .log = n->log,

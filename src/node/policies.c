@@ -75,6 +75,10 @@ int hd_node_policies(struct hd_node *n, struct hd_error *err)
         rc = hd_trusted_new(&n->trusted, items(&o->trusted_proxies), err);
     if (rc < 0)
         return rc;
+    static const enum hd_trust_ids ids[] = {[HD_TRUST_PROXIES] = HD_TRUST_IDS_OF_PROXIES,
+                                            [HD_TRUST_ALL] = HD_TRUST_IDS_OF_ALL,
+                                            [HD_TRUST_NONE] = HD_TRUST_IDS_OF_NOBODY};
+    hd_trusted_set(n->trusted, HD_CLIENT_X_FORWARDED_FOR, ids[o->trust_request_id]);
     if (!o->disable_rate_limit)
         n->ratelimit = hd_ratelimit_new(NULL);
     else
