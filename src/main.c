@@ -1,13 +1,12 @@
 /* main.c - the one program: `heddle`, and `heddled` under its other name. */
-#include "core/base.h"
+#include "cli/cli.h"
 #include "pool/sandbox.h"
 
-#include <stdio.h>
+#include <unistd.h>
 
 int main(int argc, char **argv)
 {
     if (strcmp(argv[0], HD_SANDBOX_ARGV0) == 0)
         return hd_sandbox_main(argc, argv);
-    fprintf(stderr, "%s\n", argv[0]);
-    return 64;
+    return hd_cli_main(argc, argv, environ);
 }

@@ -175,7 +175,7 @@ const struct hd_option hd_node_option_table[] = {
      .commands = NODE,
      .help = "Instances of each function that are kept warm"},
     {.key = "pool.max", .flag = "max-instances", .env = "HEDDLE_MAX_INSTANCES",
-     .kind = HD_OPTION_U32, .min = 1, .max = 1000, AT(max_instances), .fallback = "4",
+     .kind = HD_OPTION_U32, .min = 1, .max = 1000, AT(max_instances), .fallback = "8",
      .group = group_pool, .commands = NODE,
      .help = "Instances of one function at most"},
     {.key = "pool.idle_ms", .flag = "idle", .env = "HEDDLE_IDLE_MS", .kind = HD_OPTION_MS,
