@@ -57,11 +57,22 @@ const struct hd_command hd_commands[] = {
      .n_options = &hd_invoke_options_n,
      .node_options = true,
      .run = hd_cmd_invoke},
+    {.name = "list",
+     .usage = "[FLAGS]",
+     .summary = "list the functions of the folder, and how they fare",
+     .about = "List the functions that the folder holds. While a node runs here, also the state of "
+              "each, its instances and its requests.",
+     .example = "heddle list --json",
+     .bit = HD_CMD_LIST,
+     .options = hd_list_options,
+     .n_options = &hd_list_options_n,
+     .node_options = true,
+     .run = hd_cmd_list},
     {.name = "logs",
      .usage = "[-f] [FLAGS]",
      .summary = "show the logs of a running node",
-     .about = "Show the latest lines that the running node and its functions wrote, read from its "
-              "admin socket.",
+     .about = "Show the latest lines that functions of the running node wrote, read from its admin "
+              "socket.",
      .example = "heddle logs -f --function hello --level warn",
      .bit = HD_CMD_LOGS,
      .options = hd_logs_options,
@@ -69,11 +80,13 @@ const struct hd_command hd_commands[] = {
      .node_options = true,
      .run = hd_cmd_logs},
     {.name = "config",
-     .usage = "show [FLAGS]",
-     .summary = "show the effective options and where they come from",
-     .about = "List every option with its effective value and who said it: a flag, a variable, a "
-              "line of heddle.yml, or nobody. Secrets are not shown.",
-     .example = "heddle config show --dev",
+     .usage = "show | explain NAME [FLAGS]",
+     .summary = "show what holds, and who said so",
+     .about = "show: every option of a node with its effective value and who said it: a flag, a "
+              "variable, a line of heddle.yml, or nobody.\n"
+              "explain NAME: the same for one function: what runs it, its settings, and its "
+              "environment. Secrets are not shown.",
+     .example = "heddle config explain hello",
      .bit = HD_CMD_CONFIG,
      .options = hd_config_options,
      .n_options = &hd_config_options_n,

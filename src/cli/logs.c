@@ -30,7 +30,7 @@ const struct hd_option hd_logs_options[] = {
     {.key = "level", .flag = "level", .kind = HD_OPTION_ENUM, .words = levels, AT(level), OWN,
      .fallback = "any", .help = "Lines of this level and above"},
     {.key = "lines", .flag = "lines", .letter = 'n', .kind = HD_OPTION_U32, .max = 100000,
-     AT(lines), OWN, .fallback = "100", .help = "How many of the latest lines"},
+     AT(lines), OWN, .fallback = "100", .help = "How many of the latest lines, without --follow"},
     {.key = "json", .flag = "json", .kind = HD_OPTION_BOOL, AT(json), OWN,
      .help = "For programs: the objects as they come"},
 };
@@ -44,6 +44,8 @@ struct reader {
     const struct logs_values *values;
     unsigned status;
     struct hd_buf line;
+    char **kept; /* the latest lines, in a ring, until all are there */
+    size_t n_kept, next;
 };
 
 /* Text of a function: what could move the cursor is not printed. */
@@ -65,16 +67,12 @@ static void print_time(struct hd_term *t, const json_t *ts)
         strftime(text, sizeof(text), "%H:%M:%S", &tm);
         fprintf(t->file, "%s%s.%03d%s ", hd_term_on(t, HD_DIM), text,
                 (int)(json_integer_value(ts) % 1000), hd_term_off(t));
-    } else if (json_is_string(ts)) {
-        fprintf(t->file, "%s", hd_term_on(t, HD_DIM));
-        print_safe(t->file, json_string_value(ts));
-        fprintf(t->file, "%s ", hd_term_off(t));
     }
 }
 
 static void print_rest(struct hd_term *t, json_t *record)
 {
-    static const char *const shown[] = {"ts", "level", "msg", "function", "id"};
+    static const char *const shown[] = {"tsMs", "level", "message", "fn", "id"};
     const char *key;
     json_t *value;
     json_object_foreach(record, key, value)
@@ -101,13 +99,13 @@ static void print_record(struct reader *r, struct hd_str line)
         return;
     }
     const char *level = json_string_value(json_object_get(record, "level"));
-    const char *name = json_string_value(json_object_get(record, "function"));
-    const char *msg = json_string_value(json_object_get(record, "msg"));
+    const char *name = json_string_value(json_object_get(record, "fn"));
+    const char *msg = json_string_value(json_object_get(record, "message"));
     level = level != NULL ? level : "info";
     enum hd_style style = strcmp(level, "error") == 0  ? HD_BAD
                           : strcmp(level, "warn") == 0 ? HD_NOTE
                                                        : HD_PLAIN;
-    print_time(t, json_object_get(record, "ts"));
+    print_time(t, json_object_get(record, "tsMs"));
     fprintf(t->file, "%s%-5.5s%s ", hd_term_on(t, style), level, hd_term_off(t));
     if (name != NULL) {
         fputs(hd_term_on(t, HD_BOLD), t->file);
@@ -118,6 +116,35 @@ static void print_record(struct reader *r, struct hd_str line)
     print_rest(t, record);
     fputc('\n', t->file);
     json_decref(record);
+}
+
+/* With --follow a line is printed when it comes; else only the last ones are, at the end. */
+static void take_line(struct reader *r, struct hd_str line)
+{
+    size_t room = r->values->lines;
+    if (r->values->follow) {
+        print_record(r, line);
+        return;
+    }
+    if (room == 0)
+        return;
+    if (r->kept == NULL)
+        r->kept = hd_new_array(char *, room);
+    free(r->kept[r->next]);
+    r->kept[r->next] = hd_strdup_n(line);
+    r->next = (r->next + 1) % room;
+    r->n_kept = HD_MIN(r->n_kept + 1, room);
+}
+
+static void print_kept(struct reader *r)
+{
+    size_t room = r->values->lines;
+    for (size_t i = 0; i < r->n_kept; i++) {
+        size_t at = (r->next + room - r->n_kept + i) % room;
+        print_record(r, hd_str(r->kept[at]));
+        free(r->kept[at]);
+    }
+    free(r->kept);
 }
 
 static void on_status(void *arg, unsigned status, const char *reason)
@@ -138,7 +165,7 @@ static bool on_body(void *arg, struct hd_str bytes)
         if (end == bytes.len)
             break;
         if (r->line.len > 0 && !hd_buf_failed(&r->line))
-            print_record(r, hd_buf_view(&r->line));
+            take_line(r, hd_buf_view(&r->line));
         hd_buf_clear(&r->line);
         bytes = hd_str_n(bytes.ptr + end + 1, bytes.len - end - 1);
     }
@@ -154,10 +181,10 @@ static int logs(struct hd_cli *cli, const struct hd_node_options *opt, const str
                                         "0123456789_-")] != '\0')
         return hd_cli_usage(cli, "--function: \"%.60s\" cannot be a function's name", v->function);
     hd_buf_init(&r.line, LINE_MAX_BYTES);
-    hd_auto_free char *url = hd_printf(
-        "http://localhost/heddle/logs?lines=%u%s%s%s%s%s", v->lines, v->follow ? "&follow=1" : "",
-        v->function != NULL ? "&function=" : "", v->function != NULL ? v->function : "",
-        v->level != ANY ? "&level=" : "", v->level != ANY ? levels[v->level] : "");
+    hd_auto_free char *url =
+        hd_printf("http://localhost/heddle/logs?follow=%d%s%s%s%s", v->follow,
+                  v->function != NULL ? "&function=" : "", v->function != NULL ? v->function : "",
+                  v->level != ANY ? "&level=" : "", v->level != ANY ? levels[v->level] : "");
     struct hd_client_request request = {.socket = opt->admin_socket,
                                         .url = url,
                                         .method = "GET",
@@ -167,6 +194,7 @@ static int logs(struct hd_cli *cli, const struct hd_node_options *opt, const str
                                         .on_body = on_body,
                                         .arg = &r};
     int status = hd_client_send(&request, &err);
+    print_kept(&r);
     hd_buf_done(&r.line);
     if (status == 200)
         return HD_EXIT_OK;

@@ -6,7 +6,7 @@
 
 #include <unistd.h>
 
-enum { LOG_BYTES = 8 << 20 };
+enum { LOG_BYTES = 8 << 20, LOG_FLUSH_MS = 1000 };
 
 /* The keys are printed once, when they are made: later they are in the file. */
 static void tell_keys(struct hd_cli *cli, const struct hd_node_options *opt)
@@ -39,7 +39,11 @@ static int run(struct hd_cli *cli, struct hd_node_options *opt)
         return hd_cli_fail(cli, HD_EXIT_FAILED, "%s", err.msg);
     for (size_t i = 0; i < opt->warnings.n; i++)
         hd_log(log, HD_WARN, opt->warnings.items[i]);
-    return hd_node_run(opt, log);
+    int code = hd_node_run(opt, cli->env, log, &err);
+    hd_log_flush(log, LOG_FLUSH_MS);
+    if (code != HD_EXIT_OK)
+        hd_cli_fail(cli, code, "%s", err.msg);
+    return code;
 }
 
 int hd_cmd_serve(struct hd_cli *cli)
