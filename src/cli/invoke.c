@@ -1,7 +1,7 @@
 /* invoke.c - `heddle invoke NAME`: one request to a function; its body to stdout as it comes. */
 #include "cli/commands.h"
 
-#include "cli/client.h"
+#include "cli/fetch.h"
 #include "core/clock.h"
 #include "node/devkeys.h"
 
@@ -223,20 +223,20 @@ static int send(struct hd_cli *cli, const struct invoke_values *v,
     if (bearer != NULL && !has_field(&v->headers, "authorization"))
         fields[n++] = bearer;
     struct answer answer = {.cli = cli, .include = v->include, .start_ms = hd_clock_ms()};
-    struct hd_client_request request = {.url = url,
-                                        .method = v->method != NULL ? v->method
-                                                  : has_body        ? "POST"
-                                                                    : "GET",
-                                        .fields = fields,
-                                        .body = hd_str(v->body),
-                                        .has_body = v->body != NULL,
-                                        .body_fd = body_fd,
-                                        .timeout_ms = v->timeout_ms,
-                                        .on_status = on_status,
-                                        .on_field = on_field,
-                                        .on_body = on_body,
-                                        .arg = &answer};
-    int status = hd_client_send(&request, &err);
+    struct hd_fetch request = {.url = url,
+                               .method = v->method != NULL ? v->method
+                                         : has_body        ? "POST"
+                                                           : "GET",
+                               .fields = fields,
+                               .body = hd_str(v->body),
+                               .has_body = v->body != NULL,
+                               .body_fd = body_fd,
+                               .timeout_ms = v->timeout_ms,
+                               .on_status = on_status,
+                               .on_field = on_field,
+                               .on_body = on_body,
+                               .arg = &answer};
+    int status = hd_fetch_send(&request, &err);
     if (bearer != NULL) {
         explicit_bzero(bearer, strlen(bearer));
         explicit_bzero(token, strlen(token));

@@ -1,7 +1,7 @@
 /* list.c - `heddle list`: the functions of the folder, and how they fare in the node that runs. */
 #include "cli/commands.h"
 
-#include "cli/client.h"
+#include "cli/fetch.h"
 #include "cli/scan.h"
 
 #include <jansson.h>
@@ -49,15 +49,15 @@ static void ask_node(struct live *live, const struct hd_node_options *opt)
 {
     *live = (struct live){0};
     hd_buf_init(&live->text, ANSWER_MAX);
-    struct hd_client_request request = {.socket = opt->admin_socket,
-                                        .url = "http://localhost/heddle/functions",
-                                        .method = "GET",
-                                        .body_fd = -1,
-                                        .timeout_ms = WAIT_MS,
-                                        .on_status = on_status,
-                                        .on_body = on_body,
-                                        .arg = live};
-    int status = hd_client_send(&request, NULL);
+    struct hd_fetch request = {.socket = opt->admin_socket,
+                               .url = "http://localhost/heddle/functions",
+                               .method = "GET",
+                               .body_fd = -1,
+                               .timeout_ms = WAIT_MS,
+                               .on_status = on_status,
+                               .on_body = on_body,
+                               .arg = live};
+    int status = hd_fetch_send(&request, NULL);
     if (status == 200)
         live->root = json_loadb(live->text.ptr, live->text.len, 0, NULL);
     hd_buf_done(&live->text);

@@ -1,7 +1,7 @@
 /* logs.c - `heddle logs`: lines of a running node, one JSON object each, from its admin socket. */
 #include "cli/commands.h"
 
-#include "cli/client.h"
+#include "cli/fetch.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -185,15 +185,15 @@ static int logs(struct hd_cli *cli, const struct hd_node_options *opt, const str
         hd_printf("http://localhost/heddle/logs?follow=%d%s%s%s%s", v->follow,
                   v->function != NULL ? "&function=" : "", v->function != NULL ? v->function : "",
                   v->level != ANY ? "&level=" : "", v->level != ANY ? levels[v->level] : "");
-    struct hd_client_request request = {.socket = opt->admin_socket,
-                                        .url = url,
-                                        .method = "GET",
-                                        .body_fd = -1,
-                                        .timeout_ms = v->follow ? 0 : SHORT_WAIT_MS,
-                                        .on_status = on_status,
-                                        .on_body = on_body,
-                                        .arg = &r};
-    int status = hd_client_send(&request, &err);
+    struct hd_fetch request = {.socket = opt->admin_socket,
+                               .url = url,
+                               .method = "GET",
+                               .body_fd = -1,
+                               .timeout_ms = v->follow ? 0 : SHORT_WAIT_MS,
+                               .on_status = on_status,
+                               .on_body = on_body,
+                               .arg = &r};
+    int status = hd_fetch_send(&request, &err);
     print_kept(&r);
     hd_buf_done(&r.line);
     if (status == 200)

@@ -176,23 +176,35 @@ static void print_cell(struct hd_term *term, const struct hd_cell *cell, size_t 
         fprintf(term->file, "%*s", (int)(width - HD_MIN(columns, width)) + GAP, "");
 }
 
+/* What a terminal's line has left for the column @p at. */
+static size_t left(const size_t *widths, size_t at, const struct hd_term *term)
+{
+    size_t used = 0;
+    for (size_t i = 0; i < at; i++)
+        used += widths[i] + GAP;
+    return used < term->width ? term->width - used : 0;
+}
+
 void hd_table_print(const struct hd_table *t, struct hd_term *term)
 {
-    size_t widths[HD_TABLE_COLUMNS] = {0}, used = 0;
+    size_t widths[HD_TABLE_COLUMNS] = {0};
     for (size_t i = 0; i < t->n; i++) {
         size_t columns = hd_text_columns(hd_str(t->cells[i].text)), at = i % t->columns;
         widths[at] = HD_MAX(widths[at], columns);
         if (term->tty)
             widths[at] = HD_MIN(widths[at], (size_t)COLUMN_MAX);
     }
-    for (unsigned i = 0; i + 1 < t->columns; i++)
-        used += widths[i] + GAP;
-    widths[t->columns - 1] = used < term->width ? term->width - used : 0;
+    widths[t->columns - 1] = left(widths, t->columns - 1, term);
     for (size_t i = 0; i < t->n; i++) {
         size_t at = i % t->columns;
-        bool last = at + 1 == t->columns || i + 1 == t->n;
-        print_cell(term, &t->cells[i], widths[at], last);
-        if (last)
+        size_t end = HD_MIN(i - at + t->columns, t->n); /* of this row */
+        while (end > i + 1 && t->cells[end - 1].text[0] == '\0')
+            end--; /* what is empty at its end is not padded */
+        bool last = i + 1 == end;
+        print_cell(term, &t->cells[i], last ? left(widths, at, term) : widths[at], last);
+        if (last) {
             fputc('\n', term->file);
+            i += t->columns - at - 1;
+        }
     }
 }

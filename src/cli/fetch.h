@@ -1,10 +1,10 @@
-/* cli/client.h - one HTTP request of a command, blocking: to the public port, or to the admin
+/* cli/fetch.h - one HTTP request of a command, blocking: to the public port, or to the admin
  * socket of a running node. */
 #pragma once
 
 #include "core/buf.h"
 
-struct hd_client_request {
+struct hd_fetch {
     const char *socket;        /* path of a Unix socket, or NULL: TCP as the URL says */
     const char *url;           /* "http://127.0.0.1:3100/functions/v1/hello?x" */
     const char *method;        /* "GET" */
@@ -28,4 +28,4 @@ struct hd_client_request {
  * @return the status, 100 to 599; HD_ENOTFOUND: nobody listens there (or the name does not exist);
  *         HD_ETIMEOUT; HD_ECANCELED: on_body said so; HD_EPROTO; HD_EIO.
  */
-int hd_client_send(const struct hd_client_request *request, struct hd_error *err);
+int hd_fetch_send(const struct hd_fetch *request, struct hd_error *err);

@@ -1,11 +1,11 @@
-#include "cli/client.h"
+#include "cli/fetch.h"
 
 #include <curl/curl.h>
 #include <errno.h>
 #include <unistd.h>
 
 struct exchange {
-    const struct hd_client_request *request;
+    const struct hd_fetch *request;
     CURL *curl;
     bool told, enough;
     char reason[64];
@@ -72,7 +72,7 @@ static size_t on_read(char *into, size_t size, size_t n, void *arg)
     return got < 0 ? CURL_READFUNC_ABORT : (size_t)got;
 }
 
-static void set_body(CURL *curl, const struct hd_client_request *r, struct exchange *x)
+static void set_body(CURL *curl, const struct hd_fetch *r, struct exchange *x)
 {
     if (r->has_body) {
         curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body.len);
@@ -97,7 +97,7 @@ static int failed(const struct exchange *x, CURLcode code, const char *detail, s
     switch (code) {
     case CURLE_COULDNT_CONNECT:
     case CURLE_COULDNT_RESOLVE_HOST:
-        return hd_fail(err, HD_ENOTFOUND, "nobody answers at %s: %s", where, what);
+        return hd_fail(err, HD_ENOTFOUND, "nobody answers at %s", where);
     case CURLE_OPERATION_TIMEDOUT:
         return hd_fail(err, HD_ETIMEOUT, "%s: %s", where, what);
     case CURLE_URL_MALFORMAT:
@@ -112,7 +112,7 @@ static int failed(const struct exchange *x, CURLcode code, const char *detail, s
     }
 }
 
-int hd_client_send(const struct hd_client_request *r, struct hd_error *err)
+int hd_fetch_send(const struct hd_fetch *r, struct hd_error *err)
 {
     char detail[CURL_ERROR_SIZE] = "";
     struct curl_slist *fields = curl_slist_append(NULL, "Expect:");
