@@ -242,7 +242,7 @@ static int list_parse(struct hd_option_list *list, const struct hd_option *o, st
                       const char *base, struct hd_error *err)
 {
     struct hd_str part;
-    while (hd_str_split(&part, &text, ',')) {
+    while (hd_str_split(&part, &text, o->whole ? '\0' : ',')) {
         part = hd_str_trim(part);
         if (part.len == 0)
             continue;

@@ -38,6 +38,7 @@ struct hd_option {
     bool secret;              /* never shown; wiped */
     bool no_file;             /* not in the configuration file */
     bool paths;               /* list: of paths, made absolute */
+    bool whole;               /* list: commas are part of an item; the flag is repeated */
     size_t offset;            /* in the struct of values */
     uint64_t min, max;        /* numbers; in the option's unit. max 0: what the type can hold */
     const char *zero;         /* a word that means 0, such as "auto" or "none" */
@@ -89,8 +90,7 @@ struct hd_option_args {
     uint32_t command; /* only options with one of these bits */
     char **words;     /* filled with the arguments that are no flags, borrowed from argv */
     size_t n_words, max_words;
-    const char *usage; /* shown when there are too many words: "heddle serve [DIR]" */
-    bool help;         /* set: --help or -h was among them */
+    bool help; /* set: --help or -h was among them */
 };
 /**
  * Read `--flag value`, `--flag=value`, `--no-flag`, `-f value` and words; `--` ends the flags.

@@ -176,8 +176,7 @@ int hd_option_parse_args(struct hd_option_args *args, int argc, char *const *arg
         } else if (args->n_words < args->max_words) {
             args->words[args->n_words++] = argv[at];
         } else {
-            return hd_fail(err, HD_EINVAL, "unexpected argument \"%.60s\"; usage: %s", arg,
-                           args->usage != NULL ? args->usage : "");
+            return hd_fail(err, HD_EINVAL, "unexpected argument \"%.60s\"", arg);
         }
         if (rc < 0)
             return rc;

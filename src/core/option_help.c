@@ -208,6 +208,29 @@ void hd_option_help_markdown(struct hd_buf *out, const struct hd_option_help *he
     }
 }
 
+void hd_option_help_markdown_own(struct hd_buf *out, const struct hd_option_help *help)
+{
+    for (size_t i = 0; i < help->n; i++) {
+        const struct hd_option *o = &help->options[i];
+        if (!belongs(help, o))
+            continue;
+        struct hd_buf range;
+        hd_buf_init(&range, 1024);
+        hd_option_range(&range, o);
+        hd_buf_cstr(out, "| ");
+        flags_cell(out, o);
+        hd_buf_cstr(out, " | ");
+        cell(out, o->kind != HD_OPTION_BOOL ? hd_buf_view(&range) : hd_str(NULL));
+        hd_buf_cstr(out, " | ");
+        if (o->fallback != NULL)
+            code_cell(out, o->fallback);
+        hd_buf_cstr(out, " | ");
+        cell(out, hd_str(o->help));
+        hd_buf_cstr(out, " |\n");
+        hd_buf_done(&range);
+    }
+}
+
 static void man_row(struct hd_buf *out, const struct hd_option *o)
 {
     struct hd_buf part;
@@ -259,13 +282,21 @@ void hd_option_help_man(struct hd_buf *out, const struct hd_option_help *help)
     }
 }
 
+void hd_option_help_man_own(struct hd_buf *out, const struct hd_option_help *help)
+{
+    for (size_t i = 0; i < help->n; i++) {
+        if (belongs(help, &help->options[i]))
+            man_row(out, &help->options[i]);
+    }
+}
+
 void hd_option_help_flags(struct hd_buf *out, const struct hd_option_help *help)
 {
     for (size_t i = 0; i < help->n; i++) {
         const struct hd_option *o = &help->options[i];
         if (!belongs(help, o) || o->flag == NULL)
             continue;
-        hd_buf_fmt(out, "%s--%s%s", out->len > 0 && out->ptr[out->len - 1] != '"' ? " " : "",
-                   on_by_default(o) ? "no-" : "", o->flag);
+        bool first = out->len == 0 || out->ptr[out->len - 1] == ' ';
+        hd_buf_fmt(out, "%s--%s%s", first ? "" : " ", on_by_default(o) ? "no-" : "", o->flag);
     }
 }

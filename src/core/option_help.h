@@ -17,8 +17,12 @@ void hd_option_help_text(struct hd_buf *out, const struct hd_option_help *help);
 /** The same as Markdown tables, one a group, with variable, key, range and default. */
 void hd_option_help_markdown(struct hd_buf *out, const struct hd_option_help *help,
                              const char *heading);
+/** Rows of one table without headings, variables and keys: for what is on the command line only. */
+void hd_option_help_markdown_own(struct hd_buf *out, const struct hd_option_help *help);
 /** The same as part of a man page (man(7) macros). */
 void hd_option_help_man(struct hd_buf *out, const struct hd_option_help *help);
+/** The same without headings. */
+void hd_option_help_man_own(struct hd_buf *out, const struct hd_option_help *help);
 /** The flags, "--port --host ...", separated by blanks; for completions. */
 void hd_option_help_flags(struct hd_buf *out, const struct hd_option_help *help);
 

@@ -1,13 +1,12 @@
 #include "node/devkeys.h"
 
+#include "auth/jwt.h"
 #include "core/clock.h"
 #include "core/id.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -34,40 +33,24 @@ void hd_devkeys_done(struct hd_devkeys *keys)
     wipe(&keys->service_key);
 }
 
-static void base64url(struct hd_buf *out, const void *bytes, size_t len)
+/* A token of one role, good for ten years: it opens nothing but this folder's development node. */
+static int sign(char **out, const struct hd_jwk *key, const char *role, int64_t now_s,
+                struct hd_error *err)
 {
-    unsigned char text[512];
-    if (len > 360)
-        abort(); /* our own texts are shorter */
-    int n = EVP_EncodeBlock(text, bytes, (int)len);
-    for (int i = 0; i < n && text[i] != '='; i++)
-        hd_buf_char(out, text[i] == '+' ? '-' : text[i] == '/' ? '_' : (char)text[i]);
-}
-
-/* A token of one role, signed with HS256 (RFC 7519, RFC 7515 appendix A.1). */
-static char *sign(const char *secret, const char *role, int64_t now_s)
-{
-    static const char head[] = "{\"alg\":\"HS256\",\"typ\":\"JWT\"}";
     char payload[200];
     snprintf(payload, sizeof(payload),
              "{\"role\":\"%s\",\"iss\":\"heddle-dev\",\"iat\":%lld,\"exp\":%lld}", role,
              (long long)now_s, (long long)now_s + TEN_YEARS_S);
     struct hd_buf token;
-    hd_buf_init(&token, 2048);
-    base64url(&token, head, sizeof(head) - 1);
-    hd_buf_char(&token, '.');
-    base64url(&token, payload, strlen(payload));
-    unsigned char mac[EVP_MAX_MD_SIZE];
-    unsigned mac_len = 0;
-    if (HMAC(EVP_sha256(), secret, (int)strlen(secret), (const unsigned char *)token.ptr, token.len,
-             mac, &mac_len) == NULL)
-        abort(); /* SHA-256 is always there */
-    hd_buf_char(&token, '.');
-    base64url(&token, mac, mac_len);
-    return hd_buf_take(&token);
+    hd_buf_init(&token, HD_JWT_BYTES_MAX);
+    int rc = hd_jwt_sign(&token, key, HD_ALG_HS256, hd_str(payload), err);
+    if (rc == 0)
+        *out = hd_buf_take(&token);
+    hd_buf_done(&token);
+    return rc;
 }
 
-static void make(struct hd_devkeys *keys, const char *secret)
+static int make(struct hd_devkeys *keys, const char *secret, struct hd_error *err)
 {
     if (secret != NULL) {
         keys->jwt_secret = hd_strdup(secret);
@@ -81,8 +64,13 @@ static void make(struct hd_devkeys *keys, const char *secret)
         explicit_bzero(hex, sizeof(hex));
     }
     int64_t now_s = hd_clock_unix_s();
-    keys->anon_key = sign(keys->jwt_secret, "anon", now_s);
-    keys->service_key = sign(keys->jwt_secret, "service_role", now_s);
+    hd_auto(hd_jwks) set = hd_jwks_new();
+    int rc = hd_jwks_add_secret(set, hd_str(keys->jwt_secret), hd_str(NULL), err);
+    if (rc == 0)
+        rc = sign(&keys->anon_key, hd_jwks_at(set, 0), "anon", now_s, err);
+    if (rc == 0)
+        rc = sign(&keys->service_key, hd_jwks_at(set, 0), "service_role", now_s, err);
+    return rc < 0 ? hd_wrap(err, rc, "JWT_SECRET") : 0;
 }
 
 /* Write beside and link, so that a crash leaves no half file and the first of two makers wins. */
@@ -184,9 +172,10 @@ int hd_devkeys_load(struct hd_devkeys *out, const char *data_dir, const char *se
         return 0;
     if (other || (rc == HD_ENOTFOUND && may_make)) {
         hd_devkeys_done(out);
-        make(out, secret);
+        rc = make(out, secret, err);
         /* a secret that somebody else keeps is not written down a second time */
-        rc = secret != NULL ? 0 : save(out, data_dir, path, err);
+        if (rc == 0 && secret == NULL)
+            rc = save(out, data_dir, path, err);
         out->created = rc == 0 && secret == NULL;
     }
     if (rc == HD_EEXIST) {

@@ -260,8 +260,7 @@ static int read_args(struct hd_node_options *opt, struct hd_node_sources *src, s
                                   .n_sets = HD_COUNT(sets),
                                   .command = src->command,
                                   .words = src->words,
-                                  .max_words = src->max_words,
-                                  .usage = src->usage};
+                                  .max_words = src->max_words};
     if (src->command == HD_CMD_DEV) {
         static const char *const keys[] = {"dev", "hmr.enabled"};
         for (size_t i = 0; i < HD_COUNT(keys); i++)

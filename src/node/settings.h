@@ -135,8 +135,7 @@ struct hd_node_sources {
     char *const *argv;
     char *const *env; /* "NAME=value", NULL-terminated */
     const char *cwd;  /* absolute */
-    const char *usage;
-    char **words; /* filled with the arguments that are no flags */
+    char **words;     /* filled with the arguments that are no flags */
     size_t n_words, max_words;
     bool first_is_dir; /* the first word is the functions folder */
     bool help;         /* set: --help was asked for, and nothing else was read */

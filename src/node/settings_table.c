@@ -99,7 +99,7 @@ const struct hd_option hd_node_option_table[] = {
      .help = "Also serve the admin endpoints on this loopback port, to whoever has INTERNAL_KEY; "
              "0 takes a free one"},
 
-    {.key = "timeouts.request_ms", .flag = "timeout", .env = "HEDDLE_TIMEOUT_MS",
+    {.key = "timeouts.function_ms", .flag = "timeout", .env = "HEDDLE_TIMEOUT_MS",
      .history = "FUNCTION_TIMEOUT_MS", .kind = HD_OPTION_MS, .max = 7 * DAY_MS, .zero = "none",
      AT(timeout_ms), .fallback = "150000", .group = group_time, .commands = NODE,
      .help = "Until the function has answered with a head, then 504; 0: no limit"},
@@ -175,7 +175,7 @@ const struct hd_option hd_node_option_table[] = {
      .commands = NODE,
      .help = "Instances of each function that are kept warm"},
     {.key = "pool.max", .flag = "max-instances", .env = "HEDDLE_MAX_INSTANCES",
-     .kind = HD_OPTION_U32, .min = 1, .max = 1000, AT(max_instances), .fallback = "4",
+     .kind = HD_OPTION_U32, .min = 1, .max = 1000, AT(max_instances), .fallback = "8",
      .group = group_pool, .commands = NODE,
      .help = "Instances of one function at most"},
     {.key = "pool.idle_ms", .flag = "idle", .env = "HEDDLE_IDLE_MS", .kind = HD_OPTION_MS,

@@ -71,7 +71,6 @@ static int load(struct fixture *f, uint32_t command, char **args, char **env)
                                   .argv = args,
                                   .env = env != NULL ? env : none,
                                   .cwd = f->dir,
-                                  .usage = "heddle serve [DIR]",
                                   .words = words,
                                   .max_words = 1,
                                   .first_is_dir = true};
@@ -246,7 +245,7 @@ static void exit_codes_say_whose_mistake_it_is(void **state)
     assert_non_null(strstr(f->err.msg, "heddle.yml:2 listen.route_prefix: must be a path"));
     put(f, "heddle.yml", "pool:\n  min: 9\n");
     assert_int_equal(load(f, HD_CMD_SERVE, NULL, NULL), HD_EINVAL);
-    assert_string_equal(f->err.msg, "heddle.yml:2 pool.min: pool.min (9) is over pool.max (4)");
+    assert_string_equal(f->err.msg, "heddle.yml:2 pool.min: pool.min (9) is over pool.max (8)");
 }
 
 static void help_reads_nothing_else(void **state)

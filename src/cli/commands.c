@@ -1,0 +1,125 @@
+/* commands.c - the table of commands. */
+#include "cli/commands.h"
+
+const struct hd_command hd_commands[] = {
+    {.name = "serve",
+     .usage = "[DIR] [FLAGS]",
+     .summary = "serve a folder of functions",
+     .about = "Serve the functions in DIR over HTTP until SIGINT or SIGTERM. Each folder in DIR "
+              "that holds an index.ts, index.js, index.mjs, index.py or a manifest (heddle.json) "
+              "is a function, named after the folder.",
+     .example = "heddle serve ./functions --port 3100",
+     .bit = HD_CMD_SERVE,
+     .node_options = true,
+     .run = hd_cmd_serve},
+    {.name = "dev",
+     .usage = "[DIR] [FLAGS]",
+     .summary = "serve in development mode with hot reload",
+     .about = "As `heddle serve --dev --hmr`: needs no settings and no network. Keys are generated "
+              "once and kept in the data folder, a saved file is live at once, and errors of "
+              "functions are shown in their answers.",
+     .example = "heddle dev ./functions",
+     .bit = HD_CMD_DEV,
+     .node_options = true,
+     .run = hd_cmd_serve},
+    {.name = "init",
+     .usage = "[DIR]",
+     .summary = "write heddle.yml and a first function",
+     .about = "Write heddle.yml, functions/hello and .gitignore into DIR, or into the working "
+              "directory. Nothing that is there is overwritten.",
+     .example = "heddle init && heddle dev",
+     .bit = HD_CMD_INIT,
+     .options = hd_init_options,
+     .n_options = &hd_init_options_n,
+     .run = hd_cmd_init},
+    {.name = "new",
+     .usage = "NAME [--runtime R] [--public]",
+     .summary = "add a function",
+     .about = "Write a function NAME into the functions folder, from a template of its runtime. A "
+              "name is a letter and up to 62 letters, digits, _ or -. Without --public its "
+              "callers need a token.",
+     .example = "heddle new resize --runtime python --public",
+     .bit = HD_CMD_NEW,
+     .options = hd_new_options,
+     .n_options = &hd_new_options_n,
+     .node_options = true,
+     .run = hd_cmd_new},
+    {.name = "invoke",
+     .usage = "NAME [FLAGS]",
+     .summary = "call a function of a running node",
+     .about = "Send one request to a function and write the body of the answer to stdout as it "
+              "comes, the status to stderr. The exit code is 0 for a status below 400, else 22.\n"
+              "Without --token it uses the development keys if the node is on this machine and "
+              "the data folder holds them.",
+     .example = "heddle invoke hello --body '{\"name\": \"Ada\"}'",
+     .bit = HD_CMD_INVOKE,
+     .options = hd_invoke_options,
+     .n_options = &hd_invoke_options_n,
+     .node_options = true,
+     .run = hd_cmd_invoke},
+    {.name = "list",
+     .usage = "[FLAGS]",
+     .summary = "list the functions of the folder, and how they fare",
+     .about = "List the functions that the folder holds. While a node runs here, also the state of "
+              "each, its instances and its requests.",
+     .example = "heddle list --json",
+     .bit = HD_CMD_LIST,
+     .options = hd_list_options,
+     .n_options = &hd_list_options_n,
+     .node_options = true,
+     .run = hd_cmd_list},
+    {.name = "logs",
+     .usage = "[-f] [FLAGS]",
+     .summary = "show the logs of a running node",
+     .about = "Show the latest lines that functions of the running node wrote, read from its admin "
+              "socket.",
+     .example = "heddle logs -f --function hello --level warn",
+     .bit = HD_CMD_LOGS,
+     .options = hd_logs_options,
+     .n_options = &hd_logs_options_n,
+     .node_options = true,
+     .run = hd_cmd_logs},
+    {.name = "config",
+     .usage = "show | explain NAME [FLAGS]",
+     .summary = "show what holds, and who said so",
+     .about = "show: every option of a node with its effective value and who said it: a flag, a "
+              "variable, a line of heddle.yml, or nobody.\n"
+              "explain NAME: the same for one function: what runs it, its settings, and its "
+              "environment. Secrets are not shown.",
+     .example = "heddle config explain hello",
+     .bit = HD_CMD_CONFIG,
+     .options = hd_config_options,
+     .n_options = &hd_config_options_n,
+     .node_options = true,
+     .run = hd_cmd_config},
+    {.name = "doctor",
+     .usage = "[FLAGS]",
+     .summary = "say what is missing on this machine, and how to mend it",
+     .about = "Check runtimes, port, isolation, limits, disk and folders, and name for each "
+              "problem the command that mends it. The exit code is 1 when something is missing "
+              "that serving needs.",
+     .example = NULL,
+     .bit = HD_CMD_DOCTOR,
+     .options = hd_doctor_options,
+     .n_options = &hd_doctor_options_n,
+     .node_options = true,
+     .run = hd_cmd_doctor},
+    {.name = "version",
+     .usage = "[--json]",
+     .summary = "print the version",
+     .about = "Print the version; with --json also how the program was built and the libraries it "
+              "runs with.",
+     .bit = HD_CMD_VERSION,
+     .options = hd_version_options,
+     .n_options = &hd_version_options_n,
+     .run = hd_cmd_version},
+    {.name = "help",
+     .usage = "[COMMAND]",
+     .summary = "explain a command",
+     .about = "Explain a command and its flags; without one, list the commands and exit codes.",
+     .bit = HD_CMD_HELP,
+     .options = hd_help_options,
+     .n_options = &hd_help_options_n,
+     .run = hd_cmd_help},
+};
+const size_t hd_command_count = HD_COUNT(hd_commands);
