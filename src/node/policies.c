@@ -65,6 +65,44 @@ static int make_verifier(struct hd_node *n, struct hd_error *err)
     return hd_verifier_new(&n->verifier, &v, err);
 }
 
+/* Keys by URL are fetched on the control loop, again and again. */
+static int start_jwks(struct hd_node *n, struct hd_error *err)
+{
+    if (n->jwks_slot == NULL)
+        return 0;
+    struct hd_jwks_source_options opt = {.url = n->opt->jwks_url};
+    int rc = hd_fetcher_new(&n->fetcher, n->workers[0].loop, err);
+    if (rc == 0)
+        rc = hd_jwks_source_new(&n->jwks_source, n->workers[0].loop, n->fetcher, n->jwks_slot, &opt,
+                                n->log, err);
+    return rc < 0 ? hd_wrap(err, rc, "auth.jwks_url") : 0;
+}
+
+static void on_fetcher_closed(void *arg)
+{
+    struct hd_node *n = arg;
+    n->fetcher = NULL;
+    n->after_policies(n);
+}
+
+static void close_fetcher(void *arg)
+{
+    struct hd_node *n = arg;
+    n->jwks_source = NULL;
+    hd_fetcher_close(n->fetcher, on_fetcher_closed, n);
+}
+
+void hd_node_policies_stop(struct hd_node *n, void (*then)(void *node))
+{
+    n->after_policies = then;
+    if (n->jwks_source != NULL)
+        hd_jwks_source_close(n->jwks_source, close_fetcher, n);
+    else if (n->fetcher != NULL)
+        close_fetcher(n);
+    else
+        then(n);
+}
+
 int hd_node_policies(struct hd_node *n, struct hd_error *err)
 {
     const struct hd_node_options *o = n->opt;
@@ -73,6 +111,8 @@ int hd_node_policies(struct hd_node *n, struct hd_error *err)
         rc = make_verifier(n, err);
     if (rc == 0)
         rc = hd_trusted_new(&n->trusted, items(&o->trusted_proxies), err);
+    if (rc == 0)
+        rc = start_jwks(n, err);
     if (rc < 0)
         return rc;
     static const enum hd_trust_ids ids[] = {[HD_TRUST_PROXIES] = HD_TRUST_IDS_OF_PROXIES,

@@ -1,6 +1,7 @@
 /* node/private.h - the parts of a node, for the files in this folder that put them together. */
 #pragma once
 
+#include "auth/jwks_source.h"
 #include "functions/registry.h"
 #include "functions/watch.h"
 #include "gateway/door.h"
@@ -70,6 +71,8 @@ struct hd_node {
     struct hd_ratelimit *ratelimit;
     struct hd_verifier *verifier;
     struct hd_jwks_slot *jwks_slot;
+    struct hd_fetcher *fetcher; /* with jwks_source, or NULL */
+    struct hd_jwks_source *jwks_source;
 
     /* admin */
     struct hd_server *admin;
@@ -81,6 +84,7 @@ struct hd_node {
     struct hd_timer shutdown_timer;
     uint64_t shutdown_due_ms, drain_began_ms;
     unsigned servers_open;
+    void (*after_policies)(void *node);
 };
 
 /* deploy.c: from a scan to pools and routes */
@@ -99,6 +103,8 @@ struct hd_launch hd_node_launch(const struct hd_node *n, const struct hd_functio
 /* policies.c */
 
 int hd_node_policies(struct hd_node *n, struct hd_error *err);
+/** Stop fetching keys; @p then, later. Control loop. */
+void hd_node_policies_stop(struct hd_node *n, void (*then)(void *node));
 void hd_node_policies_done(struct hd_node *n);
 
 /* boot.c: progress of the first starts */

@@ -59,8 +59,9 @@ static uint32_t left_ms(struct hd_node *n)
 
 /* --- the last steps, each after the one before is done --- */
 
-static void stop_loops(struct hd_node *n)
+static void stop_loops(void *arg)
 {
+    struct hd_node *n = arg;
     for (unsigned i = 0; i < n->open_signals; i++)
         uv_close((uv_handle_t *)&n->signals[i], NULL);
     n->open_signals = 0;
@@ -72,7 +73,7 @@ static void on_backend_closed(void *arg)
 {
     struct hd_node *n = arg;
     n->backend = NULL;
-    stop_loops(n);
+    hd_node_policies_stop(n, stop_loops);
 }
 
 static void on_pools_closed(void *arg)
@@ -81,7 +82,7 @@ static void on_pools_closed(void *arg)
     if (n->backend != NULL)
         n->backend->ops->close(n->backend, on_backend_closed, n);
     else
-        stop_loops(n);
+        hd_node_policies_stop(n, stop_loops);
 }
 
 static void server_gone(void *arg)
