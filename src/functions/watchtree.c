@@ -250,6 +250,11 @@ void hd_watch_tree_set(struct hd_watch_tree *t, const struct hd_strings *entries
 static void forget_path(struct hd_watch_tree *t, struct node *n, const char *path)
 {
     struct hd_strings left = {0};
+    size_t stays = 0;
+    for (size_t i = 0; i < n->paths.n; i++)
+        stays += !hd_file_within(n->paths.items[i], path);
+    if (stays == n->paths.n)
+        return;
     for (size_t i = 0; i < n->paths.n; i++) {
         if (!hd_file_within(n->paths.items[i], path))
             hd_strings_add(&left, hd_str(n->paths.items[i]));
