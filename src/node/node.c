@@ -2,6 +2,7 @@
  *  and back in the other order; see shutdown.c. Every step that fails says what to do about it. */
 #include "core/clock.h"
 #include "core/exit.h"
+#include "node/defaults.h"
 #include "node/listen.h"
 #include "node/private.h"
 
@@ -88,44 +89,10 @@ static int make_loops(struct hd_node *n, struct hd_error *err)
 
 /* --- functions --- */
 
-static void set_default(struct hd_defaults *d, enum hd_key key, const char *source)
-{
-    d->source[key] = source;
-}
-
-/* What holds where a manifest says nothing, and who said so. */
-static void make_defaults(struct hd_node *n)
-{
-    const struct hd_node_options *o = n->opt;
-    struct hd_defaults *d = &n->defaults;
-    hd_defaults_init(d);
-    d->dev = o->dev;
-    d->enforce = o->enforce_manifest;
-    d->allow_all = o->allow_all;
-    d->set.timeout_ms = o->timeout_ms;
-    set_default(d, HD_KEY_TIMEOUT, hd_node_options_origin(o, "timeouts.request_ms"));
-    d->set.stream_idle_ms = o->stream_idle_ms;
-    set_default(d, HD_KEY_STREAM_IDLE, hd_node_options_origin(o, "timeouts.stream_idle_ms"));
-    d->set.rpm = o->default_rpm;
-    set_default(d, HD_KEY_RPM, hd_node_options_origin(o, "limits.rpm"));
-    d->set.body_limit_bytes = o->body_limit_bytes;
-    set_default(d, HD_KEY_MAX_BODY, hd_node_options_origin(o, "limits.body_mb"));
-    d->set.concurrency = o->concurrency;
-    set_default(d, HD_KEY_CONCURRENCY, hd_node_options_origin(o, "pool.concurrency"));
-    d->set.min_instances = o->min_instances;
-    set_default(d, HD_KEY_MIN_INSTANCES, hd_node_options_origin(o, "pool.min"));
-    d->set.max_instances = o->max_instances;
-    set_default(d, HD_KEY_MAX_INSTANCES, hd_node_options_origin(o, "pool.max"));
-    d->set.idle_ms = o->idle_ms;
-    set_default(d, HD_KEY_IDLE, hd_node_options_origin(o, "pool.idle_ms"));
-    d->set.queue_max = o->queue_max;
-    set_default(d, HD_KEY_QUEUE, hd_node_options_origin(o, "pool.queue"));
-}
-
 static int find_functions(struct hd_node *n, struct hd_error *err)
 {
     const struct hd_node_options *o = n->opt;
-    make_defaults(n);
+    hd_node_defaults(&n->defaults, o);
     hd_devkeys_env(&n->built_in_env, o, n->env);
     struct hd_registry_options opt = {
         .root = o->functions_dir,
