@@ -168,6 +168,7 @@ static void terminate(struct hd_instance_handle *handle, uint32_t grace_ms)
     struct sim_handle *h = (struct sim_handle *)handle;
     struct sim_backend *b = h->backend;
     sim_check(b, !h->gone, "an end for what is gone");
+    sim_check(b, grace_ms == 0 || h->held == 0, "a polite end for what is in use");
     if (!h->terminated && !h->was_ready) {
         b->starting--;
         /* Too slow, or not wanted any more: only the pool knows which; so nothing is claimed about

@@ -122,7 +122,7 @@ static void begin(struct client *c)
 static void end(struct client *c)
 {
     struct sim_handle *h = c->handle;
-    if (h->gone)
+    if (h->gone && c->how != HD_LEASE_CANCELED)
         c->how = HD_LEASE_BROKEN;
     h->held--;
     disconnect(c);
@@ -262,6 +262,24 @@ static void turn(struct sim *s, bool settle)
 
 /* --- what must hold at any time --- */
 
+/* What is true whenever no message is under way. */
+static void check_settled(struct sim *s, const struct hd_pool *p)
+{
+    sim_check(&s->backend, p->life != HD_LIFE_RETIRED || p->waiting == 0,
+              "somebody waits for an old version");
+    hd_list_each(item, &p->instances)
+    {
+        const struct hd_instance *i = hd_container_of(item, struct hd_instance, link);
+        bool room = i->in_flight < p->limits.concurrency && i->suspicion == HD_TRUSTED;
+        sim_check(&s->backend, i->state != HD_INSTANCE_READY || !room || p->waiting == 0,
+                  "somebody waits in front of a free place");
+        sim_check(&s->backend,
+                  i->state != HD_INSTANCE_DRAINING || i->in_flight > 0 ||
+                      s->now_ms <= HD_MAX(i->last_used_ms, i->since_ms) + HD_POOL_LINGER_MS,
+                  "a drained instance is not ended");
+    }
+}
+
 static void check_report(void *arg, const struct hd_pool_report *r)
 {
     struct sim *s = arg;
@@ -276,14 +294,9 @@ static void check_report(void *arg, const struct hd_pool_report *r)
     sim_check(&s->backend, now.waiting <= l->queue_max, "a queue longer than queue_max");
     if (r->stats.state == HD_POOL_FAILED)
         sim_check(&s->backend, r->error.msg[0] != 0, "failed, and nobody knows why");
-    if (s->settled_ms != s->now_ms || now.waiting == 0)
-        return;
-    hd_list_each(item, &r->pool->ready)
-    {
-        const struct hd_instance *i = hd_container_of(item, struct hd_instance, ready_link);
-        sim_check(&s->backend,
-                  i->suspicion != HD_TRUSTED || i->in_flight >= r->pool->limits.concurrency,
-                  "somebody waits in front of a free place");
+    if (s->settled_ms == s->now_ms) {
+        hd_list_each(item, &r->pool->group->versions)
+            check_settled(s, hd_container_of(item, struct hd_pool, version_link));
     }
 }
 

@@ -26,7 +26,8 @@ struct fake_backend {
     struct hd_loop *loop;
     struct hd_rng rng;
     struct hd_list fakes;
-    unsigned alive;
+    unsigned alive, wrong;
+    bool steady; /* nothing crashes */
 };
 
 static void fake_vanish(struct hd_timer *t)
@@ -45,7 +46,7 @@ static void fake_ready(struct hd_timer *t)
     struct hd_endpoint at = {.kind = HD_ENDPOINT_UNIX};
     memcpy(at.address, &f, sizeof(f)); /* the clients count what is in flight in there */
     f->ready = true;
-    if (hd_rng_below(&f->backend->rng, 3) == 0)
+    if (!f->backend->steady && hd_rng_below(&f->backend->rng, 3) == 0)
         hd_timer_start(f->backend->loop, t, hd_rng_below(&f->backend->rng, 30), fake_vanish);
     f->events->on_ready(f->owner, &at, NULL);
 }
@@ -68,9 +69,10 @@ static struct hd_instance_handle *fake_launch(struct hd_backend *base, const str
 static void fake_terminate(struct hd_instance_handle *h, uint32_t grace_ms)
 {
     struct fake *f = (struct fake *)h;
+    if (grace_ms > 0 && atomic_load(&f->held) > 0)
+        f->backend->wrong++; /* a polite end is for what nobody uses */
     f->told = true;
     hd_timer_start(f->backend->loop, &f->timer, 1, fake_vanish);
-    (void)grace_ms;
 }
 
 static void fake_ping(struct hd_instance_handle *h, uint32_t within_ms,
@@ -324,6 +326,7 @@ static void every_request_has_one_outcome_under_threads(void **state)
     assert_int_equal(t.counters.left, left);
     assert_in_range(t.counters.requests, granted, granted + left);
     assert_int_equal(t.backend.alive, 0);
+    assert_int_equal(t.backend.wrong, 0);
     assert_int_equal(hd_pool_set_memory(t.set), 0);
     hd_pool_set_free(t.set);
     for (int n = 0; n < LOOPS; n++)
@@ -334,10 +337,123 @@ static void every_request_has_one_outcome_under_threads(void **state)
     (void)state;
 }
 
+/* --- one place, two loops that want it at the same time, over and over --- */
+
+enum { HANDOFFS = 20000 };
+
+struct rival {
+    struct hd_lease lease;
+    struct handoff *h;
+    struct hd_loop *loop;
+    unsigned asked, granted;
+};
+
+struct handoff {
+    struct hd_loop *loops[LOOPS];
+    struct rival rivals[2];
+    struct fake_backend backend;
+    struct hd_pool_set *set;
+    struct hd_pool *pool;
+    atomic_uint inside, wrong, refused, over;
+};
+
+static void on_handoff_closed(void *arg)
+{
+    struct handoff *h = arg;
+    for (int n = 0; n < LOOPS; n++)
+        hd_loop_stop(h->loops[n]);
+}
+
+static void end_handoff(void *arg)
+{
+    struct handoff *h = arg;
+    hd_pool_unref(h->pool);
+    hd_pool_set_close(h->set, 100, on_handoff_closed, h);
+}
+
+static void want(void *arg);
+
+static void use_and_give(struct rival *r)
+{
+    struct handoff *h = r->h;
+    r->granted++;
+    if (atomic_fetch_add(&h->inside, 1) > 0)
+        atomic_fetch_add(&h->wrong, 1);
+    atomic_fetch_sub(&h->inside, 1);
+    hd_pool_give(&r->lease, HD_LEASE_OK);
+    hd_loop_post(r->loop, want, r);
+}
+
+static void on_turn(struct hd_lease *lease, const struct hd_error *err)
+{
+    struct rival *r = hd_container_of(lease, struct rival, lease);
+    if (err == NULL) {
+        use_and_give(r);
+        return;
+    }
+    atomic_fetch_add(&r->h->refused, 1);
+    hd_loop_post(r->loop, want, r);
+}
+
+static void want(void *arg)
+{
+    struct rival *r = arg;
+    if (r->asked == HANDOFFS || atomic_load(&r->h->refused) > 0) {
+        if (atomic_fetch_add(&r->h->over, 1) == 1)
+            hd_loop_post(r->h->loops[0], end_handoff, r->h);
+        return;
+    }
+    r->asked++;
+    r->lease.on_granted = on_turn;
+    if (hd_pool_take(r->h->pool, &r->lease, r->loop, NULL) == 1)
+        use_and_give(r);
+}
+
+static void a_place_that_is_given_while_another_asks_is_not_lost(void **state)
+{
+    static struct handoff h;
+    h.backend = (struct fake_backend){.base.ops = &fake_ops, .steady = true};
+    hd_list_init(&h.backend.fakes);
+    for (unsigned n = 0; n < LOOPS; n++)
+        assert_int_equal(hd_loop_new(&h.loops[n], n, NULL), 0);
+    h.backend.loop = h.loops[0];
+    struct hd_pool_set_options opt = {
+        .loops = h.loops, .n_loops = LOOPS, .backend = &h.backend.base};
+    struct hd_pool_spec spec = {
+        .key = "f",
+        .launch = {.function = "f", .version = "1"},
+        .limits = {.concurrency = 1,
+                   .max = 1,
+                   .queue_max = 10,
+                   .wait_ms = 2000, /* what is lost is found out by this */
+                   .start_timeout_ms = 1000},
+    };
+    assert_int_equal(hd_pool_set_new(&h.set, &opt, NULL), 0);
+    assert_int_equal(hd_pool_set_put(h.set, &h.pool, &spec, NULL), 0);
+    for (unsigned n = 0; n < 2; n++) {
+        h.rivals[n] = (struct rival){.h = &h, .loop = h.loops[n + 1]};
+        hd_loop_post(h.loops[n + 1], want, &h.rivals[n]);
+    }
+    for (int n = 1; n < LOOPS; n++)
+        assert_int_equal(hd_loop_start(h.loops[n], NULL), 0);
+    hd_loop_run(h.loops[0]);
+    for (int n = 1; n < LOOPS; n++)
+        hd_loop_join(h.loops[n]);
+    assert_int_equal(h.refused, 0);
+    assert_int_equal(h.wrong, 0);
+    assert_int_equal(h.rivals[0].granted + h.rivals[1].granted, 2 * HANDOFFS);
+    hd_pool_set_free(h.set);
+    for (int n = 0; n < LOOPS; n++)
+        hd_loop_free(h.loops[n]);
+    free(hd_container_of(hd_list_pop(&h.backend.fakes), struct fake, link));
+    (void)state;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_request_has_one_outcome_under_threads),
+        cmocka_unit_test(a_place_that_is_given_while_another_asks_is_not_lost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
