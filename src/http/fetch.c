@@ -49,9 +49,10 @@ static int code_of(CURLcode rc)
 {
     if (rc == CURLE_OPERATION_TIMEDOUT)
         return HD_ETIMEOUT;
-    if (rc == CURLE_URL_MALFORMAT || rc == CURLE_UNSUPPORTED_PROTOCOL)
+    if (rc == CURLE_URL_MALFORMAT)
         return HD_EINVAL;
-    return rc == CURLE_WRITE_ERROR || rc == CURLE_TOO_MANY_REDIRECTS ? HD_EPROTO : HD_EIO;
+    /* Our own URL is http: another protocol is where a redirect leads, or what the peer speaks. */
+    return rc == CURLE_UNSUPPORTED_PROTOCOL || rc == CURLE_TOO_MANY_REDIRECTS ? HD_EPROTO : HD_EIO;
 }
 
 static size_t read_fields(struct hd_field *out, struct hd_str head)
