@@ -110,7 +110,7 @@ void hd_reference_man(struct hd_buf *out)
 {
     struct hd_option_help all = node(everything);
     hd_buf_cstr(out, ".TH HEDDLE 1 \"\" \"heddle " HD_VERSION "\" \"User Commands\"\n"
-                     ".ad l\n.SH NAME\nheddle \\- serverless functions on machines you own\n"
+                     ".SH NAME\nheddle \\- serverless functions on machines you own\n"
                      ".SH SYNOPSIS\n.B heddle\n[\\fICOMMAND\\fR] [\\fIFLAGS\\fR]\n"
                      ".SH DESCRIPTION\n");
     man_text(out, "Serves a folder of functions (TypeScript, JavaScript, Python, or any program "

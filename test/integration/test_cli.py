@@ -433,7 +433,7 @@ def test_what_is_made_from_the_tables_is_current(tmp_path, args, path):
 @pytest.mark.skipif(shutil.which("groff") is None, reason="groff is not installed")
 def test_the_manual_page_is_good_roff(tmp_path):
     page = run(tmp_path, "help", "--man").stdout
-    done = subprocess.run(["groff", "-man", "-ww", "-Tutf8", "-rLL=78n"], input=page, text=True,
+    done = subprocess.run(["groff", "-man", "-ww", "-Wbreak", "-Tutf8", "-rLL=78n"], input=page, text=True,
                           capture_output=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
     assert "--route-prefix" in done.stdout and "EXIT STATUS" in done.stdout
