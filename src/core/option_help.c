@@ -2,7 +2,7 @@
 
 #include <stdio.h>
 
-enum { FLAG_COLUMN = 2, TEXT_COLUMN = 30, WIDTH_MIN = 48, WIDTH_MAX = 110 };
+enum { FLAG_COLUMN = 2, TEXT_COLUMN = 30, WIDTH_MIN = 48, WIDTH_MAX = 110, DEFAULT_MAX = 32 };
 
 void hd_text_wrap(struct hd_buf *out, const char *text, unsigned at, unsigned indent,
                   unsigned width)
@@ -37,6 +37,8 @@ void hd_text_man(struct hd_buf *out, const char *text)
             hd_buf_cstr(out, "\\e");
         else if (*c == '-')
             hd_buf_cstr(out, "\\-");
+        else if (*c == ',' && c[1] != ' ' && c[1] != '\0')
+            hd_buf_cstr(out, ",\\:"); /* a long list may be broken there */
         else
             hd_buf_char(out, *c);
     }
@@ -75,7 +77,8 @@ static void flag_text(struct hd_buf *out, const struct hd_option *o)
 /* The sentence, then default and variable in brackets. */
 static void sentence(struct hd_buf *out, const struct hd_option *o)
 {
-    bool shows_default = o->fallback != NULL && o->kind != HD_OPTION_BOOL;
+    bool shows_default =
+        o->fallback != NULL && o->kind != HD_OPTION_BOOL && strlen(o->fallback) <= DEFAULT_MAX;
     bool shows_env = o->env != NULL && o->flag != NULL;
     hd_buf_cstr(out, o->help);
     if (shows_default || shows_env)
