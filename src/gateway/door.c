@@ -1,6 +1,5 @@
 #include "gateway/request.h"
 
-#include "core/clock.h"
 #include "core/trace.h"
 #include "gateway/heads.h"
 
@@ -160,7 +159,10 @@ static void serve(struct hd_edge_request *r, const struct hd_head *head, struct 
     struct hd_client_ip client;
     hd_client_ip(&client, d->edge->trusted, hd_exchange_peer_addr(r->ex), head->fields,
                  head->n_fields);
-    hd_ipaddr_format(r->ip, &client.address);
+    if (client.via_proxy)
+        hd_ipaddr_format(r->ip, &client.address);
+    else
+        memcpy(r->ip, hd_exchange_peer(r->ex), sizeof(r->ip));
 
     if (r->cors.refused) {
         hd_request_answer_plain(r, HD_REJECTED_AUTH, 403, "Forbidden", "origin", 0);
@@ -175,7 +177,7 @@ static void serve(struct hd_edge_request *r, const struct hd_head *head, struct 
 
     struct hd_error why;
     r->auth = hd_verifier_check(d->edge->verifier, d->tokens, hd_bearer_token(seen->authorization),
-                                seen->apikey, hd_clock_unix_ms(), &r->who, &why);
+                                seen->apikey, hd_net_unix_ms(d->net), &r->who, &why);
     if (!limit_rate(r, &client))
         return;
     bool known;

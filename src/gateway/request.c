@@ -33,7 +33,7 @@ static void done(struct hd_edge_request *r, uint64_t bytes_in, uint64_t bytes_ou
 {
     struct hd_door *d = r->door;
     uint64_t took_us = hd_clock_us() - r->start_us;
-    int64_t now_ms = hd_clock_unix_ms();
+    int64_t now_ms = hd_net_unix_ms(d->net);
     hd_timer_stop(d->net->loop, &r->timer);
     hd_stats_done(r->stats, r->status == CLIENT_CLOSED ? 0 : r->status, took_us, bytes_in,
                   bytes_out, now_ms);
@@ -461,7 +461,7 @@ struct hd_edge_request *hd_request_new(struct hd_door *d, struct hd_exchange *ex
     r->route = route;
     r->stats = hd_stats_share(route->stats, d->loop_index);
     r->start_us = hd_clock_us();
-    hd_uuid7(r->id, &d->net->rng, hd_clock_unix_ms());
+    hd_uuid7(r->id, &d->net->rng, hd_net_unix_ms(d->net));
     ex->door = r;
     ex->events = &exchange_events;
     return r;

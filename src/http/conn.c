@@ -9,7 +9,6 @@
  * yet wait in `in`, at most one read's worth: reading stops until they are gone. */
 #include "http/conn.h"
 
-#include "core/clock.h"
 #include "http/format.h"
 
 #include <arpa/inet.h>
@@ -150,7 +149,7 @@ static void refuse(struct hd_conn *c, unsigned status, const struct hd_error *wh
     hd_buf_clear(&s->out);
     struct hd_format how = {.framing = HD_FRAMING_LENGTH,
                             .connection = HD_CONNECTION_CLOSE,
-                            .date = hd_date_at(&net_of(c)->date, hd_clock_unix_s())};
+                            .date = hd_date_at(&net_of(c)->date, hd_net_unix_ms(net_of(c)) / 1000)};
     hd_format_response(&s->out, &head, &how, NULL);
     struct hd_str parts[] = {hd_buf_view(&s->out), hd_buf_view(&body)};
     hd_stream_write(&c->stream, parts, 2);
@@ -255,7 +254,7 @@ bool hd_exchange_respond(struct hd_exchange *ex, const struct hd_response_head *
     struct hd_format how = {.framing =
                                 hd_response_framing(&head, ex->head_request, c->minor_1 ? 1 : 0),
                             .upgrade = head.upgrade,
-                            .date = hd_date_at(&net_of(c)->date, hd_clock_unix_s())};
+                            .date = hd_date_at(&net_of(c)->date, hd_net_unix_ms(net_of(c)) / 1000)};
     bool bodyless = ex->head_request || head.status == 204 || head.status == 304;
     bool until_close = how.framing == HD_FRAMING_NONE && !bodyless && !ex->tunnel;
     c->chunked_out = how.framing == HD_FRAMING_CHUNKED && !bodyless;
