@@ -157,6 +157,81 @@ static void takes_the_tokens_of_rfc_7515(void **state)
     (void)state;
 }
 
+/* Keys and tokens that PyJWT 2.6 made, for the algorithms that RFC 7515 has no example of. */
+static const char foreign_keys[] =
+    "{\"keys\":[{\"kty\":\"RSA\",\"e\":\"AQAB\",\"n\":\"6lZdHV32lfh7gme7ACVf5EM2gkZv6VIRX"
+    "GCvFcD47OdG9BugyA1r5bsyI-DXuADQk0_z8C2IJLEpO6vVSC-U9StSJ4sGEptfGpzH8bl6vitiuhjhKSgqU"
+    "23MNB8FJiWOVIkRoItTP1Q4bw9S_59ZoHeeNSrMtddXOSsXbAViCS8GQs_6aAIP4EUOT0fDY77zDXjlfcLxd"
+    "-OWM1BDip2zjnmXZc8EHymsF701lISlGWF4-VeRRH9AINSzaD31KL-_YAqpQLH4Tlwk5Z_wEkyQqutrIUuKv"
+    "SOaxGh5l5ioZzi1HHZ6myybU6au7jhngfdAFt5dSFb1d3JY2DZjGV5r9w\"},{\"kty\":\"EC\",\"crv\""
+    ":\"P-384\",\"x\":\"f2M6CQxBzjaTDQkpAV0dy0Yi0o2pupjbr2KsQhRgYSthLoMDQNsYLcr_8CNLso5c"
+    "\",\"y\":\"Fqq5pme6e13FPVfhC4MPQag34X4jxp0GBZt02xRj73DcGnhk8IDhHuzRpL98kCV8\"},{\"kt"
+    "y\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"Lcn_-vFu2lzmHEBEGWgn467GrNz_2iWvN_qE5_zpC18"
+    "\"},{\"kty\":\"oct\",\"k\":\"YW5vdGhlci1pbXBsZW1lbnRhdGlvbi1tYWRlLXRoaXMtdG9rZW4td2l"
+    "0aC1hLXNlY3JldC1vZi02NC1ieXRlcw\"}]}";
+static const char *const foreign_tokens[] = {
+    "eyJhbGciOiJIUzM4NCIsInR5cCI6IkpXVCJ9.eyJhbGciOiJIUzM4NCIsImV4cCI6MTgwMDAwMDEwMH0.i0X"
+    "scTl9kKFIdLpmVE_8TNWR-ED78X3-yW8lv88JbZqr0qhN9ZGzMe0qONPc88y1",
+    "eyJhbGciOiJIUzUxMiIsInR5cCI6IkpXVCJ9.eyJhbGciOiJIUzUxMiIsImV4cCI6MTgwMDAwMDEwMH0.6ki"
+    "0iSszIWPFBR82qlAFjrgCzllLsFqQJRdrypgNKC9NTKVXWprwjv-ugTK7KYVfHZM5qZQdiFHTW6OHG4_YDQ",
+    "eyJhbGciOiJSUzM4NCIsInR5cCI6IkpXVCJ9.eyJhbGciOiJSUzM4NCIsImV4cCI6MTgwMDAwMDEwMH0.lv5"
+    "_z_OSw4UNu0-n07oZ0a-Z1K9ua8KVYbLXbtROOIB1WjZ7O66DJw2Nesc6rmb4sfwngcsMUyewsjOGOJCauDV"
+    "2CMXNK974YlTz7GCXrocSwp-5JU-EvuBtIYP7n1fE4ZaQAMApBtfviZBKk9rgM4D5_213KBvKJaNyGomt6NX"
+    "LjyZ3GUsAwJV82Da30xf1p0RGXiVwXvFKKI3sdl_FRLYQiJ-1jEWc44NeEQIM29AYkvcuVk1AmVrn7npLk4O"
+    "TrVLpsU-p7nLhOPosSA0Q0T6vbKZewuoewPTGZZrxk7Y1184Dgb0NS-kjnOudu8sYdScQLdRVhP4C2w23bCm"
+    "PLw",
+    "eyJhbGciOiJSUzUxMiIsInR5cCI6IkpXVCJ9.eyJhbGciOiJSUzUxMiIsImV4cCI6MTgwMDAwMDEwMH0.z1e"
+    "rPBTrehbvYal0yGl1jy_svz6Gk-tdkAEKoVnEqhoB43y7B6Yn34W9wrUdpUDOnKGQOOqMoMwPZI1pzPYth41"
+    "bMAqhBSWlHBhlaBFHx860AgsRQg9g00ZuSe9qggwuggC4VL31dPhsPFPFaVX6o6kYJkei5togt8nRcUY9viq"
+    "8odckJBhgnwmDBWP39AVrC-MVk7LfMC6Dow1jt9YfM14PnzIvz97TuKC4Mk-G2-oA4KA5NJI7JKaFc91Xczy"
+    "znxf0rHlePK6FzkVnJPmWOUvUqLJfIvNI6B_ko_1j7RQnwwM5yO8AjA_6NLcgnCdwaL7xOqilTbVDlvjJFKx"
+    "aoQ",
+    "eyJhbGciOiJQUzI1NiIsInR5cCI6IkpXVCJ9.eyJhbGciOiJQUzI1NiIsImV4cCI6MTgwMDAwMDEwMH0.30m"
+    "Ka54SIs7b62xQlxF6vUSZJ8z6HccQ02Rhg-b34DT-Gg3okYiU0Lwnr9ghkfzdlliX3G3botbn2vixTW112NN"
+    "NZJDnHD_8jlGT1OgOmiTT96smTBx571fWUSiqZOxieYPu0WvBlFb_oXC56tIJYbpBO2d4_rFniq9lN38GUSD"
+    "9jmsjmiPxKwTSN-U6MbaUTvKyvcxD7p8LnWg3SWAyqfDWJL1fwBFrMvjCvcGF2tY11rLdd4h3gOs5Bd7X_lj"
+    "SqjENC4-dkcBnI1d6IabPRqWzT96LnnihYng3s8uEja91wLdtGpUpJMGXAsxKgipR2r8Dy6DKPfNVHxvmf41"
+    "pGQ",
+    "eyJhbGciOiJQUzM4NCIsInR5cCI6IkpXVCJ9.eyJhbGciOiJQUzM4NCIsImV4cCI6MTgwMDAwMDEwMH0.Pm1"
+    "_wuSo5WzTUqWU4XIKUMbYpA2SteR23Pi8p3Et2CCDaamiER3dGG3qNNXlmNzkugHEl6F_4eHBt2Jvz0x5Z07"
+    "40bMw2xOS3S1oiEBWd2Bpp7nOrhAOIIZ8thcSOXVre2uZIAJdyAVmEAaDayv82UkPvnmvb-QwoKdkO1ToYuC"
+    "OuFa-naDvldt6VQj5zjmTcDW-KhzWQxgwCoZoiyMudw4N_7VknaXipXxRrHZ8MtWen0dMw-375jNhhYSesZ9"
+    "4Lw8WkbVA7gddWX6HaSLf79HJ7v_kAeYVUCpVGTDU9zCKWWSpFs4lQ49NVbzJpbz5ELKL5vYVMGTlrnySPpP"
+    "mMg",
+    "eyJhbGciOiJQUzUxMiIsInR5cCI6IkpXVCJ9.eyJhbGciOiJQUzUxMiIsImV4cCI6MTgwMDAwMDEwMH0.UVT"
+    "1pVMwxRH2Nya9DAAVl3_YY42rlQcv5wKjBPBYinP1i2zjy-1DIF22FnT3CMfKOQxWgxDeTA9ojQjiNvkjqCn"
+    "_nV2x6ndtKXfQpsgv-JQi_vYZwsQ-3vKjeiDsDaqHkupEOCrFmCM8CUrTbvCRnwT6ZYeBYhvHUlAPbFo0XSE"
+    "zykMZ7Jg-x_RmCgMhOTtLaM3KOkvQNroet1TFxdEKLdHdKWNw2hzjdePmZSFtQ4v-WiZgIwhKV9uOrGzdXyz"
+    "FPTwesPjTwcRbb09KS4PXd4CiW1RUwB7PmYEmwmkRmES6LeXKeNZKAKhwTGQAMLhfQk_vK3c09nF8XdcgflG"
+    "ekg",
+    "eyJhbGciOiJFUzM4NCIsInR5cCI6IkpXVCJ9.eyJhbGciOiJFUzM4NCIsImV4cCI6MTgwMDAwMDEwMH0.oWB"
+    "u8yiqhN8cmhmxodJ6_KHV14HGbXMvuqjgj_DrmeuCg2ii7aVGEFeCkVhZYDy7daknpgIGANNYP8Ci0Nac1IJ"
+    "ICF3r1NIqc2Mywfq34WHzLhRX5xGtqtxtR703RHgJ",
+    "eyJhbGciOiJFZERTQSIsInR5cCI6IkpXVCJ9.eyJhbGciOiJFZERTQSIsImV4cCI6MTgwMDAwMDEwMH0.e9_"
+    "gFGL2CDPWvLPWsxcdEu-QyBJnrBby5dzFjH56wGwAfmPMjB0rvE3aw6UZcV6O-5cRQofGSrWXqemTidSZAA",
+};
+
+static void takes_the_tokens_of_another_implementation(void **state)
+{
+    struct hd_jwks *set = hd_jwks_new();
+    uint32_t seen = 0;
+    assert_int_equal(hd_jwks_add_json(set, hd_str(foreign_keys), false, NULL), 0);
+    for (size_t i = 0; i < HD_COUNT(foreign_tokens); i++) {
+        struct hd_jwt jwt;
+        struct hd_error err = {.msg = ""};
+        if (hd_jwt_verify(&jwt, hd_str(foreign_tokens[i]), &set, 1, &any_alg, NOW, &err) < 0)
+            fail_msg("token %zu: %s", i, err.msg);
+        assert_true(hd_str_is(hd_jwt_claim(&jwt, "alg"), hd_alg_name(jwt.alg)));
+        seen |= HD_ALG_BIT(jwt.alg);
+        hd_jwt_done(&jwt);
+    }
+    /* Together with those of RFC 7515: all of them. */
+    seen |= HD_ALG_BIT(HD_ALG_HS256) | HD_ALG_BIT(HD_ALG_RS256) | HD_ALG_BIT(HD_ALG_ES256);
+    assert_int_equal(seen, any_alg.algs);
+    hd_jwks_unref(set);
+    (void)state;
+}
+
 static void refuses_the_unsecured_token_of_rfc_7515(void **state)
 {
     /* appendix A.5 */
@@ -460,6 +535,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(takes_the_tokens_of_rfc_7515),
+        cmocka_unit_test(takes_the_tokens_of_another_implementation),
         cmocka_unit_test(refuses_the_unsecured_token_of_rfc_7515),
         cmocka_unit_test(takes_what_it_signs_with_each_algorithm),
         cmocka_unit_test(never_takes_a_public_key_for_a_secret),
