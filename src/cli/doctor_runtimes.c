@@ -3,6 +3,7 @@
 
 #include "cli/term.h"
 #include "core/clock.h"
+#include "node/runtimes.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,7 +24,7 @@ struct runtime {
     const char *fix;
 };
 static const struct runtime runtimes[] = {
-    {"deno", {"--version"}, 2, 0, "npm install -g deno, or name the program with --deno PATH"},
+    {"deno", {"--version"}, 2, 0, "make deps, or name the program with --deno PATH"},
     {"node", {"--version"}, 18, 0, "apt-get install nodejs, or name the program with --node PATH"},
     {"python",
      {"--version"},
@@ -155,14 +156,38 @@ static void check(struct hd_findings *f, const struct runtime *r, const char *pr
         hd_findings_add(f, r->name, HD_HEALTH_GOOD, hd_printf("%s, %s", line, path), NULL);
 }
 
+/* The small programs that load a function into a runtime. */
+static void check_hosts(struct hd_findings *f, const char *hosts)
+{
+    static const char *const files[] = {"deno/host.ts", "node/host.mjs", "python/host.py"};
+    if (hosts == NULL) {
+        hd_findings_add(f, "runtime hosts", HD_HEALTH_BAD,
+                        hd_strdup("their folder was not found beside the program"),
+                        hd_strdup("make install, or name the folder with --runtimes-dir"));
+        return;
+    }
+    for (size_t i = 0; i < HD_COUNT(files); i++) {
+        hd_auto_free char *path = hd_printf("%s/%s", hosts, files[i]);
+        if (access(path, R_OK) == 0)
+            continue;
+        hd_findings_add(f, "runtime hosts", HD_HEALTH_BAD, hd_printf("%s cannot be read", path),
+                        hd_strdup("make install, or name another folder with --runtimes-dir"));
+        return;
+    }
+    hd_findings_add(f, "runtime hosts", HD_HEALTH_GOOD, hd_strdup(hosts), NULL);
+}
+
 void hd_doctor_runtimes(struct hd_findings *f, const struct hd_node_options *opt, char *const *env)
 {
-    const char *const programs[] = {opt->deno, opt->node, opt->python};
+    hd_auto_free char *hosts = hd_node_runtimes_dir(opt);
+    hd_auto_free char *deno = hd_node_deno(opt, hosts);
+    const char *const programs[] = {deno, opt->node, opt->python};
     size_t before = f->n, found = 0;
     for (size_t i = 0; i < HD_COUNT(runtimes); i++)
         check(f, &runtimes[i], programs[i], env);
     for (size_t i = before; i < f->n; i++)
         found += f->items[i].health == HD_HEALTH_GOOD;
+    check_hosts(f, hosts);
     if (found == 0)
         hd_findings_add(f, "runtimes", HD_HEALTH_BAD,
                         hd_strdup("no runtime works: nothing but programs that serve HTTP "

@@ -5,6 +5,7 @@
 #include "node/defaults.h"
 #include "node/listen.h"
 #include "node/private.h"
+#include "node/runtimes.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,7 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { LOG_LINES = 5000, LOG_BYTES = 4 * 1024 * 1024, PATH_BYTES = 4096 };
+enum { LOG_LINES = 5000, LOG_BYTES = 4 * 1024 * 1024 };
 
 /* --- folders --- */
 
@@ -23,43 +24,6 @@ static int make_dir(const char *path, struct hd_error *err)
     if (mkdir(path, 0700) != 0 && errno != EEXIST)
         return hd_fail_sys(err, errno, "%s: cannot make the data folder (see --data-dir)", path);
     return 0;
-}
-
-/* The hosts: named, or beside the installed program, or in the source tree it was built in. */
-static char *runtimes_dir(const struct hd_node_options *opt)
-{
-    static const char *const places[] = {"../share/heddle/runtimes", "../runtimes",
-                                         "../../runtimes", "../../../runtimes"};
-    if (opt->runtimes_dir != NULL)
-        return hd_strdup(opt->runtimes_dir);
-    char exe[PATH_BYTES];
-    ssize_t len = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
-    if (len <= 0)
-        return NULL;
-    exe[len] = '\0';
-    *strrchr(exe, '/') = '\0';
-    for (size_t i = 0; i < HD_COUNT(places); i++) {
-        hd_auto_free char *dir = hd_printf("%s/%s", exe, places[i]);
-        hd_auto_free char *host = hd_printf("%s/node/host.mjs", dir);
-        if (access(host, R_OK) == 0)
-            return realpath(dir, NULL);
-    }
-    return NULL;
-}
-
-/* The Deno that comes with the hosts, pinned there, unless another one was named. */
-static char *deno_of(const struct hd_node_options *opt, const char *runtimes)
-{
-    static const char *const builds[] = {"linux-x64-glibc", "linux-arm64-glibc"};
-    const char *origin = hd_node_options_origin(opt, "runtimes.deno");
-    if (origin != NULL && strcmp(origin, "default") != 0)
-        return hd_strdup(opt->deno);
-    for (size_t i = 0; i < HD_COUNT(builds); i++) {
-        hd_auto_free char *path = hd_printf("%s/node_modules/@deno/%s/deno", runtimes, builds[i]);
-        if (access(path, X_OK) == 0)
-            return hd_steal(path);
-    }
-    return hd_strdup(opt->deno);
 }
 
 /* --- loops --- */
@@ -152,7 +116,7 @@ static int make_backend(struct hd_node *n, struct hd_error *err)
     const struct hd_node_options *o = n->opt;
     hd_auto_free char *run = hd_printf("%s/run", o->data_dir);
     hd_auto_free char *cache = hd_printf("%s/cache", o->data_dir);
-    hd_auto_free char *runtimes = runtimes_dir(o);
+    hd_auto_free char *runtimes = hd_node_runtimes_dir(o);
     int rc = make_dir(o->data_dir, err);
     if (rc == 0)
         rc = make_dir(run, err);
@@ -164,7 +128,7 @@ static int make_backend(struct hd_node *n, struct hd_error *err)
         return hd_fail(err, HD_ENOTFOUND,
                        "the runtime hosts are not beside this program; name their folder with "
                        "--runtimes-dir");
-    hd_auto_free char *deno = deno_of(o, runtimes);
+    hd_auto_free char *deno = hd_node_deno(o, runtimes);
     static const enum hd_process_sandbox modes[] = {
         [HD_SANDBOX_AUTO] = HD_PROCESS_SANDBOX_AUTO,
         [HD_SANDBOX_OFF] = HD_PROCESS_SANDBOX_OFF,
