@@ -31,7 +31,8 @@ const struct hd_command *hd_command_find(const char *name)
     return NULL;
 }
 
-static void complain(struct hd_cli *cli, const char *fmt, va_list ap)
+__attribute__((format(printf, 2, 0))) static void complain(struct hd_cli *cli, const char *fmt,
+                                                           va_list ap)
 {
     struct hd_term *t = &cli->err;
     hd_term_progress_end(t);

@@ -46,7 +46,7 @@ char *hd_template_text(const char *path, const char *name)
         if (strcmp(f->path, path) == 0)
             return replace_name(hd_str_n(f->text, f->len), name);
     }
-    assert(!"a template that is not embedded");
+    assert(false); /* a template that is not embedded */
     return hd_strdup("");
 }
 
