@@ -127,8 +127,6 @@ static void settle_sandbox(struct hd_node_options *opt)
         warn(opt, "allow-all is set: the permissions in manifests are not enforced");
     else if (opt->allow_all)
         warn(opt, "allow-all is set: every function gets everything");
-    if (opt->disable_rate_limit)
-        warn(opt, "the rate limit is off: for load tests only");
 }
 
 static void settle_modes(struct hd_node_options *opt)
