@@ -22,6 +22,7 @@ struct hd_loop {
     bool stopping, firing;
     bool is_virtual;
     uint64_t virtual_ms;
+    struct hd_ready ready;
 };
 
 static uint64_t now_ms(const struct hd_loop *l)
@@ -203,6 +204,14 @@ int hd_loop_new(struct hd_loop **out, unsigned index, struct hd_error *err)
         free(l);
         return hd_fail_sys(err, rc, "loop %u: wake-up", index);
     }
+    rc = hd_ready_init(&l->ready, &l->uv);
+    if (rc != 0) {
+        uv_close((uv_handle_t *)&l->wake, NULL);
+        uv_run(&l->uv, UV_RUN_NOWAIT);
+        uv_loop_close(&l->uv);
+        free(l);
+        return hd_fail_sys(err, rc, "loop %u: epoll", index);
+    }
     uv_timer_init(&l->uv, &l->tick); /* cannot fail */
     uv_unref((uv_handle_t *)&l->tick);
     l->index = index;
@@ -220,6 +229,7 @@ void hd_loop_free(struct hd_loop *l)
     run_posts(l);
     uv_close((uv_handle_t *)&l->wake, NULL);
     uv_close((uv_handle_t *)&l->tick, NULL);
+    hd_ready_close(&l->ready);
     uv_run(&l->uv, UV_RUN_NOWAIT);
     int rc = uv_loop_close(&l->uv);
     assert(rc == 0); /* a handle was left open: ours, not a peer's doing */
@@ -268,6 +278,11 @@ void hd_loop_join(struct hd_loop *l)
 uv_loop_t *hd_loop_uv(struct hd_loop *l)
 {
     return &l->uv;
+}
+
+struct hd_ready *hd_loop_ready(struct hd_loop *l)
+{
+    return &l->ready;
 }
 
 unsigned hd_loop_index(const struct hd_loop *l)

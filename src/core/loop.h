@@ -3,6 +3,7 @@
 #pragma once
 
 #include "core/base.h"
+#include "core/ready.h"
 
 #include <uv.h>
 
@@ -26,6 +27,8 @@ void hd_loop_stop(struct hd_loop *l);
 void hd_loop_join(struct hd_loop *l);
 
 uv_loop_t *hd_loop_uv(struct hd_loop *l);
+/** @return the part that watches sockets; see core/ready.h. */
+struct hd_ready *hd_loop_ready(struct hd_loop *l);
 unsigned hd_loop_index(const struct hd_loop *l);
 /** @return monotonic milliseconds, as of this turn of the loop. Loop thread. */
 uint64_t hd_loop_now_ms(const struct hd_loop *l);

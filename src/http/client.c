@@ -5,11 +5,8 @@
 #include "http/client.h"
 
 #include "core/buf.h"
-#include "http/format.h"
 
-#include <arpa/inet.h>
 #include <stdatomic.h>
-#include <netinet/in.h>
 
 enum { HEAD_BYTES_MAX = 256 * 1024, PAUSED_BYTES_MAX = HD_NET_READ_BYTES + HEAD_BYTES_MAX };
 
@@ -22,10 +19,9 @@ struct hd_client_conn {
     void (*on_idle_gone)(struct hd_client_conn *c);
     const struct hd_client_events *events; /* of the request under way, or NULL */
     void *owner;
-    uv_connect_t connect;
     struct hd_buf in; /* a head that is not complete, or what came while paused */
     enum state { IDLE, WAITING, BODY, TUNNEL } state : 8;
-    bool connecting, chunked_out, request_done, head_method, answered, keep_alive, chunked_in;
+    bool chunked_out, request_done, head_method, answered, keep_alive, chunked_in;
     bool until_close, paused, processing, eof;
     int64_t left;
     struct hd_chunked chunked;
@@ -298,7 +294,7 @@ static void on_error(struct hd_stream *stream, int status)
 static void on_writable(struct hd_stream *stream)
 {
     struct hd_client_conn *c = hd_container_of(stream, struct hd_client_conn, stream);
-    if (c->events != NULL && !c->connecting)
+    if (c->events != NULL)
         c->events->on_writable(c->owner);
 }
 
@@ -322,48 +318,17 @@ bool hd_client_reusable(const struct hd_client_conn *c)
            c->stream.out == NULL;
 }
 
-static void on_connected(uv_connect_t *req, int status)
-{
-    struct hd_client_conn *c = hd_container_of(req, struct hd_client_conn, connect);
-    c->connecting = false;
-    if (c->stream.closing)
-        return;
-    if (status != 0)
-        fail_sys(c, status, "connect");
-    else
-        hd_stream_read(&c->stream, !c->paused);
-}
-
 struct hd_client_conn *hd_client_connect(struct hd_net *net, const struct hd_endpoint *to,
                                          void (*on_idle_gone)(struct hd_client_conn *c))
 {
     if (net->client_conns.bytes == 0)
         hd_slab_init(&net->client_conns, sizeof(struct hd_client_conn), 256);
     struct hd_client_conn *c = hd_slab_take(&net->client_conns);
-    *c = (struct hd_client_conn){.on_idle_gone = on_idle_gone, .connecting = true};
+    *c = (struct hd_client_conn){.on_idle_gone = on_idle_gone};
     hd_list_init(&c->link);
     hd_buf_init(&c->in, PAUSED_BYTES_MAX);
     atomic_fetch_add_explicit(&net->open_client, 1, memory_order_relaxed);
-    hd_stream_init(&c->stream, net, to->kind == HD_ENDPOINT_UNIX, &stream_events);
-    if (to->kind == HD_ENDPOINT_UNIX) {
-        uv_pipe_connect(&c->connect, &c->stream.uv.pipe, to->address, on_connected);
-        return c;
-    }
-    union {
-        struct sockaddr any;
-        struct sockaddr_in in4;
-        struct sockaddr_in6 in6;
-    } addr;
-    int rc = strchr(to->address, ':') != NULL ? uv_ip6_addr(to->address, to->port, &addr.in6)
-                                              : uv_ip4_addr(to->address, to->port, &addr.in4);
-    if (rc == 0) {
-        uv_tcp_nodelay(&c->stream.uv.tcp, 1);
-        rc = uv_tcp_connect(&c->connect, &c->stream.uv.tcp, &addr.any, on_connected);
-    }
-    if (rc != 0) {
-        /* Let the failure come later, like every other: by the write that fails. */
-        c->connecting = false;
-        c->stream.broken = false;
-    }
+    hd_stream_connect(&c->stream, net, to, &stream_events);
+    hd_stream_read(&c->stream, true);
     return c;
 }

@@ -12,8 +12,8 @@
 #include "http/format.h"
 
 #include <arpa/inet.h>
-#include <poll.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 enum {
     LINGER_MS = 2000,
@@ -585,15 +585,6 @@ static const struct hd_stream_events stream_events = {.on_data = on_data,
 
 /* --- deadlines --- */
 
-static bool peer_is_gone(struct hd_conn *c)
-{
-    uv_os_fd_t fd;
-    if (uv_fileno(&c->stream.uv.handle, &fd) != 0)
-        return true;
-    struct pollfd p = {.fd = fd};
-    return poll(&p, 1, 0) > 0 && (p.revents & (POLLERR | POLLHUP)) != 0;
-}
-
 static bool body_too_slow(struct hd_conn *c, uint64_t now)
 {
     const struct hd_server_limits *l = &c->server->opt.limits;
@@ -610,10 +601,9 @@ static void watch(struct hd_conn *c)
     const struct hd_server_limits *l = &c->server->opt.limits;
     uint64_t now = now_ms(c);
     size_t pending = hd_stream_pending(&c->stream);
-    size_t queued = uv_stream_get_write_queue_size(&c->stream.uv.stream);
     if (c->eof && !c->ex->tunnel) {
         bool silent = c->ex->responded && pending == 0 && now - c->since_ms > HALF_CLOSED_IDLE_MS;
-        if (silent || peer_is_gone(c)) {
+        if (silent || hd_stream_peer_gone(&c->stream)) {
             gone(c, HD_GONE_CLIENT);
             return;
         }
@@ -621,8 +611,8 @@ static void watch(struct hd_conn *c)
         return;
     }
     if (pending > 0) {
-        if (queued != c->stall_left) {
-            c->stall_left = queued;
+        if (pending != c->stall_left) {
+            c->stall_left = pending;
             c->since_ms = now;
         } else if (l->write_stall_ms > 0 && now - c->since_ms >= l->write_stall_ms) {
             gone(c, HD_GONE_STALLED_WRITE);
@@ -661,36 +651,33 @@ static void on_timer(struct hd_timer *t)
 
 /* --- life --- */
 
-static bool read_peer(struct hd_conn *c, bool unix_socket)
+static void note_peer(struct hd_conn *c, const struct sockaddr_storage *peer)
 {
-    if (unix_socket) {
+    if (peer->ss_family == AF_INET) {
+        memcpy(&c->peer.in4, peer, sizeof(c->peer.in4));
+        inet_ntop(AF_INET, &c->peer.in4.sin_addr, c->peer_text, sizeof(c->peer_text));
+    } else if (peer->ss_family == AF_INET6) {
+        memcpy(&c->peer.in6, peer, sizeof(c->peer.in6));
+        inet_ntop(AF_INET6, &c->peer.in6.sin6_addr, c->peer_text, sizeof(c->peer_text));
+    } else {
         c->peer.any.sa_family = AF_UNIX;
         memcpy(c->peer_text, "unix", 5);
-        return true;
     }
-    int len = sizeof(c->peer);
-    if (uv_tcp_getpeername(&c->stream.uv.tcp, &c->peer.any, &len) != 0)
-        return false;
-    if (c->peer.any.sa_family == AF_INET6)
-        uv_ip6_name(&c->peer.in6, c->peer_text, sizeof(c->peer_text));
-    else
-        uv_ip4_name(&c->peer.in4, c->peer_text, sizeof(c->peer_text));
-    return true;
 }
 
-void hd_conn_accept(struct hd_server *s, uv_stream_t *listener, bool unix_socket)
+void hd_conn_new(struct hd_server *s, int fd, const struct sockaddr_storage *peer)
 {
     struct hd_conn *c = hd_new(struct hd_conn);
+    if (hd_stream_open(&c->stream, s->opt.net, fd, &stream_events) != 0) {
+        close(fd);
+        free(c);
+        return;
+    }
     c->server = s;
     hd_list_push(&s->conns, &c->link);
     s->open++;
     hd_buf_init(&c->in, HD_NET_READ_BYTES + HEAD_BYTES_MAX);
-    hd_stream_init(&c->stream, s->opt.net, unix_socket, &stream_events);
-    if (hd_stream_accept(&c->stream, listener) != 0 || !read_peer(c, unix_socket)) {
-        c->peer.any.sa_family = AF_UNSPEC;
-        hd_stream_close(&c->stream);
-        return;
-    }
+    note_peer(c, peer);
     if (s->opt.on_admit != NULL && !s->opt.on_admit(s->opt.user, &c->peer.any, false)) {
         c->peer.any.sa_family = AF_UNSPEC;
         hd_stream_reset(&c->stream);

@@ -17,8 +17,8 @@ struct hd_server {
     void *on_done_arg;
 };
 
-/* Make a connection out of what the listener has. Errors are dropped: the client sees a reset. */
-void hd_conn_accept(struct hd_server *s, uv_stream_t *listener, bool unix_socket);
+/* Make a connection of an accepted socket. */
+void hd_conn_new(struct hd_server *s, int fd, const struct sockaddr_storage *peer);
 /* Close it if it is idle; else tell its next answer to. */
 void hd_conn_drain(struct hd_conn *c);
 /* Close it whatever it does; its door hears on_gone. */

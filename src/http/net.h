@@ -26,7 +26,8 @@ struct hd_net {
     _Atomic uint32_t open_server, open_client;
 };
 
-/** @return wall clock, milliseconds since 1970, as of this turn of the loop. Costs no system call. */
+/** @return wall clock, milliseconds since 1970, as of this turn of the loop. Costs no system call.
+ */
 static inline int64_t hd_net_unix_ms(struct hd_net *n)
 {
     uint64_t now = hd_loop_now_ms(n->loop);

@@ -1,20 +1,20 @@
 #include "http/conn.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
-enum { BACKLOG = 1024, HEAD_OUT_MAX = 1024 * 1024 };
+enum { BACKLOG = 1024, HEAD_OUT_MAX = 1024 * 1024, ACCEPTS = 32 };
 
 struct listener {
-    union {
-        uv_handle_t handle;
-        uv_stream_t stream;
-        uv_tcp_t tcp;
-        uv_pipe_t pipe;
-    } uv;
+    struct hd_watched watched;
     struct hd_list link;
     struct hd_server *server;
-    bool unix_socket;
+    int spare_fd; /* given up for a moment to let a client go when descriptors have run out */
+    bool tcp;
 };
 
 int hd_server_new(struct hd_server **out, const struct hd_server_options *opt, struct hd_error *err)
@@ -32,49 +32,67 @@ int hd_server_new(struct hd_server **out, const struct hd_server_options *opt, s
     return 0;
 }
 
-static void on_connection(uv_stream_t *stream, int status)
+/* Out of descriptors: the one in reserve takes the client, only to close it, or it would wait and
+ * we would be told of it for ever. */
+static void turn_away(struct listener *l)
 {
-    struct listener *l = stream->data;
-    if (status == 0) /* else: out of descriptors; libuv lets the client go */
-        hd_conn_accept(l->server, stream, l->unix_socket);
+    close(l->spare_fd);
+    int fd = accept4(l->watched.fd, NULL, NULL, SOCK_CLOEXEC);
+    if (fd >= 0)
+        close(fd);
+    l->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
-static void on_listener_closed(uv_handle_t *handle)
+static void on_waiting(struct hd_watched *w, uint32_t events)
 {
-    struct listener *l = handle->data;
-    struct hd_server *s = l->server;
+    struct listener *l = hd_container_of(w, struct listener, watched);
+    const int one = 1;
+    (void)events;
+    for (int i = 0; i < ACCEPTS && w->fd >= 0; i++) {
+        struct sockaddr_storage peer = {.ss_family = AF_UNIX};
+        socklen_t len = sizeof(peer);
+        int fd = accept4(w->fd, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0 && (errno == EMFILE || errno == ENFILE))
+            turn_away(l);
+        if (fd < 0)
+            return;
+        if (l->tcp)
+            setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+        hd_conn_new(l->server, fd, &peer);
+    }
+}
+
+static void listener_free(struct listener *l)
+{
+    int fd = l->watched.fd;
+    hd_ready_stop(hd_loop_ready(l->server->opt.net->loop), &l->watched);
+    if (fd >= 0)
+        close(fd);
+    close(l->spare_fd);
     hd_list_remove(&l->link);
     free(l);
-    hd_server_conn_gone(s);
 }
 
 int hd_server_listen_fd(struct hd_server *s, int fd, struct hd_error *err)
 {
     struct sockaddr_storage addr;
     socklen_t len = sizeof(addr);
-    if (getsockname(fd, (struct sockaddr *)&addr, &len) != 0)
-        return hd_fail_sys(err, errno, "listen");
+    int rc = getsockname(fd, (struct sockaddr *)&addr, &len) == 0 && listen(fd, BACKLOG) == 0
+                 ? 0
+                 : -errno;
     struct listener *l = hd_new(struct listener);
-    l->server = s;
-    l->unix_socket = addr.ss_family == AF_UNIX;
-    uv_loop_t *loop = hd_loop_uv(s->opt.net->loop);
-    int rc;
-    if (l->unix_socket) {
-        uv_pipe_init(loop, &l->uv.pipe, 0);
-        rc = uv_pipe_open(&l->uv.pipe, fd);
-    } else {
-        uv_tcp_init(loop, &l->uv.tcp);
-        rc = uv_tcp_open(&l->uv.tcp, fd);
-    }
-    l->uv.handle.data = l;
+    *l = (struct listener){.watched = {.on_ready = on_waiting, .fd = -1},
+                           .server = s,
+                           .tcp = addr.ss_family != AF_UNIX,
+                           .spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC)};
     hd_list_push(&s->listeners, &l->link);
-    s->open++;
     if (rc == 0)
-        rc = uv_listen(&l->uv.stream, BACKLOG, on_connection);
+        rc = hd_ready_watch_listener(hd_loop_ready(s->opt.net->loop), &l->watched, fd);
     if (rc == 0)
         return 0;
-    uv_close(&l->uv.handle, on_listener_closed);
-    return hd_fail_sys(err, rc, "listen");
+    listener_free(l);
+    close(fd);
+    return hd_fail_sys(err, -rc, "listen");
 }
 
 void hd_server_drain(struct hd_server *s)
@@ -82,9 +100,7 @@ void hd_server_drain(struct hd_server *s)
     s->draining = true;
     hd_list_each(item, &s->listeners)
     {
-        struct listener *l = hd_container_of(item, struct listener, link);
-        if (!uv_is_closing(&l->uv.handle))
-            uv_close(&l->uv.handle, on_listener_closed);
+        listener_free(hd_container_of(item, struct listener, link));
     }
     hd_list_each(item, &s->conns)
     {

@@ -4,6 +4,8 @@
 
 #include "http/net.h"
 
+#include <heddle/sys/backend.h>
+
 struct hd_stream;
 
 struct hd_stream_events {
@@ -13,34 +15,36 @@ struct hd_stream_events {
     void (*on_eof)(struct hd_stream *s);
     /** Broken, in either direction. Nothing but close makes sense now. @param status  UV_E*. */
     void (*on_error)(struct hd_stream *s, int status);
-    /** All buffered output is with the kernel, after a write returned false. */
+    /** All buffered output is with the kernel, after a write returned false. Also when a stream
+     *  that was connecting is connected. */
     void (*on_writable)(struct hd_stream *s);
     /** After hd_stream_close(): the memory is yours again. */
     void (*on_closed)(struct hd_stream *s);
 };
 
-struct hd_stream_output;
-
 /** Lies inside a connection. Loop thread only. */
 struct hd_stream {
-    union {
-        uv_handle_t handle;
-        uv_stream_t stream;
-        uv_tcp_t tcp;
-        uv_pipe_t pipe;
-    } uv;
+    struct hd_watched watched;
     const struct hd_stream_events *events;
     struct hd_net *net;
-    struct hd_stream_output *out; /* what the kernel did not take, or NULL */
-    bool reading, closing, broken;
+    struct hd_buf *out; /* what the kernel did not take, or NULL */
+    struct hd_later later;
+    int failed; /* UV_E* that is still to be told */
+    bool reading;
+    bool unread; /* something may be there that nobody wanted yet */
+    bool eof;    /* told */
+    bool finish; /* end our direction after the last byte */
+    bool connecting, closing, broken;
 };
 
-/** Prepare a stream over a Unix socket (@p unix_socket) or TCP. @return 0, or UV_E*. */
-int hd_stream_init(struct hd_stream *s, struct hd_net *net, bool unix_socket,
+/** Take over a connected socket; it is made non-blocking, closed with the stream. @return 0, or
+ *  UV_E* and the descriptor is still the caller's. */
+int hd_stream_open(struct hd_stream *s, struct hd_net *net, int fd,
                    const struct hd_stream_events *events);
-/** Take the next connection of a listening handle. @return 0, or UV_E*: close it then. */
-int hd_stream_accept(struct hd_stream *s, uv_stream_t *listener);
-/** Start or stop the flow of on_data. */
+/** Begin to connect; what is written meanwhile waits. Failures come by on_error, later. */
+void hd_stream_connect(struct hd_stream *s, struct hd_net *net, const struct hd_endpoint *to,
+                       const struct hd_stream_events *events);
+/** Start or stop the flow of on_data. It starts later, never from inside. */
 void hd_stream_read(struct hd_stream *s, bool on);
 /**
  * Write slices in order; borrowed until return.
@@ -50,6 +54,9 @@ void hd_stream_read(struct hd_stream *s, bool on);
 bool hd_stream_write(struct hd_stream *s, const struct hd_str *parts, unsigned n);
 /** @return bytes that wait for the kernel. */
 size_t hd_stream_pending(const struct hd_stream *s);
+/** @return whether both directions are closed on the other side, or it is broken. Asks the system.
+ */
+bool hd_stream_peer_gone(const struct hd_stream *s);
 /** Send the end of our direction once everything is written; reading goes on. */
 void hd_stream_finish(struct hd_stream *s);
 /** Close now; what is not written is lost. on_closed follows, once. Calling again is fine. */
