@@ -8,6 +8,7 @@ struct hd_boot {
     struct hd_map seen; /* functions that had their first result; keys are the pools' */
     uint64_t start_us;
     uint32_t done, failed;
+    bool begun; /* all are with the pools: only now "nothing loads" means that it is over */
     bool settled;
 };
 
@@ -40,6 +41,8 @@ void hd_boot_free(struct hd_boot *b)
 static void summary(struct hd_boot *b)
 {
     struct hd_pool_warmup w;
+    if (!b->begun)
+        return;
     hd_pool_set_warmup(b->node->pools, &w);
     if (w.by_state[HD_POOL_LOADING] + w.by_state[HD_POOL_QUEUED] > 0)
         return;
@@ -48,6 +51,12 @@ static void summary(struct hd_boot *b)
            hd_kv_int("loaded", b->done - b->failed), hd_kv_int("failed", b->failed),
            hd_kv_us("took", hd_clock_us() - b->start_us));
     forget(b);
+}
+
+void hd_boot_begin(struct hd_boot *b)
+{
+    b->begun = true;
+    summary(b);
 }
 
 void hd_boot_state(struct hd_boot *b, struct hd_pool *p, enum hd_pool_state state,

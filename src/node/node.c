@@ -75,12 +75,8 @@ static void on_state(void *arg, struct hd_pool *p, enum hd_pool_state state,
 {
     struct hd_node *n = arg;
     hd_boot_state(n->boot, p, state, why);
-    if (atomic_load(&n->state) == HD_NODE_STARTING && hd_boot_settled(n->boot)) {
-        if (hd_node_open(n, &n->failure) < 0) {
-            n->exit_code = HD_EXIT_FAILED;
-            hd_node_shutdown(n, "it cannot listen");
-        }
-    }
+    if (hd_boot_settled(n->boot))
+        hd_node_open(n);
 }
 
 static void on_declared(void *arg, struct hd_pool *p, const struct hd_declared *declared)
@@ -332,14 +328,14 @@ static void open_door(void *arg)
         hd_log(w->node->log, HD_ERROR, "a loop cannot listen", hd_kv_str("error", err.msg));
 }
 
-int hd_node_open(struct hd_node *n, struct hd_error *err)
+void hd_node_open(struct hd_node *n)
 {
-    (void)err;
-    atomic_store(&n->state, HD_NODE_SERVING);
+    int starting = HD_NODE_STARTING;
+    if (!atomic_compare_exchange_strong(&n->state, &starting, HD_NODE_SERVING))
+        return;
     for (unsigned i = 0; i < n->n_workers; i++)
         hd_loop_post(n->workers[i].loop, open_door, &n->workers[i]);
     hd_node_say_ready(n);
-    return 0;
 }
 
 /* --- all of it --- */
@@ -398,15 +394,6 @@ static int set_up(struct hd_node *n, struct hd_error *err)
     return code;
 }
 
-static void open_unless_eager(struct hd_node *n)
-{
-    struct hd_pool_warmup w;
-    hd_pool_set_warmup(n->pools, &w);
-    bool nothing = w.by_state[HD_POOL_QUEUED] + w.by_state[HD_POOL_LOADING] == 0;
-    if (n->opt->defer_boot || n->opt->lazy || nothing)
-        hd_node_open(n, &n->failure);
-}
-
 static int run(struct hd_node *n, struct hd_error *err)
 {
     for (unsigned i = 1; i < n->n_workers; i++) {
@@ -417,8 +404,11 @@ static int run(struct hd_node *n, struct hd_error *err)
             break;
         }
     }
-    if (n->exit_code == HD_EXIT_OK)
-        open_unless_eager(n);
+    if (n->opt->defer_boot || n->opt->lazy)
+        hd_node_open(n);
+    hd_boot_begin(n->boot);
+    if (hd_boot_settled(n->boot))
+        hd_node_open(n);
     hd_loop_run(n->workers[0].loop);
     for (unsigned i = 1; i < n->n_workers; i++)
         hd_loop_join(n->workers[i].loop);

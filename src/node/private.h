@@ -111,6 +111,8 @@ void hd_node_policies_done(struct hd_node *n);
 
 struct hd_boot *hd_boot_new(struct hd_node *n);
 void hd_boot_free(struct hd_boot *b);
+/** All functions were handed to the pools: from now on the first starts can be over. */
+void hd_boot_begin(struct hd_boot *b);
 /** A pool's state changed. */
 void hd_boot_state(struct hd_boot *b, struct hd_pool *p, enum hd_pool_state state,
                    const struct hd_error *why);
@@ -141,5 +143,5 @@ void hd_node_shutdown(struct hd_node *n, const char *why);
 void hd_node_abandon(struct hd_node *n);
 /** Tell that it serves: a line for programs, or for people. */
 void hd_node_say_ready(struct hd_node *n);
-/** Open the doors to the public; once. */
-int hd_node_open(struct hd_node *n, struct hd_error *err);
+/** Open the doors to the public; again is fine. */
+void hd_node_open(struct hd_node *n);
