@@ -1,6 +1,7 @@
 #include "cli/fetch.h"
 
-#include <curl/curl.h>
+#include "http/curl.h"
+
 #include <errno.h>
 #include <unistd.h>
 
@@ -27,7 +28,7 @@ static void keep_reason(struct exchange *x, struct hd_str line)
 static void tell(struct exchange *x)
 {
     long status = 0;
-    curl_easy_getinfo(x->curl, CURLINFO_RESPONSE_CODE, &status);
+    hd_curl()->easy_getinfo(x->curl, CURLINFO_RESPONSE_CODE, &status);
     if (x->told || status < 200)
         return;
     x->told = true;
@@ -75,23 +76,23 @@ static size_t on_read(char *into, size_t size, size_t n, void *arg)
 static void set_body(CURL *curl, const struct hd_fetch *r, struct exchange *x)
 {
     if (r->has_body) {
-        curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body.len);
-        curl_easy_setopt(curl, CURLOPT_POSTFIELDS, r->body.len > 0 ? r->body.ptr : "");
+        hd_curl()->easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body.len);
+        hd_curl()->easy_setopt(curl, CURLOPT_POSTFIELDS, r->body.len > 0 ? r->body.ptr : "");
     } else if (r->body_fd >= 0) {
-        curl_easy_setopt(curl, CURLOPT_UPLOAD, 1L);
-        curl_easy_setopt(curl, CURLOPT_READFUNCTION, on_read);
-        curl_easy_setopt(curl, CURLOPT_READDATA, x);
+        hd_curl()->easy_setopt(curl, CURLOPT_UPLOAD, 1L);
+        hd_curl()->easy_setopt(curl, CURLOPT_READFUNCTION, on_read);
+        hd_curl()->easy_setopt(curl, CURLOPT_READDATA, x);
     }
     if (strcmp(r->method, "HEAD") == 0)
-        curl_easy_setopt(curl, CURLOPT_NOBODY, 1L);
+        hd_curl()->easy_setopt(curl, CURLOPT_NOBODY, 1L);
     else
-        curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, r->method);
+        hd_curl()->easy_setopt(curl, CURLOPT_CUSTOMREQUEST, r->method);
 }
 
 static int failed(const struct exchange *x, CURLcode code, const char *detail, struct hd_error *err)
 {
     const char *where = x->request->socket != NULL ? x->request->socket : x->request->url;
-    const char *what = detail[0] != '\0' ? detail : curl_easy_strerror(code);
+    const char *what = detail[0] != '\0' ? detail : hd_curl()->easy_strerror(code);
     if (x->enough)
         return HD_ECANCELED;
     switch (code) {
@@ -115,38 +116,40 @@ static int failed(const struct exchange *x, CURLcode code, const char *detail, s
 int hd_fetch_send(const struct hd_fetch *r, struct hd_error *err)
 {
     char detail[CURL_ERROR_SIZE] = "";
-    struct curl_slist *fields = curl_slist_append(NULL, "Expect:");
-    struct exchange x = {.request = r, .curl = curl_easy_init()};
+    if (hd_curl_load(err) == NULL)
+        return HD_ENOTFOUND;
+    struct curl_slist *fields = hd_curl()->slist_append(NULL, "Expect:");
+    struct exchange x = {.request = r, .curl = hd_curl()->easy_init()};
     if (x.curl == NULL)
         return hd_fail(err, HD_EIO, "the HTTP client cannot start");
     for (const char *const *f = r->fields; f != NULL && *f != NULL; f++)
-        fields = curl_slist_append(fields, *f);
-    curl_easy_setopt(x.curl, CURLOPT_URL, r->url);
-    curl_easy_setopt(x.curl, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(x.curl, CURLOPT_PROXY, "");
-    curl_easy_setopt(x.curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(x.curl, CURLOPT_ERRORBUFFER, detail);
-    curl_easy_setopt(x.curl, CURLOPT_CONNECTTIMEOUT_MS,
-                     (long)(r->connect_timeout_ms > 0 ? r->connect_timeout_ms : 5000));
-    curl_easy_setopt(x.curl, CURLOPT_TIMEOUT_MS, (long)r->timeout_ms);
-    curl_easy_setopt(x.curl, CURLOPT_HEADERFUNCTION, on_header);
-    curl_easy_setopt(x.curl, CURLOPT_HEADERDATA, &x);
-    curl_easy_setopt(x.curl, CURLOPT_WRITEFUNCTION, on_bytes);
-    curl_easy_setopt(x.curl, CURLOPT_WRITEDATA, &x);
-    curl_easy_setopt(x.curl, CURLOPT_HTTPHEADER, fields);
-    curl_easy_setopt(x.curl, CURLOPT_PATH_AS_IS, 1L);
+        fields = hd_curl()->slist_append(fields, *f);
+    hd_curl()->easy_setopt(x.curl, CURLOPT_URL, r->url);
+    hd_curl()->easy_setopt(x.curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    hd_curl()->easy_setopt(x.curl, CURLOPT_PROXY, "");
+    hd_curl()->easy_setopt(x.curl, CURLOPT_NOSIGNAL, 1L);
+    hd_curl()->easy_setopt(x.curl, CURLOPT_ERRORBUFFER, detail);
+    hd_curl()->easy_setopt(x.curl, CURLOPT_CONNECTTIMEOUT_MS,
+                           (long)(r->connect_timeout_ms > 0 ? r->connect_timeout_ms : 5000));
+    hd_curl()->easy_setopt(x.curl, CURLOPT_TIMEOUT_MS, (long)r->timeout_ms);
+    hd_curl()->easy_setopt(x.curl, CURLOPT_HEADERFUNCTION, on_header);
+    hd_curl()->easy_setopt(x.curl, CURLOPT_HEADERDATA, &x);
+    hd_curl()->easy_setopt(x.curl, CURLOPT_WRITEFUNCTION, on_bytes);
+    hd_curl()->easy_setopt(x.curl, CURLOPT_WRITEDATA, &x);
+    hd_curl()->easy_setopt(x.curl, CURLOPT_HTTPHEADER, fields);
+    hd_curl()->easy_setopt(x.curl, CURLOPT_PATH_AS_IS, 1L);
     if (r->socket != NULL)
-        curl_easy_setopt(x.curl, CURLOPT_UNIX_SOCKET_PATH, r->socket);
+        hd_curl()->easy_setopt(x.curl, CURLOPT_UNIX_SOCKET_PATH, r->socket);
     set_body(x.curl, r, &x);
-    CURLcode code = curl_easy_perform(x.curl);
+    CURLcode code = hd_curl()->easy_perform(x.curl);
     long status = 0;
-    curl_easy_getinfo(x.curl, CURLINFO_RESPONSE_CODE, &status);
+    hd_curl()->easy_getinfo(x.curl, CURLINFO_RESPONSE_CODE, &status);
     int rc = (int)status;
     if (code == CURLE_OK)
         tell(&x);
     else
         rc = failed(&x, code, detail, err);
-    curl_slist_free_all(fields);
-    curl_easy_cleanup(x.curl);
+    hd_curl()->slist_free_all(fields);
+    hd_curl()->easy_cleanup(x.curl);
     return rc;
 }

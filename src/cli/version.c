@@ -1,7 +1,7 @@
 /* version.c - `heddle version`. */
 #include "cli/commands.h"
+#include "http/curl.h"
 
-#include <curl/curl.h>
 #include <jansson.h>
 #include <openssl/crypto.h>
 #include <sys/utsname.h>
@@ -32,7 +32,7 @@ static void print_json(FILE *file)
         {"openssl", OpenSSL_version(OPENSSL_VERSION_STRING)},
         {"jansson", jansson_version_str()},
         {"libyaml", yaml_get_version_string()},
-        {"curl", curl_version_info(CURLVERSION_NOW)->version},
+        {"curl", hd_curl_load(NULL) != NULL ? hd_curl()->version() : "none"},
     };
     uname(&os);
     hd_buf_init(&out, 1 << 16);

@@ -7,8 +7,7 @@
 
 #include "core/buf.h"
 #include "core/list.h"
-
-#include <curl/curl.h>
+#include "http/curl.h"
 
 enum { HEAD_BYTES_MAX = 64 * 1024, FIELDS_MAX = 128 };
 
@@ -77,8 +76,8 @@ static void finish(struct hd_fetch *fetch, const struct hd_fetch_result *result,
     struct hd_fetcher *f = fetch->fetcher;
     hd_list_remove(&fetch->link);
     fetch->done(fetch->arg, result, err);
-    curl_easy_cleanup(fetch->easy);
-    curl_slist_free_all(fetch->headers);
+    hd_curl()->easy_cleanup(fetch->easy);
+    hd_curl()->slist_free_all(fetch->headers);
     hd_buf_done(&fetch->head);
     hd_buf_done(&fetch->body);
     free(fetch);
@@ -87,10 +86,10 @@ static void finish(struct hd_fetch *fetch, const struct hd_fetch_result *result,
 
 static void finish_curl(struct hd_fetch *fetch, CURLcode rc)
 {
-    curl_multi_remove_handle(fetch->fetcher->multi, fetch->easy);
+    hd_curl()->multi_remove_handle(fetch->fetcher->multi, fetch->easy);
     struct hd_error err;
     if (rc != CURLE_OK) {
-        const char *why = fetch->why[0] != '\0' ? fetch->why : curl_easy_strerror(rc);
+        const char *why = fetch->why[0] != '\0' ? fetch->why : hd_curl()->easy_strerror(rc);
         if (hd_buf_failed(&fetch->body) || hd_buf_failed(&fetch->head))
             hd_fail(&err, HD_EPROTO, "the answer is longer than %zu bytes",
                     hd_buf_failed(&fetch->body) ? fetch->body.max : fetch->head.max);
@@ -103,8 +102,8 @@ static void finish_curl(struct hd_fetch *fetch, CURLcode rc)
     struct hd_fetch_result result = {.body = hd_buf_view(&fetch->body), .fields = fields};
     long status = 0;
     char *url = NULL;
-    curl_easy_getinfo(fetch->easy, CURLINFO_RESPONSE_CODE, &status);
-    curl_easy_getinfo(fetch->easy, CURLINFO_EFFECTIVE_URL, &url);
+    hd_curl()->easy_getinfo(fetch->easy, CURLINFO_RESPONSE_CODE, &status);
+    hd_curl()->easy_getinfo(fetch->easy, CURLINFO_EFFECTIVE_URL, &url);
     result.status = (unsigned)status;
     result.url = hd_str(url);
     result.n_fields = read_fields(fields, hd_buf_view(&fetch->head));
@@ -115,12 +114,12 @@ static void finish_curl(struct hd_fetch *fetch, CURLcode rc)
 static void act(struct hd_fetcher *f, curl_socket_t fd, int events)
 {
     int running, left;
-    curl_multi_socket_action(f->multi, fd, events, &running);
+    hd_curl()->multi_socket_action(f->multi, fd, events, &running);
     CURLMsg *msg;
-    while (!f->closing && (msg = curl_multi_info_read(f->multi, &left)) != NULL) {
+    while (!f->closing && (msg = hd_curl()->multi_info_read(f->multi, &left)) != NULL) {
         struct hd_fetch *fetch = NULL;
         CURLcode rc = msg->data.result;
-        curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, (char **)&fetch);
+        hd_curl()->easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, (char **)&fetch);
         finish_curl(fetch, rc);
     }
 }
@@ -170,7 +169,7 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *mi
     (void)easy;
     if (what == CURL_POLL_REMOVE) {
         if (w != NULL) {
-            curl_multi_assign(f->multi, fd, NULL);
+            hd_curl()->multi_assign(f->multi, fd, NULL);
             uv_close((uv_handle_t *)&w->poll, on_watch_closed);
         }
         return 0;
@@ -185,7 +184,7 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *mi
         }
         w->poll.data = w;
         f->open_polls++;
-        curl_multi_assign(f->multi, fd, w);
+        hd_curl()->multi_assign(f->multi, fd, w);
     }
     int events = ((what & CURL_POLL_IN) != 0 ? UV_READABLE : 0) |
                  ((what & CURL_POLL_OUT) != 0 ? UV_WRITABLE : 0);
@@ -214,22 +213,20 @@ static size_t on_body(char *bytes, size_t size, size_t n, void *arg)
 
 int hd_fetcher_new(struct hd_fetcher **out, struct hd_loop *loop, struct hd_error *err)
 {
-    if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0) /* counted by curl, and any thread */
+    if (hd_curl_load(err) == NULL)
+        return HD_ENOTFOUND;
+    CURLM *multi = hd_curl()->multi_init();
+    if (multi == NULL)
         return hd_fail(err, HD_EIO, "fetch: libcurl does not start");
-    CURLM *multi = curl_multi_init();
-    if (multi == NULL) {
-        curl_global_cleanup();
-        return hd_fail(err, HD_EIO, "fetch: libcurl does not start");
-    }
     struct hd_fetcher *f = hd_new(struct hd_fetcher);
     f->loop = loop;
     f->multi = multi;
     hd_list_init(&f->fetches);
-    curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, on_socket);
-    curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, f);
-    curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, on_timer);
-    curl_multi_setopt(multi, CURLMOPT_TIMERDATA, f);
-    curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, 8L);
+    hd_curl()->multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+    hd_curl()->multi_setopt(multi, CURLMOPT_SOCKETDATA, f);
+    hd_curl()->multi_setopt(multi, CURLMOPT_TIMERFUNCTION, on_timer);
+    hd_curl()->multi_setopt(multi, CURLMOPT_TIMERDATA, f);
+    hd_curl()->multi_setopt(multi, CURLMOPT_MAXCONNECTS, 8L);
     *out = f;
     return 0;
 }
@@ -248,8 +245,7 @@ static void close_if_idle(struct hd_fetcher *f)
     if (f->multi != NULL) {
         CURLM *multi = f->multi;
         f->multi = NULL;
-        curl_multi_cleanup(multi);
-        curl_global_cleanup();
+        hd_curl()->multi_cleanup(multi);
         hd_timer_stop(f->loop, &f->wake);
     }
     if (f->open_polls > 0 || f->closed)
@@ -293,7 +289,7 @@ static int add_headers(struct hd_fetch *fetch, const struct hd_fetch_request *r,
             return hd_fail(err, HD_EINVAL, "fetch: a field with control bytes");
         hd_auto_free char *line =
             hd_printf("%.*s: %.*s", HD_FMT(field->name), HD_FMT(field->value));
-        struct curl_slist *longer = curl_slist_append(fetch->headers, line);
+        struct curl_slist *longer = hd_curl()->slist_append(fetch->headers, line);
         if (longer == NULL)
             return hd_fail(err, HD_EIO, "fetch: out of memory");
         fetch->headers = longer;
@@ -305,32 +301,32 @@ static void set_options(struct hd_fetch *fetch, const struct hd_fetch_request *r
 {
     CURL *easy = fetch->easy;
     bool is_get = r->method == NULL || strcmp(r->method, "GET") == 0;
-    curl_easy_setopt(easy, CURLOPT_URL, r->url);
-    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR, secure ? "https" : "http,https");
-    curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, r->max_redirects > 0 ? 1L : 0L);
-    curl_easy_setopt(easy, CURLOPT_MAXREDIRS, (long)r->max_redirects);
-    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)r->timeout_ms);
-    curl_easy_setopt(easy, CURLOPT_USERAGENT, "heddle/" HD_VERSION);
-    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, fetch->why);
-    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, fetch->headers);
-    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_head);
-    curl_easy_setopt(easy, CURLOPT_HEADERDATA, fetch);
-    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
-    curl_easy_setopt(easy, CURLOPT_WRITEDATA, fetch);
-    curl_easy_setopt(easy, CURLOPT_PRIVATE, fetch);
+    hd_curl()->easy_setopt(easy, CURLOPT_URL, r->url);
+    hd_curl()->easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    hd_curl()->easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR, secure ? "https" : "http,https");
+    hd_curl()->easy_setopt(easy, CURLOPT_FOLLOWLOCATION, r->max_redirects > 0 ? 1L : 0L);
+    hd_curl()->easy_setopt(easy, CURLOPT_MAXREDIRS, (long)r->max_redirects);
+    hd_curl()->easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    hd_curl()->easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)r->timeout_ms);
+    hd_curl()->easy_setopt(easy, CURLOPT_USERAGENT, "heddle/" HD_VERSION);
+    hd_curl()->easy_setopt(easy, CURLOPT_ERRORBUFFER, fetch->why);
+    hd_curl()->easy_setopt(easy, CURLOPT_HTTPHEADER, fetch->headers);
+    hd_curl()->easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_head);
+    hd_curl()->easy_setopt(easy, CURLOPT_HEADERDATA, fetch);
+    hd_curl()->easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
+    hd_curl()->easy_setopt(easy, CURLOPT_WRITEDATA, fetch);
+    hd_curl()->easy_setopt(easy, CURLOPT_PRIVATE, fetch);
     if (r->body.ptr != NULL) {
-        curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body.len);
-        curl_easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, r->body.ptr);
+        hd_curl()->easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body.len);
+        hd_curl()->easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, r->body.ptr);
     }
     if (r->method != NULL && strcmp(r->method, "HEAD") == 0)
-        curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
+        hd_curl()->easy_setopt(easy, CURLOPT_NOBODY, 1L);
     else if (!is_get || r->body.ptr != NULL)
-        curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, is_get ? "GET" : r->method);
+        hd_curl()->easy_setopt(easy, CURLOPT_CUSTOMREQUEST, is_get ? "GET" : r->method);
     if (r->unix_socket != NULL) {
-        curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, r->unix_socket);
-        curl_easy_setopt(easy, CURLOPT_PROXY, ""); /* whatever the environment says */
+        hd_curl()->easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, r->unix_socket);
+        hd_curl()->easy_setopt(easy, CURLOPT_PROXY, ""); /* whatever the environment says */
     }
 }
 
@@ -355,18 +351,18 @@ int hd_fetch_start(struct hd_fetch **out, struct hd_fetcher *f,
     hd_buf_init(&fetch->body, request->max_body_bytes);
     int rc = add_headers(fetch, request, err);
     if (rc == 0) {
-        fetch->easy = curl_easy_init();
+        fetch->easy = hd_curl()->easy_init();
         if (fetch->easy == NULL)
             rc = hd_fail(err, HD_EIO, "fetch: out of memory");
     }
     if (rc == 0) {
         set_options(fetch, request, secure);
-        if (curl_multi_add_handle(f->multi, fetch->easy) != CURLM_OK)
+        if (hd_curl()->multi_add_handle(f->multi, fetch->easy) != CURLM_OK)
             rc = hd_fail(err, HD_EIO, "fetch: libcurl does not take it");
     }
     if (rc < 0) {
-        curl_easy_cleanup(fetch->easy);
-        curl_slist_free_all(fetch->headers);
+        hd_curl()->easy_cleanup(fetch->easy);
+        hd_curl()->slist_free_all(fetch->headers);
         free(fetch);
         return rc;
     }
@@ -386,8 +382,8 @@ void hd_fetch_cancel(struct hd_fetch *fetch)
 {
     if (fetch->easy == NULL)
         return;
-    curl_multi_remove_handle(fetch->fetcher->multi, fetch->easy);
-    curl_easy_cleanup(fetch->easy);
+    hd_curl()->multi_remove_handle(fetch->fetcher->multi, fetch->easy);
+    hd_curl()->easy_cleanup(fetch->easy);
     fetch->easy = NULL;
     hd_timer_start(fetch->fetcher->loop, &fetch->canceled, 0, on_canceled);
 }
