@@ -3,6 +3,7 @@
 #include "core/clock.h"
 #include "pool/hostclient.h"
 #include "pool/rundir.h"
+#include "pool/sandbox.h"
 
 #include <stdio.h>
 #include <sys/stat.h>
@@ -15,26 +16,53 @@ void rig_turn(struct rig *r)
     uv_run(hd_loop_uv(r->loop), UV_RUN_ONCE);
 }
 
-static void on_late(struct hd_timer *t)
+struct tick {
+    struct hd_timer timer;
+    struct hd_loop *loop;
+};
+
+/* Goes on for as long as somebody waits: no turn lasts longer than this. */
+static void on_tick(struct hd_timer *t)
 {
-    (void)t;
+    struct tick *tick = hd_container_of(t, struct tick, timer);
+    hd_timer_start(tick->loop, t, 10, on_tick);
 }
 
 void rig_until_either(struct rig *r, const bool *a, const bool *b)
 {
-    struct hd_timer late = {0};
+    struct tick tick = {.loop = r->loop};
     uint64_t until = hd_clock_ms() + WAIT_MS;
-    uv_update_time(hd_loop_uv(r->loop));
-    hd_timer_start(r->loop, &late, WAIT_MS + 1, on_late);
+    hd_timer_start(r->loop, &tick.timer, 10, on_tick);
     while (!*a && !*b && hd_clock_ms() < until)
         rig_turn(r);
-    hd_timer_stop(r->loop, &late);
+    hd_timer_stop(r->loop, &tick.timer);
     assert_true(*a || *b);
 }
 
 void rig_until(struct rig *r, const bool *flag)
 {
     rig_until_either(r, flag, flag);
+}
+
+struct warm_tick {
+    struct hd_timer timer;
+    struct rig *r;
+    bool warm;
+};
+
+static void on_warm_tick(struct hd_timer *t)
+{
+    struct warm_tick *tick = hd_container_of(t, struct warm_tick, timer);
+    tick->warm = hd_process_prewarm_ready(tick->r->backend) > 0;
+    hd_timer_start(tick->r->loop, t, 2, on_warm_tick);
+}
+
+void rig_until_warm(struct rig *r)
+{
+    struct warm_tick tick = {.r = r};
+    hd_timer_start(r->loop, &tick.timer, 0, on_warm_tick);
+    rig_until(r, &tick.warm);
+    hd_timer_stop(r->loop, &tick.timer);
 }
 
 int rig_start(struct rig *r, struct hd_error *err)

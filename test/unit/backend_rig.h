@@ -42,6 +42,8 @@ int rig_start(struct rig *r, struct hd_error *err);
 /** Turn the loop until *flag, for ten seconds at most. */
 void rig_until(struct rig *r, const bool *flag);
 void rig_until_either(struct rig *r, const bool *a, const bool *b);
+/** Turn the loop until a prewarmed host waits. */
+void rig_until_warm(struct rig *r);
 /** Turn the loop once. */
 void rig_turn(struct rig *r);
 /** Write functions/<name>/main.py. */

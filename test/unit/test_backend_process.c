@@ -103,14 +103,12 @@ static void a_prewarmed_host_is_taken_and_replaced(void **state)
     rig_write(&r, "warm", "import os\ndef handle(path):\n    return str(os.getpid())\n");
     struct hd_launch what = rig_launch(&r, "warm");
     r.backend->ops->prewarm(r.backend, &what, 1);
-    while (hd_process_prewarm_ready(r.backend) == 0)
-        rig_turn(&r);
+    rig_until_warm(&r);
     assert_true(hd_process_prewarm_rss_bytes(r.backend) > 1 << 20);
     rig_begin(&r, &p, &what);
     assert_int_equal(hd_process_prewarm_ready(r.backend), 0);
     rig_until(&r, &p.ready);
-    while (hd_process_prewarm_ready(r.backend) == 0)
-        rig_turn(&r); /* the next one */
+    rig_until_warm(&r); /* the next one */
     hd_auto_free char *pid = rig_get(&p, "/");
     assert_true(strtol(pid, NULL, 10) > 0);
     rig_end(&p, 0);
