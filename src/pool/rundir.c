@@ -220,7 +220,7 @@ static void end_process(pid_t pid, uint64_t start_ticks)
     close(fd);
 }
 
-static void end_cgroup(const char *dir)
+static void end_cgroup(const char *dir, const struct hd_spec_list *in_use)
 {
     uint64_t until = hd_clock_ms() + REAP_WAIT_MS;
     hd_auto_free char *procs = hd_printf("%s/cgroup.procs", dir);
@@ -237,10 +237,13 @@ static void end_cgroup(const char *dir)
     if (slash == NULL)
         return;
     *slash = '\0';
+    for (size_t i = 0; i < in_use->n; i++)
+        if (strcmp(in_use->v[i], parent) == 0)
+            return;
     rmdir(parent); /* the dead node's own, when this was the last one in it */
 }
 
-static void reap_record(const char *path)
+static void reap_record(const char *path, const struct hd_spec_list *in_use)
 {
     char boot_now[37], buf[RECORD_MAX + 1];
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
@@ -262,7 +265,7 @@ static void reap_record(const char *path)
     while (hd_str_split(&line, &rest, '\n')) {
         hd_auto_free char *dir = hd_strdup_n(line);
         if (strncmp(dir, "/sys/fs/cgroup/", 15) == 0 && strstr(dir, "/heddle-") != NULL)
-            end_cgroup(dir);
+            end_cgroup(dir, in_use);
     }
 }
 
@@ -272,7 +275,8 @@ static bool is_number(struct hd_str s)
     return hd_str_to_u64(&n, s) == 0;
 }
 
-int hd_rundir_reap(struct hd_rundir *d, struct hd_log *log, struct hd_error *err)
+int hd_rundir_reap(struct hd_rundir *d, const struct hd_spec_list *in_use, struct hd_log *log,
+                   struct hd_error *err)
 {
     DIR *dir = opendir(d->base);
     if (dir == NULL)
@@ -291,7 +295,7 @@ int hd_rundir_reap(struct hd_rundir *d, struct hd_log *log, struct hd_error *err
     for (size_t i = 0; i < found.n; i++) {
         if (!hd_str_ends(hd_str(found.v[i]), (struct hd_str)HD_LIT(".pid")))
             continue;
-        reap_record(found.v[i]);
+        reap_record(found.v[i], in_use);
         unlink(found.v[i]);
         n++;
     }

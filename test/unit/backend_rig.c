@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 enum { WAIT_MS = 10000 };
+static const char fake_hosts[] = HD_SOURCE_ROOT "/test/hosts";
 
 void rig_turn(struct rig *r)
 {
@@ -72,19 +73,16 @@ int rig_start(struct rig *r, struct hd_error *err)
 
 void rig_open(struct rig *r, enum hd_process_sandbox sandbox)
 {
-    rig_open_with(r, sandbox, HD_SOURCE_ROOT "/test/hosts", NULL);
+    rig_open_with(r, sandbox, fake_hosts, NULL);
 }
 
-void rig_open_with(struct rig *r, enum hd_process_sandbox sandbox, const char *runtimes,
+static void set_up(struct rig *r, enum hd_process_sandbox sandbox, const char *runtimes,
                    const char *deno)
 {
     struct hd_error err;
-    *r = (struct rig){.closed = false};
-    snprintf(r->dir, sizeof(r->dir), "/tmp/heddle-test-XXXXXX");
-    assert_non_null(mkdtemp(r->dir));
     snprintf(r->functions, sizeof(r->functions), "%s/functions", r->dir);
     snprintf(r->run, sizeof(r->run), "%s/run", r->dir);
-    assert_int_equal(mkdir(r->functions, 0755), 0);
+    mkdir(r->functions, 0755);
     assert_int_equal(hd_loop_new(&r->loop, 0, NULL), 0);
     r->opt = (struct hd_process_options){.loop = r->loop,
                                          .runtimes_dir = runtimes,
@@ -97,6 +95,22 @@ void rig_open_with(struct rig *r, enum hd_process_sandbox sandbox, const char *r
                                          .start_timeout_ms = 8000};
     if (rig_start(r, &err) != 0)
         fail_msg("%s", err.msg);
+}
+
+void rig_open_with(struct rig *r, enum hd_process_sandbox sandbox, const char *runtimes,
+                   const char *deno)
+{
+    *r = (struct rig){.closed = false};
+    snprintf(r->dir, sizeof(r->dir), "/tmp/heddle-test-XXXXXX");
+    assert_non_null(mkdtemp(r->dir));
+    set_up(r, sandbox, runtimes, deno);
+}
+
+void rig_attach(struct rig *r, enum hd_process_sandbox sandbox, const char *dir)
+{
+    *r = (struct rig){.closed = false};
+    snprintf(r->dir, sizeof(r->dir), "%s", dir);
+    set_up(r, sandbox, fake_hosts, NULL);
 }
 
 static void on_closed(void *arg)

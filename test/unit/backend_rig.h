@@ -34,6 +34,8 @@ struct probe {
 void rig_open(struct rig *r, enum hd_process_sandbox sandbox);
 void rig_open_with(struct rig *r, enum hd_process_sandbox sandbox, const char *runtimes,
                    const char *deno);
+/** Same, in a folder that another rig has made and removes. */
+void rig_attach(struct rig *r, enum hd_process_sandbox sandbox, const char *dir);
 void rig_close(struct rig *r);
 /** Close the backend; the folders stay. */
 void rig_stop(struct rig *r);

@@ -49,12 +49,12 @@ static void our_group_is_found(void **state)
 static void folders_that_serve_several_controllers_are_entered_once(void **state)
 {
     struct hd_cgroup c = {.memory = "/a", .pids = "/a", .cpu = "/b", .cpuacct = NULL};
-    struct hd_strings l = {0};
+    struct hd_spec_list l = {0};
     hd_cgroup_dirs(&c, &l);
     assert_int_equal(l.n, 2);
     assert_string_equal(l.v[0], "/a");
     assert_string_equal(l.v[1], "/b");
-    hd_strings_done(&l);
+    hd_spec_list_done(&l);
     (void)state;
 }
 

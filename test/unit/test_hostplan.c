@@ -19,7 +19,7 @@ static struct hd_launch launch(const char *runtime)
         .function = "hello", .runtime = runtime, .root = "/f", .entry = "/f/hello/index.ts"};
 }
 
-static char *joined(const struct hd_strings *l)
+static char *joined(const struct hd_spec_list *l)
 {
     struct hd_buf b;
     hd_buf_init(&b, 1 << 20);
@@ -47,6 +47,7 @@ static void deno_gets_its_permissions_from_the_lists(void **state)
     const char *const none[] = {NULL}, *const hosts[] = {"a.example:443", "b.example", NULL};
     const char *const data[] = {"/data", NULL};
     struct hd_launch w = launch("deno");
+    const char *const star[] = {"a", "*", NULL}, *const comma[] = {"/a,b", NULL};
     char expected[600];
     snprintf(expected, sizeof(expected), "%s--allow-all /rt/deno/host.ts", start);
     expect_command(&w, true, expected);
@@ -56,14 +57,42 @@ static void deno_gets_its_permissions_from_the_lists(void **state)
              "--allow-env /rt/deno/host.ts",
              start);
     expect_command(&w, true, expected);
+    w.net = star;
+    snprintf(expected, sizeof(expected), "%s--allow-all /rt/deno/host.ts", start);
+    expect_command(&w, true, expected);
     w.net = none;
     w.read = data;
     w.write = none;
     snprintf(expected, sizeof(expected),
-             "%s--allow-net=unix:/run/h/7/sock --allow-read=/f,/rt,/run/h/7,/data "
+             "%s--allow-net=unix:/run/h/7/sock --allow-read=/f,/run/h/7,/data "
              "--allow-write=/run/h/7 --allow-env /rt/deno/host.ts",
              start);
     expect_command(&w, true, expected);
+    struct hd_hostplan p;
+    struct hd_error err;
+    w.write = comma;
+    assert_int_equal(hd_hostplan_make(&p, &opt, &w, 0, true, &err), HD_EINVAL);
+    assert_non_null(strstr(err.msg, "permissions.write: \"/a,b\": must not have a comma"));
+    (void)state;
+}
+
+static void an_import_map_is_named_by_the_flag_it_needs(void **state)
+{
+    static const struct {
+        const char *file, *flags;
+    } cases[] = {{"/f/deno.jsonc", "--config=/f/deno.jsonc"},
+                 {"/f/hello/deno.json", "--config=/f/hello/deno.json"},
+                 {"/f/import_map.json", "--no-config --import-map=/f/import_map.json"}};
+    for (size_t i = 0; i < HD_COUNT(cases); i++) {
+        struct hd_launch w = launch("deno");
+        char expected[300];
+        w.import_map = cases[i].file;
+        snprintf(expected, sizeof(expected),
+                 "/usr/bin/deno run --quiet --no-prompt --no-lock --unstable-no-legacy-abort %s "
+                 "--allow-all /rt/deno/host.ts",
+                 cases[i].flags);
+        expect_command(&w, true, expected);
+    }
     (void)state;
 }
 
@@ -178,6 +207,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(deno_gets_its_permissions_from_the_lists),
+        cmocka_unit_test(an_import_map_is_named_by_the_flag_it_needs),
         cmocka_unit_test(without_a_cgroup_the_runtime_limits_its_memory),
         cmocka_unit_test(functions_share_a_key_until_their_confinement_differs),
         cmocka_unit_test(only_no_network_at_all_gets_a_namespace),

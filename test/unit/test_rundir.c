@@ -12,6 +12,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+static const struct hd_spec_list none = {0};
+
 struct place {
     char dir[64], run[96];
 };
@@ -90,7 +92,7 @@ static void a_long_path_gets_a_short_one_for_sockets(void **state)
     hd_rundir_close(&d);
     assert_int_equal(hd_rundir_open(&again, path, false, NULL), 0);
     assert_string_equal(again.base, base); /* so that leftovers are found */
-    assert_int_equal(hd_rundir_reap(&again, NULL, NULL), 0);
+    assert_int_equal(hd_rundir_reap(&again, &none, NULL, NULL), 0);
     assert_false(there(folder));
     hd_rundir_close(&again);
     assert_false(there(base));
@@ -116,7 +118,6 @@ static void what_a_dead_node_left_is_ended_and_removed(void **state)
 {
     struct place *p = *state;
     struct hd_rundir d;
-    const struct hd_strings none = {0};
     uint32_t serial;
     hd_auto_free char *folder = NULL;
     assert_int_equal(hd_rundir_open(&d, p->run, false, NULL), 0);
@@ -128,12 +129,12 @@ static void what_a_dead_node_left_is_ended_and_removed(void **state)
     hd_rundir_close(&d);
 
     assert_int_equal(hd_rundir_open(&d, p->run, false, NULL), 0);
-    assert_int_equal(hd_rundir_reap(&d, NULL, NULL), 1);
+    assert_int_equal(hd_rundir_reap(&d, &none, NULL, NULL), 1);
     int status = 0;
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_true(WIFSIGNALED(status));
     assert_false(there(folder));
-    assert_int_equal(hd_rundir_reap(&d, NULL, NULL), 0);
+    assert_int_equal(hd_rundir_reap(&d, &none, NULL, NULL), 0);
     hd_rundir_close(&d);
 }
 
@@ -163,7 +164,7 @@ static void a_process_that_is_not_the_one_recorded_is_left_alone(void **state)
             fprintf(f, "\n\n");
         fclose(f);
     }
-    assert_int_equal(hd_rundir_reap(&d, NULL, NULL), 4);
+    assert_int_equal(hd_rundir_reap(&d, &none, NULL, NULL), 4);
     assert_int_equal(kill(pid, 0), 0);
     assert_int_equal(waitpid(pid, NULL, WNOHANG), 0);
     kill(pid, SIGKILL);

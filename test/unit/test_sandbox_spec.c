@@ -11,11 +11,11 @@ static void a_spec_survives_the_way(void **state)
                                 .max_files = UINT64_MAX};
     struct hd_sandbox_spec t;
     struct hd_buf a, b;
-    hd_strings_add(&s.argv, "/bin/x");
-    hd_strings_add(&s.argv, "");
-    hd_strings_add(&s.argv, "a=b\nc");
-    hd_strings_add(&s.env, "K==");
-    hd_strings_add(&s.hide, "/tmp");
+    hd_spec_list_add(&s.argv, "/bin/x");
+    hd_spec_list_add(&s.argv, "");
+    hd_spec_list_add(&s.argv, "a=b\nc");
+    hd_spec_list_add(&s.env, "K==");
+    hd_spec_list_add(&s.hide, "/tmp");
     s.cwd = hd_strdup("/w");
     hd_buf_init(&a, HD_SANDBOX_SPEC_MAX);
     hd_buf_init(&b, HD_SANDBOX_SPEC_MAX);
