@@ -20,9 +20,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { REAP_WAIT_MS = 2000, RECORD_MAX = 16 << 10 };
+enum {
+    REAP_WAIT_MS = 2000,
+    RECORD_MAX = 16 << 10,
+    TAIL_MAX = sizeof("/4294967295/sock") - 1, /* of a socket's path, behind the base */
+};
 static const char lock_name[] = "node.lock";
-static const char longest_tail[] = "/4294967295/sock";
 
 /* --- folders --- */
 
@@ -72,7 +75,7 @@ int hd_make_folder(const char *path, struct hd_error *err)
 /* A path that leaves room for the socket's name, the same one in each run of the node. */
 static char *short_base(const char *path)
 {
-    if (strlen(path) + sizeof(longest_tail) - 1 <= HD_SOCKET_PATH_MAX)
+    if (strlen(path) + TAIL_MAX <= HD_SOCKET_PATH_MAX)
         return hd_strdup(path);
     uint64_t hash = hd_hash(path, strlen(path), 0);
     const char *dir = getenv("XDG_RUNTIME_DIR");
