@@ -70,7 +70,10 @@ static void prewarm(struct hd_backend *b, const struct hd_launch *what, unsigned
 static int reap_stale(struct hd_backend *b, struct hd_error *err)
 {
     struct process *p = process_of(b);
-    int rc = hd_rundir_reap(&p->site.dir, p->site.log, err);
+    struct hd_spec_list in_use = {0};
+    hd_cgroups_dirs(&p->site.cgroups, &in_use);
+    int rc = hd_rundir_reap(&p->site.dir, &in_use, p->site.log, err);
+    hd_spec_list_done(&in_use);
     return HD_MIN(rc, 0);
 }
 

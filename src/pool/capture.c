@@ -4,7 +4,7 @@
 
 #include <jansson.h>
 
-enum { ID_MAX = 64 };
+enum { ID_MAX = 64, UTF8_MAX = 4 };
 
 void hd_capture_init(struct hd_capture *c, struct hd_str token, int raw_level)
 {
@@ -97,7 +97,9 @@ static void append(struct hd_capture *c, struct hd_str part)
     if (part.len == 0)
         return;
     char first = c->line.len > 0 ? c->line.ptr[0] : part.ptr[0];
-    size_t max = first == '\x1e' && c->token.len > 0 ? HD_CAPTURE_RECORD_MAX : HD_CAPTURE_TEXT_MAX;
+    size_t max = first == '\x1e' && c->token.len > 0
+                     ? HD_CAPTURE_RECORD_MAX
+                     : HD_CAPTURE_TEXT_MAX + UTF8_MAX; /* so that the cut sees what is behind it */
     size_t room = max - c->line.len;
     if (part.len > room) {
         part.len = room;

@@ -242,6 +242,22 @@ void hd_cgroups_open(struct hd_cgroups *g, const char *name)
         g->version = 1;
 }
 
+static void add_once(struct hd_spec_list *l, const char *dir)
+{
+    bool there = dir == NULL;
+    for (size_t i = 0; i < l->n && !there; i++)
+        there = strcmp(l->v[i], dir) == 0;
+    if (!there)
+        hd_spec_list_add(l, dir);
+}
+
+void hd_cgroups_dirs(const struct hd_cgroups *g, struct hd_spec_list *out)
+{
+    const char *const dirs[] = {g->memory, g->pids, g->cpu, g->cpuacct};
+    for (size_t i = 0; i < HD_COUNT(dirs); i++)
+        add_once(out, dirs[i]);
+}
+
 void hd_cgroups_close(struct hd_cgroups *g)
 {
     char **const dirs[] = {&g->memory, &g->pids, &g->cpu, &g->cpuacct};
@@ -287,13 +303,8 @@ int hd_cgroup_make(struct hd_cgroup *out, const struct hd_cgroups *g, uint32_t s
 void hd_cgroup_dirs(const struct hd_cgroup *c, struct hd_spec_list *out)
 {
     const char *const dirs[] = {c->memory, c->pids, c->cpu, c->cpuacct};
-    for (size_t i = 0; i < HD_COUNT(dirs); i++) {
-        bool there = dirs[i] == NULL;
-        for (size_t j = 0; j < out->n && !there; j++)
-            there = strcmp(out->v[j], dirs[i]) == 0;
-        if (!there)
-            hd_spec_list_add(out, dirs[i]);
-    }
+    for (size_t i = 0; i < HD_COUNT(dirs); i++)
+        add_once(out, dirs[i]);
 }
 
 static bool has(const char *dir, const char *name)

@@ -21,6 +21,8 @@ struct hd_cgroup {
  * @param name  the parent's name, "heddle-<node id>".
  */
 void hd_cgroups_open(struct hd_cgroups *g, const char *name);
+/** Append the folders of the parent groups, each once. */
+void hd_cgroups_dirs(const struct hd_cgroups *g, struct hd_spec_list *out);
 /** Remove the parent groups and free; groups of instances must be gone. */
 void hd_cgroups_close(struct hd_cgroups *g);
 

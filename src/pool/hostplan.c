@@ -2,8 +2,6 @@
 
 #include "pool/program.h"
 
-#include <unistd.h>
-
 enum {
     MAX_FILES = 65536,
     MAX_FILE_GB = 4, /* of one file: a loop that writes ends before the disk does */
@@ -23,32 +21,42 @@ static const char *or_else(const char *s, const char *otherwise)
 
 /* --- Deno's permission flags --- */
 
-/* "--allow-x", "--allow-x=a,b", or nothing at all. */
+static bool is_everything(const char *const *list)
+{
+    for (const char *const *p = list; p != NULL && *p != NULL; p++)
+        if (strcmp(*p, "*") == 0)
+            return true;
+    return list == NULL;
+}
+
+/* "--allow-x", or "--allow-x=a,b": the host's own needs first. */
 static void allow(struct hd_spec_list *argv, const char *flag, const char *const *list,
                   const char *const *always)
 {
+    if (is_everything(list)) {
+        add(argv, flag);
+        return;
+    }
     struct hd_buf b;
     hd_buf_init(&b, PLAN_TEXT_MAX);
     hd_buf_cstr(&b, flag);
+    const char *const *const lists[] = {always, list};
     size_t n = 0;
-    for (; list != NULL && always != NULL && *always != NULL; always++)
-        hd_buf_fmt(&b, "%c%s", n++ == 0 ? '=' : ',', *always);
-    for (const char *const *p = list; p != NULL && *p != NULL; p++)
-        hd_buf_fmt(&b, "%c%s", n++ == 0 ? '=' : ',', *p);
+    for (size_t i = 0; i < HD_COUNT(lists); i++)
+        for (const char *const *p = lists[i]; *p != NULL; p++)
+            hd_buf_fmt(&b, "%c%s", n++ == 0 ? '=' : ',', *p);
     hd_auto_free char *text = hd_buf_take(&b);
-    if (text != NULL && (list == NULL || n > 0))
+    if (text != NULL)
         add(argv, text);
 }
 
-/* The host itself needs its socket, its folder and its sources; the function's own folder and
- * shared code are the functions folder. */
 static void deno_permissions(struct hd_spec_list *argv, const struct hd_process_options *opt,
                              const struct hd_launch *w)
 {
     static const char *const reach[] = {"unix:" HD_PLAN_DIR "/sock", NULL};
     static const char *const writable[] = {HD_PLAN_DIR, NULL};
-    const char *const readable[] = {w->root, opt->runtimes_dir, HD_PLAN_DIR, NULL};
-    if (w->net == NULL && w->read == NULL && w->write == NULL) {
+    const char *const readable[] = {w->root, HD_PLAN_DIR, opt->cache_dir, NULL};
+    if (is_everything(w->net) && is_everything(w->read) && is_everything(w->write)) {
         add(argv, "--allow-all");
         return;
     }
@@ -58,22 +66,34 @@ static void deno_permissions(struct hd_spec_list *argv, const struct hd_process_
     add(argv, "--allow-env"); /* the environment holds what the function was given, no more */
 }
 
-/* The import map of the function, else of all functions. */
-static void deno_config(struct hd_spec_list *argv, const struct hd_launch *w)
+/* Deno separates the values of a flag by commas and knows no escape for one. */
+static int check_lists(const struct hd_launch *w, struct hd_error *err)
 {
-    static const char *const names[] = {"deno.json", "deno.jsonc"};
-    for (size_t i = 0; i < 2 * HD_COUNT(names); i++) {
-        const char *name = names[i % HD_COUNT(names)];
-        hd_auto_free char *path = i < HD_COUNT(names)
-                                      ? hd_printf("%s/%s/%s", w->root, w->function, name)
-                                      : hd_printf("%s/%s", w->root, name);
-        if (access(path, F_OK) != 0)
-            continue;
-        hd_auto_free char *flag = hd_printf("--config=%s", path);
+    const struct {
+        const char *name;
+        const char *const *list;
+    } lists[] = {{"net", w->net}, {"read", w->read}, {"write", w->write}};
+    for (size_t i = 0; i < HD_COUNT(lists); i++)
+        for (const char *const *p = lists[i].list; p != NULL && *p != NULL; p++)
+            if (strchr(*p, ',') != NULL)
+                return hd_fail(err, HD_EINVAL,
+                               "function %s: permissions.%s: \"%s\": must not have a comma in it",
+                               w->function, lists[i].name, *p);
+    return 0;
+}
+
+static void deno_config(struct hd_spec_list *argv, const char *file)
+{
+    const char *slash = file != NULL ? strrchr(file, '/') : NULL;
+    const char *name = slash != NULL ? slash + 1 : file;
+    bool config =
+        name != NULL && (strcmp(name, "deno.json") == 0 || strcmp(name, "deno.jsonc") == 0);
+    hd_auto_free char *flag =
+        file != NULL ? hd_printf("--%s=%s", config ? "config" : "import-map", file) : NULL;
+    if (!config)
+        add(argv, "--no-config");
+    if (flag != NULL)
         add(argv, flag);
-        return;
-    }
-    add(argv, "--no-config");
 }
 
 /* --- commands --- */
@@ -87,7 +107,7 @@ static void deno_command(struct hd_sandbox_spec *s, const struct hd_process_opti
     add(&s->argv, "--no-prompt");
     add(&s->argv, "--no-lock");
     add(&s->argv, "--unstable-no-legacy-abort");
-    deno_config(&s->argv, w);
+    deno_config(&s->argv, w->import_map);
     if (heap_limit) {
         hd_auto_free char *flag = hd_printf("--v8-flags=--max-old-space-size=%u", w->memory_mb);
         add(&s->argv, flag);
@@ -211,7 +231,7 @@ static void confine(struct hd_sandbox_spec *s, const struct hd_process_options *
     add(&s->hide, "/tmp");
     add(&s->hide, "/var/tmp");
     add(&s->hide, "/dev/shm");
-    if (w->read != NULL)
+    if (!is_everything(w->read))
         add_all(&s->hide, private_dirs);
 }
 
@@ -243,6 +263,7 @@ int hd_hostplan_make(struct hd_hostplan *out, const struct hd_process_options *o
     if (rc < 0)
         return rc;
     if (strcmp(what->runtime, "deno") == 0) {
+        rc = check_lists(what, err);
         deno_command(s, opt, what, runtime_limits);
     } else if (strcmp(what->runtime, "node") == 0) {
         node_command(s, opt, what, runtime_limits);
@@ -263,7 +284,7 @@ int hd_hostplan_make(struct hd_hostplan *out, const struct hd_process_options *o
     base_environment(s, opt, parts, strcmp(what->runtime, "deno") == 0);
     confine(s, opt, what, parts);
     if (s->cwd == NULL)
-        s->cwd = hd_strdup(HD_PLAN_DIR);
+        s->cwd = hd_strdup(what->root);
     if (generic) {
         struct hd_buf key;
         hd_buf_init(&key, HD_SANDBOX_SPEC_MAX);
@@ -336,10 +357,6 @@ void hd_hostplan_settle(struct hd_hostplan *p, const char *dir)
         hd_auto_free char *beside = hd_strdup(dir);
         *strrchr(beside, '/') = '\0';
         add(&p->spec.hide, beside);
-    }
-    if (p->spec.cwd != NULL && strcmp(p->spec.cwd, HD_PLAN_DIR) == 0) {
-        free(p->spec.cwd);
-        p->spec.cwd = hd_strdup(dir);
     }
 }
 

@@ -1,5 +1,5 @@
 /* pool/hostplan.h - from what is to be launched to the command, environment and confinement of its
- * host process. Reads nothing, but looks whether there is a deno.json. */
+ * host process. Pure, but for a look at where a program's installation lies. */
 #pragma once
 
 #include "pool/backend_process.h"

@@ -52,7 +52,7 @@ struct hd_hostproc {
     char *folder;
     char token[2 * TOKEN_BYTES + 1];
     struct hd_cgroup cgroup;
-    bool ended, killed_by_us;
+    bool ended, by_itself;
     char tail[TAIL_LINES][TAIL_BYTES + 1];
     unsigned tail_n;
     char why[400];
@@ -150,6 +150,7 @@ static void describe_end(struct hd_hostproc *p, struct hd_child_end end)
         }
     }
     int n;
+    p->by_itself = by_signal == 0;
     if (first[0] != '\0')
         n = snprintf(p->why, sizeof(p->why), "could not be started: %s", first);
     else if (by_signal != 0 && hd_cgroup_oom_kills(&p->cgroup) > 0)
@@ -174,7 +175,7 @@ static void gone(void *arg)
     hd_capture_done(&p->err.capture);
     hd_cgroup_done(&p->cgroup);
     if (p->events.on_gone != NULL)
-        p->events.on_gone(p->owner, p->why);
+        p->events.on_gone(p->owner, p->why, p->by_itself);
     explicit_bzero(p->token, sizeof(p->token));
     free(p->folder);
     free(p);

@@ -20,8 +20,12 @@ struct hd_hostproc_site {
 /** What a process tells who holds it; on the loop, never from inside a call. */
 struct hd_hostproc_events {
     hd_capture_fn on_line;
-    /** It ended and nothing is left; freed after return. @p why: "exited with code 3". */
-    void (*on_gone)(void *owner, const char *why);
+    /**
+     * It ended and nothing is left; freed after return.
+     * @param why      "exited with code 3".
+     * @param by_itself  it exited, or its program cannot be run: nobody killed it.
+     */
+    void (*on_gone)(void *owner, const char *why, bool by_itself);
 };
 
 struct hd_hostproc;

@@ -78,8 +78,9 @@ static void end_host(struct warm *h)
     hd_hostproc_kill(h->host);
 }
 
-static void on_host_gone(void *owner, const char *why)
+static void on_host_gone(void *owner, const char *why, bool by_itself)
 {
+    (void)by_itself;
     struct warm *h = owner;
     struct shelf *s = h->shelf;
     if (s != NULL) {

@@ -63,12 +63,13 @@ static void report_gone(struct hd_instance_handle *h)
     free(h);
 }
 
-static void on_host_gone(void *owner, const char *why)
+static void on_host_gone(void *owner, const char *why, bool by_itself)
 {
     struct hd_instance_handle *h = owner;
     h->host = NULL;
     if (!h->terminated && h->err.code == 0)
-        hd_fail(&h->err, HD_EIO, "function %s: %s", h->function, why);
+        hd_fail(&h->err, by_itself && h->state == LOADING ? HD_EINVAL : HD_EIO, "function %s: %s",
+                h->function, why);
     else if (h->err.code == HD_ETIMEOUT)
         hd_log(h->site->log, HD_DEBUG, "an instance that did not start was ended",
                hd_kv_str("function", h->function), hd_kv_str("how", why));

@@ -20,9 +20,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { REAP_WAIT_MS = 2000, RECORD_MAX = 16 << 10 };
+enum {
+    REAP_WAIT_MS = 2000,
+    RECORD_MAX = 16 << 10,
+    TAIL_MAX = sizeof("/4294967295/sock") - 1, /* of a socket's path, behind the base */
+};
 static const char lock_name[] = "node.lock";
-static const char longest_tail[] = "/4294967295/sock";
 
 /* --- folders --- */
 
@@ -72,7 +75,7 @@ int hd_make_folder(const char *path, struct hd_error *err)
 /* A path that leaves room for the socket's name, the same one in each run of the node. */
 static char *short_base(const char *path)
 {
-    if (strlen(path) + sizeof(longest_tail) - 1 <= HD_SOCKET_PATH_MAX)
+    if (strlen(path) + TAIL_MAX <= HD_SOCKET_PATH_MAX)
         return hd_strdup(path);
     uint64_t hash = hd_hash(path, strlen(path), 0);
     const char *dir = getenv("XDG_RUNTIME_DIR");
@@ -220,7 +223,7 @@ static void end_process(pid_t pid, uint64_t start_ticks)
     close(fd);
 }
 
-static void end_cgroup(const char *dir)
+static void end_cgroup(const char *dir, const struct hd_spec_list *in_use)
 {
     uint64_t until = hd_clock_ms() + REAP_WAIT_MS;
     hd_auto_free char *procs = hd_printf("%s/cgroup.procs", dir);
@@ -237,10 +240,13 @@ static void end_cgroup(const char *dir)
     if (slash == NULL)
         return;
     *slash = '\0';
+    for (size_t i = 0; i < in_use->n; i++)
+        if (strcmp(in_use->v[i], parent) == 0)
+            return;
     rmdir(parent); /* the dead node's own, when this was the last one in it */
 }
 
-static void reap_record(const char *path)
+static void reap_record(const char *path, const struct hd_spec_list *in_use)
 {
     char boot_now[37], buf[RECORD_MAX + 1];
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
@@ -262,7 +268,7 @@ static void reap_record(const char *path)
     while (hd_str_split(&line, &rest, '\n')) {
         hd_auto_free char *dir = hd_strdup_n(line);
         if (strncmp(dir, "/sys/fs/cgroup/", 15) == 0 && strstr(dir, "/heddle-") != NULL)
-            end_cgroup(dir);
+            end_cgroup(dir, in_use);
     }
 }
 
@@ -272,7 +278,8 @@ static bool is_number(struct hd_str s)
     return hd_str_to_u64(&n, s) == 0;
 }
 
-int hd_rundir_reap(struct hd_rundir *d, struct hd_log *log, struct hd_error *err)
+int hd_rundir_reap(struct hd_rundir *d, const struct hd_spec_list *in_use, struct hd_log *log,
+                   struct hd_error *err)
 {
     DIR *dir = opendir(d->base);
     if (dir == NULL)
@@ -291,7 +298,7 @@ int hd_rundir_reap(struct hd_rundir *d, struct hd_log *log, struct hd_error *err
     for (size_t i = 0; i < found.n; i++) {
         if (!hd_str_ends(hd_str(found.v[i]), (struct hd_str)HD_LIT(".pid")))
             continue;
-        reap_record(found.v[i]);
+        reap_record(found.v[i], in_use);
         unlink(found.v[i]);
         n++;
     }

@@ -29,9 +29,11 @@ void hd_rundir_close(struct hd_rundir *d);
 /**
  * End and remove what the records of a dead node name: processes by pid and start time, then their
  * cgroups and folders. Waits two seconds at most for processes to end.
+ * @param in_use  cgroups of this node, which the dead one may have had as well; they stay.
  * @return how many instances were found, or HD_EIO.
  */
-int hd_rundir_reap(struct hd_rundir *d, struct hd_log *log, struct hd_error *err);
+int hd_rundir_reap(struct hd_rundir *d, const struct hd_spec_list *in_use, struct hd_log *log,
+                   struct hd_error *err);
 
 /** Make a new instance's folder, mode 0700. @p out: its path, to free. */
 int hd_rundir_add(struct hd_rundir *d, char **out, uint32_t *serial, struct hd_error *err);

@@ -34,6 +34,8 @@ struct probe {
 void rig_open(struct rig *r, enum hd_process_sandbox sandbox);
 void rig_open_with(struct rig *r, enum hd_process_sandbox sandbox, const char *runtimes,
                    const char *deno);
+/** Same, in a folder that another rig has made and removes. */
+void rig_attach(struct rig *r, enum hd_process_sandbox sandbox, const char *dir);
 void rig_close(struct rig *r);
 /** Close the backend; the folders stay. */
 void rig_stop(struct rig *r);
@@ -42,6 +44,8 @@ int rig_start(struct rig *r, struct hd_error *err);
 /** Turn the loop until *flag, for ten seconds at most. */
 void rig_until(struct rig *r, const bool *flag);
 void rig_until_either(struct rig *r, const bool *a, const bool *b);
+/** Turn the loop until a prewarmed host waits. */
+void rig_until_warm(struct rig *r);
 /** Turn the loop once. */
 void rig_turn(struct rig *r);
 /** Write functions/<name>/main.py. */

@@ -4,8 +4,13 @@
 #include "core/clock.h"
 
 #include <dirent.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static void a_function_loads_answers_and_ends(void **state)
@@ -103,14 +108,12 @@ static void a_prewarmed_host_is_taken_and_replaced(void **state)
     rig_write(&r, "warm", "import os\ndef handle(path):\n    return str(os.getpid())\n");
     struct hd_launch what = rig_launch(&r, "warm");
     r.backend->ops->prewarm(r.backend, &what, 1);
-    while (hd_process_prewarm_ready(r.backend) == 0)
-        rig_turn(&r);
+    rig_until_warm(&r);
     assert_true(hd_process_prewarm_rss_bytes(r.backend) > 1 << 20);
     rig_begin(&r, &p, &what);
     assert_int_equal(hd_process_prewarm_ready(r.backend), 0);
     rig_until(&r, &p.ready);
-    while (hd_process_prewarm_ready(r.backend) == 0)
-        rig_turn(&r); /* the next one */
+    rig_until_warm(&r); /* the next one */
     hd_auto_free char *pid = rig_get(&p, "/");
     assert_true(strtol(pid, NULL, 10) > 0);
     rig_end(&p, 0);
@@ -369,6 +372,112 @@ static void closing_ends_what_runs_and_what_is_prewarmed(void **state)
     (void)state;
 }
 
+/* --- a node that dies without a word --- */
+
+/* Be a node in @p dir with one instance and one prewarmed host, until somebody kills us. */
+static int be_node(const char *dir, enum hd_process_sandbox sandbox)
+{
+    struct rig r;
+    struct probe p;
+    rig_attach(&r, sandbox, dir);
+    rig_load(&r, &p, "orphan", "def handle(path):\n    return ''\n");
+    struct hd_launch what = rig_launch(&r, "orphan");
+    r.backend->ops->prewarm(r.backend, &what, 1);
+    rig_until_warm(&r);
+    if (!p.ready || write(STDOUT_FILENO, "+", 1) != 1)
+        return 1;
+    for (;;)
+        rig_turn(&r);
+}
+
+static pid_t start_node(const char *dir, enum hd_process_sandbox sandbox)
+{
+    int up[2];
+    char mode[2] = {(char)('0' + sandbox), '\0'}, c = 0;
+    assert_int_equal(pipe2(up, O_CLOEXEC), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        dup2(up[1], STDOUT_FILENO);
+        execl("/proc/self/exe", "node", dir, mode, (char *)NULL);
+        _exit(127);
+    }
+    close(up[1]);
+    assert_int_equal(read(up[0], &c, 1), 1);
+    close(up[0]);
+    return pid;
+}
+
+/* The process of a record, and the first cgroup in it ("" if there is none). */
+static pid_t read_record(const char *run, int serial, char cgroup[256])
+{
+    char path[160];
+    int pid = 0;
+    snprintf(path, sizeof(path), "%s/%d.pid", run, serial);
+    FILE *f = fopen(path, "re");
+    cgroup[0] = '\0';
+    if (f == NULL)
+        return 0;
+    if (fscanf(f, "%*s %d %*u\n%255s", &pid, cgroup) < 1)
+        pid = 0;
+    fclose(f);
+    return pid;
+}
+
+static bool runs(pid_t pid)
+{
+    char path[48], state = 'Z';
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    FILE *f = fopen(path, "re");
+    if (f == NULL)
+        return false;
+    if (fscanf(f, "%*d (%*[^)]) %c", &state) != 1)
+        state = 'Z';
+    fclose(f);
+    return state != 'Z' && state != 'X'; /* whoever inherits it may be slow to bury it */
+}
+
+static void nothing_outlives_a_node_that_is_killed(void **state)
+{
+    static const enum hd_process_sandbox modes[] = {HD_PROCESS_SANDBOX_OFF,
+                                                    HD_PROCESS_SANDBOX_AUTO};
+    for (size_t i = 0; i < HD_COUNT(modes); i++) {
+        struct rig r;
+        struct hd_error err;
+        pid_t children[16];
+        char cgroups[16][256];
+        unsigned n = 0, alive = 0;
+        rig_open(&r, modes[i]);
+        rig_stop(&r);
+        pid_t node = start_node(r.dir, modes[i]);
+        for (int serial = 1; serial < 16; serial++)
+            if ((children[n] = read_record(r.run, serial, cgroups[n])) > 0)
+                alive += runs(children[n++]);
+        assert_int_equal(n, 2);
+        assert_int_equal(alive, 2);
+        kill(node, SIGKILL);
+        waitpid(node, NULL, 0);
+        uint64_t until = hd_clock_ms() + 5000;
+        for (unsigned k = 0; k < n; k++)
+            while (runs(children[k]) && hd_clock_ms() < until)
+                sched_yield();
+        assert_true(hd_clock_ms() < until);
+
+        assert_int_equal(rig_start(&r, &err), 0);
+        assert_int_equal(r.backend->ops->reap_stale(r.backend, &err), 0);
+        for (unsigned k = 0; k < n; k++)
+            assert_true(cgroups[k][0] == '\0' || access(cgroups[k], F_OK) != 0);
+        struct probe p;
+        rig_load(&r, &p, "orphan", "def handle(path):\n    return ''\n");
+        if (!p.ready)
+            fail_msg("%s", p.err.msg);
+        rig_end(&p, 0);
+        probe_done(&p);
+        rig_close(&r);
+    }
+    (void)state;
+}
+
 static void an_unknown_runtime_is_refused_later_not_at_once(void **state)
 {
     struct rig r;
@@ -389,6 +498,8 @@ int main(int argc, char **argv)
 {
     if (strcmp(argv[0], HD_SANDBOX_ARGV0) == 0)
         return hd_sandbox_main(argc, argv);
+    if (strcmp(argv[0], "node") == 0 && argc == 3)
+        return be_node(argv[1], (enum hd_process_sandbox)(argv[2][0] - '0'));
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_function_loads_answers_and_ends),
         cmocka_unit_test(output_comes_by_line_with_id_and_level),
@@ -406,6 +517,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_flood_of_output_waits_in_the_function),
         cmocka_unit_test(a_second_node_is_refused),
         cmocka_unit_test(closing_ends_what_runs_and_what_is_prewarmed),
+        cmocka_unit_test(nothing_outlives_a_node_that_is_killed),
         cmocka_unit_test(an_unknown_runtime_is_refused_later_not_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -55,8 +55,7 @@ static void both_ways(struct rig *r, const struct hd_launch *what, const char *e
         struct probe p;
         if (warm) {
             r->backend->ops->prewarm(r->backend, what, 1);
-            while (hd_process_prewarm_ready(r->backend) == 0)
-                rig_turn(r);
+            rig_until_warm(r);
         }
         rig_begin(r, &p, what);
         rig_until_either(r, &p.ready, &p.gone);
