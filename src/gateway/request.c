@@ -60,6 +60,7 @@ static void done(struct hd_edge_request *r, uint64_t bytes_in, uint64_t bytes_ou
     hd_identity_unref(r->who);
     hd_table_leave(r->table);
     d->active--;
+    hd_stat_in_flight(r->stats, -1);
     hd_slab_put(&d->requests, r);
 }
 
@@ -234,6 +235,20 @@ void hd_request_answer_failed(struct hd_edge_request *r, const char *why)
 
 /* --- what the invoker says --- */
 
+/* What a client is told of an instance that broke off. */
+static const char *broken_reason(enum hd_instance_fate fate)
+{
+    switch (fate) {
+    case HD_FATE_ITS_OWN:
+        break;
+    case HD_FATE_RECYCLED:
+        return "worker_recycled";
+    case HD_FATE_CPU:
+        return "cpu_limit";
+    }
+    return "worker_unavailable";
+}
+
 static void on_error(struct hd_invocation *inv, const struct hd_error *err)
 {
     struct hd_edge_request *r = hd_container_of(inv, struct hd_edge_request, inv);
@@ -243,9 +258,9 @@ static void on_error(struct hd_invocation *inv, const struct hd_error *err)
         /* Half an answer is out: only a broken connection says that it is not whole. */
         struct hd_exchange *ex = r->ex;
         uint64_t in = ex->body_in, out = ex->body_out;
-        r->reason = "worker_unavailable";
+        r->reason = broken_reason(r->report.fate);
         hd_stat_add(&r->stats->rejected[HD_REJECTED_BACKEND], 1);
-        judge(r, HD_BREAKER_VOID);
+        judge(r, r->report.fate == HD_FATE_CPU ? HD_BREAKER_FAILED : HD_BREAKER_VOID);
         hd_exchange_abort(ex);
         done(r, in, out);
         return;
@@ -253,11 +268,13 @@ static void on_error(struct hd_invocation *inv, const struct hd_error *err)
     if (err->code == HD_EDENIED && !r->report.dispatched) {
         hd_request_answer_unauthorized(r);
     } else if (r->report.dispatched) {
+        const char *reason = broken_reason(r->report.fate);
         hd_log(r->door->edge->log, HD_WARN, "instance broke the connection",
                hd_kv_str("function", r->route->fn->name), hd_kv_str("id", r->id),
-               hd_kv_str("error", err->msg));
-        hd_request_answer_plain(r, HD_REJECTED_BACKEND, 502, "Bad gateway", "worker_unavailable",
-                                0);
+               hd_kv_str("reason", reason), hd_kv_str("error", err->msg));
+        if (r->report.fate == HD_FATE_CPU)
+            judge(r, HD_BREAKER_FAILED);
+        hd_request_answer_plain(r, HD_REJECTED_BACKEND, 502, "Bad gateway", reason, 0);
     } else if (err->code == HD_ETIMEOUT && hd_pool_state(r->route->pool) != HD_POOL_READY) {
         answer_warming(r);
     } else if (err->code == HD_EBUSY || err->code == HD_ETIMEOUT) {
@@ -460,6 +477,7 @@ struct hd_edge_request *hd_request_new(struct hd_door *d, struct hd_exchange *ex
     d->active++;
     r->route = route;
     r->stats = hd_stats_share(route->stats, d->loop_index);
+    hd_stat_in_flight(r->stats, 1);
     r->start_us = hd_clock_us();
     hd_uuid7(r->id, &d->net->rng, hd_net_unix_ms(d->net));
     ex->door = r;

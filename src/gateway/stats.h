@@ -59,6 +59,13 @@ static inline void hd_stat_add(_Atomic uint64_t *counter, uint64_t n)
     atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n,
                           memory_order_relaxed);
 }
+/** Count a request that begins (1) or ends (-1). */
+static inline void hd_stat_in_flight(struct hd_stats_share *s, int64_t change)
+{
+    atomic_store_explicit(&s->in_flight,
+                          atomic_load_explicit(&s->in_flight, memory_order_relaxed) + change,
+                          memory_order_relaxed);
+}
 /** Count a finished request. */
 void hd_stats_done(struct hd_stats_share *s, unsigned status, uint64_t took_us, uint64_t bytes_in,
                    uint64_t bytes_out, int64_t now_unix_ms);

@@ -1,5 +1,5 @@
 /* From what a scan found to pools and routes. A function whose version did not change keeps its
- * pool, its breaker and what it declared; its counters it keeps in any case. */
+ * instances and what it declared; its counters it keeps in any case. */
 #include "node/private.h"
 
 #include <stdatomic.h>
@@ -89,6 +89,7 @@ static struct hd_pool_spec spec_of(struct hd_node *n, const struct hd_function *
                    .start_timeout_ms = n->opt->start_timeout_ms,
                    .recycle_requests = set->recycle_requests,
                    .recycle_rss_bytes = (uint64_t)set->recycle_rss_mb << 20,
+                   .cpu_ms = set->cpu_ms,
                    .drain_ms = n->opt->hmr_drain_ms},
         .eager = eager || set->min_instances > 0,
     };
@@ -113,23 +114,42 @@ static void carry_over(struct hd_route *to, const struct hd_route *from)
         hd_route_copy_declared(to, from);
 }
 
+static bool same_version(const struct hd_route *old, const struct hd_function *fn)
+{
+    return old != NULL && old->pool != NULL && strcmp(old->fn->version, fn->version) == 0;
+}
+
+/* @return the function's pool with a reference; or NULL: it cannot run, and that was said. */
+static struct hd_pool *pool_of(struct hd_node *n, const struct hd_function *fn,
+                               const struct hd_route *old, bool eager)
+{
+    struct hd_error err;
+    int rc = 0;
+    struct hd_pool *pool = NULL;
+    if (fn->problem != NULL) {
+        hd_pool_set_remove(n->pools, fn->name);
+        rc = hd_fail(&err, HD_EINVAL, "%s", fn->problem);
+    } else {
+        struct hd_pool_spec spec = spec_of(n, fn, eager);
+        if (same_version(old, fn)) {
+            rc = hd_pool_set_limits(old->pool, &spec.limits, &err);
+            pool = rc == 0 ? hd_pool_ref(old->pool) : NULL;
+        } else {
+            rc = hd_pool_set_put(n->pools, &pool, &spec, &err);
+        }
+    }
+    if (rc < 0)
+        hd_log(n->log, HD_ERROR, "function cannot run", hd_kv_str("function", fn->name),
+               hd_kv_str("error", err.msg));
+    return pool;
+}
+
 static struct hd_route *route_of(struct hd_node *n, const struct hd_function *fn, bool eager)
 {
     struct hd_route *old = n->routes != NULL ? hd_routes_find(n->routes, hd_str(fn->name)) : NULL;
     if (old != NULL && old->fn == fn)
         return hd_route_ref(old);
-    struct hd_pool *pool = NULL;
-    struct hd_error err;
-    if (fn->problem != NULL) {
-        hd_pool_set_remove(n->pools, fn->name);
-        hd_log(n->log, HD_ERROR, "function cannot run", hd_kv_str("function", fn->name),
-               hd_kv_str("error", fn->problem));
-    } else {
-        struct hd_pool_spec spec = spec_of(n, fn, eager);
-        if (hd_pool_set_put(n->pools, &pool, &spec, &err) < 0)
-            hd_log(n->log, HD_ERROR, "function cannot run", hd_kv_str("function", fn->name),
-                   hd_kv_str("error", err.msg));
-    }
+    struct hd_pool *pool = pool_of(n, fn, old, eager);
     struct hd_route *r = hd_route_new(fn, pool, breaker_of(fn), stats_of(n, fn->name));
     if (old != NULL)
         carry_over(r, old);

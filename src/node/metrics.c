@@ -153,6 +153,10 @@ static void request_part(struct scrape *s)
                               LABELS("function", s->routes[i]->fn->name), bounds,
                               s->sums[i].latency, HD_LATENCY_BUCKETS, s->sums[i].duration_us);
     }
+    hd_prom_metric(s->out, "heddle_requests_in_flight", "gauge", "Requests under way.");
+    for (size_t i = 0; i < s->n; i++)
+        hd_prom_u64(s->out, "heddle_requests_in_flight", LABELS("function", s->routes[i]->fn->name),
+                    (uint64_t)HD_MAX(s->sums[i].in_flight, (int64_t)0));
     hd_prom_metric(s->out, "heddle_function_duration_ms_avg", "gauge",
                    "Mean duration over the life of the node.");
     for (size_t i = 0; i < s->n; i++) {
@@ -179,8 +183,9 @@ static void breaker_part(struct scrape *s)
         if (s->routes[i]->breaker == NULL)
             continue;
         hd_breaker_stats(&v, s->routes[i]->breaker, hd_clock_ms());
-        hd_prom_u64(s->out, "heddle_function_breaker_state",
-                    LABELS("function", s->routes[i]->fn->name, "state", hd_breaker_state_name(v.state)), 1);
+        hd_prom_u64(
+            s->out, "heddle_function_breaker_state",
+            LABELS("function", s->routes[i]->fn->name, "state", hd_breaker_state_name(v.state)), 1);
     }
     hd_prom_metric(s->out, "heddle_function_error_rate", "gauge",
                    "Share of errors in the breaker's window.");

@@ -243,8 +243,10 @@ static void on_failed(void *owner, const struct hd_error *err, bool unanswered)
 {
     struct call *c = owner;
     c->conn = NULL; /* it closes itself */
+    c->report.fate = hd_instance_fate(c->lease.instance);
     release(c, HD_LEASE_BROKEN);
-    if (unanswered && c->idempotent && c->whole && c->report.retries + 1 < MAX_TRIES) {
+    if (c->report.fate != HD_FATE_CPU && unanswered && c->idempotent && c->whole &&
+        c->report.retries + 1 < MAX_TRIES) {
         c->report.retries++;
         if (take(c))
             dispatch(c);

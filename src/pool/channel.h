@@ -39,6 +39,7 @@ struct hd_channel_report {
     bool dispatched;    /* an instance had it: a failure is the instance's */
     bool stale;         /* an older version answered */
     uint8_t retries;
+    enum hd_instance_fate fate; /* of an instance that broke; after `dispatched` */
 };
 /** @return the report of the call whose event is being delivered. Valid inside the callback. */
 const struct hd_channel_report *hd_channel_last(const struct hd_channel *ch);

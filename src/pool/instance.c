@@ -36,6 +36,7 @@ static void move(struct hd_instance *i, enum hd_instance_state to)
         atomic_fetch_sub(&set->used_bytes, i->charge_bytes);
         i->charge_bytes = 0;
         hd_list_remove(&i->sample_link);
+        hd_list_remove(&i->cpu_link);
         set->gone++;
         hd_pool_set_admit(set); /* memory is free */
     }
@@ -63,10 +64,10 @@ static void on_ready(void *owner, const struct hd_endpoint *at, const struct hd_
         return; /* it is being ended already */
     uint64_t us = hd_clock_us() - i->launched_us;
     i->endpoint = *at;
-    if (declared != NULL && declared->concurrency > 0 &&
-        declared->concurrency < p->limits.concurrency) {
+    if (declared != NULL && declared->concurrency > 0) {
+        p->declared = (uint32_t)HD_MIN(declared->concurrency, (int64_t)UINT32_MAX);
         pthread_mutex_lock(&p->group->lock);
-        p->limits.concurrency = (uint32_t)declared->concurrency;
+        p->limits.concurrency = HD_MIN(p->limits.concurrency, p->declared);
         pthread_mutex_unlock(&p->group->lock);
     }
     hd_pool_histogram_add(&p->group->counters.cold_start, us);
@@ -76,6 +77,7 @@ static void on_ready(void *owner, const struct hd_endpoint *at, const struct hd_
     move(i, HD_INSTANCE_READY);
     hd_list_push(&set->samples, &i->sample_link);
     hd_pool_set_sample(set);
+    hd_instance_limit_cpu(i);
     log_event(i, HD_DEBUG, "instance ready", NULL);
     hd_pool_ref(p);
     if (declared != NULL && set->events->on_declared != NULL)
@@ -187,6 +189,7 @@ void hd_instance_launch(struct hd_pool *p)
     atomic_init(&i->alive, true);
     hd_list_init(&i->ready_link);
     hd_list_init(&i->sample_link);
+    hd_list_init(&i->cpu_link);
     for (unsigned l = 0; l < set->n_loops; l++)
         hd_list_init(&i->conns[l]);
     pthread_mutex_lock(&p->group->lock);
@@ -245,9 +248,10 @@ static bool withdraw(struct hd_instance *i, enum hd_instance_state to, bool only
 static void end_ready(struct hd_instance *i, enum hd_pool_recycle why)
 {
     static const enum hd_log_level levels[HD_RECYCLE_COUNT] = {
-        [HD_RECYCLE_REQUESTS] = HD_INFO, [HD_RECYCLE_RSS] = HD_WARN,
-        [HD_RECYCLE_TIMEOUT] = HD_WARN,  [HD_RECYCLE_UNANSWERED] = HD_WARN,
-        [HD_RECYCLE_IDLE] = HD_DEBUG,    [HD_RECYCLE_REPLACED] = HD_DEBUG,
+        [HD_RECYCLE_REQUESTS] = HD_INFO,   [HD_RECYCLE_RSS] = HD_WARN,
+        [HD_RECYCLE_TIMEOUT] = HD_WARN,    [HD_RECYCLE_CPU] = HD_WARN,
+        [HD_RECYCLE_UNANSWERED] = HD_WARN, [HD_RECYCLE_IDLE] = HD_DEBUG,
+        [HD_RECYCLE_REPLACED] = HD_DEBUG,
     };
     struct hd_pool *p = i->pool;
     i->why = why;
@@ -258,6 +262,7 @@ static void end_ready(struct hd_instance *i, enum hd_pool_recycle why)
 static bool kill_now(struct hd_instance *i, enum hd_pool_recycle why)
 {
     struct hd_pool *p = i->pool;
+    atomic_store(&i->fate, why == HD_RECYCLE_CPU ? HD_FATE_CPU : HD_FATE_RECYCLED);
     switch (i->state) {
     case HD_INSTANCE_STARTING:
         stop_starting(i);
@@ -265,8 +270,7 @@ static bool kill_now(struct hd_instance *i, enum hd_pool_recycle why)
     case HD_INSTANCE_READY:
         end_ready(i, why);
         withdraw(i, HD_INSTANCE_STOPPING, false);
-        if ((why == HD_RECYCLE_UNANSWERED || why == HD_RECYCLE_TIMEOUT) &&
-            p->n[HD_INSTANCE_READY] + p->n[HD_INSTANCE_STARTING] == 0)
+        if (why != HD_RECYCLE_REPLACED && p->n[HD_INSTANCE_READY] + p->n[HD_INSTANCE_STARTING] == 0)
             p->eager = true; /* it was in use: replace it */
         break;
     case HD_INSTANCE_DRAINING:

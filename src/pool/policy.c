@@ -43,10 +43,19 @@ static void plan_starting(const struct hd_pool_view *v, struct tally *t, struct 
     wake_by(t, until);
 }
 
+static bool is_over_cpu(const struct hd_pool_limits *l, const struct hd_instance_view *i)
+{
+    return l->cpu_ms > 0 && i->in_flight > 0 && i->request_cpu_us >= (uint64_t)l->cpu_ms * 1000;
+}
+
 static void plan_ready(const struct hd_pool_view *v, struct tally *t, struct hd_instance_view *i,
                        uint64_t now_ms)
 {
     const struct hd_pool_limits *l = v->limits;
+    if (is_over_cpu(l, i)) {
+        act(i, HD_ACT_KILL, HD_RECYCLE_CPU);
+        return;
+    }
     if (i->ping_until_ms != 0 && now_ms >= i->ping_until_ms) {
         act(i, HD_ACT_KILL, HD_RECYCLE_UNANSWERED);
         return;
@@ -77,7 +86,9 @@ static void plan_draining(const struct hd_pool_view *v, struct tally *t, struct 
     uint32_t linger_ms = HD_MIN(v->limits->drain_ms, (uint32_t)HD_POOL_LINGER_MS);
     uint64_t until = i->since_ms + v->limits->drain_ms;
     uint64_t quiet = i->last_used_ms > 0 ? i->last_used_ms + linger_ms : 0;
-    if (now_ms >= until) {
+    if (is_over_cpu(v->limits, i)) {
+        act(i, HD_ACT_KILL, HD_RECYCLE_CPU);
+    } else if (now_ms >= until) {
         i->act = i->in_flight == 0 ? HD_ACT_STOP : HD_ACT_KILL;
     } else if (i->in_flight == 0 && now_ms >= quiet) {
         i->act = HD_ACT_STOP;

@@ -54,6 +54,7 @@ struct hd_instance_view {
     uint32_t in_flight;
     uint64_t last_used_ms; /* 0: never */
     uint64_t requests, rss_bytes;
+    uint64_t request_cpu_us; /* used since a request was finished, or the oldest began */
     enum hd_suspicion suspicion;
     uint64_t ping_until_ms;    /* 0: no ping under way */
     uint64_t replace_since_ms; /* 0: it is not being replaced */

@@ -148,3 +148,8 @@ uint64_t hd_instance_serial(const struct hd_instance *i)
 {
     return i->serial;
 }
+
+enum hd_instance_fate hd_instance_fate(const struct hd_instance *i)
+{
+    return (enum hd_instance_fate)atomic_load(&i->fate);
+}

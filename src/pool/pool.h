@@ -25,6 +25,7 @@ struct hd_pool_limits {
     uint32_t start_timeout_ms;  /* from launch to ready; 1 or more */
     uint32_t recycle_requests;  /* 0: never */
     uint64_t recycle_rss_bytes; /* 0: never */
+    uint32_t cpu_ms;            /* CPU time in which an instance must finish a request; 0: any */
     uint32_t drain_ms;          /* grace of an instance that is replaced */
 };
 
@@ -121,3 +122,12 @@ struct hd_list *hd_instance_conns(struct hd_instance *i, const struct hd_loop *l
 bool hd_instance_alive(const struct hd_instance *i);
 /** @return a number that no other instance of this node has or had. Any thread. */
 uint64_t hd_instance_serial(const struct hd_instance *i);
+
+/** What became of an instance that broke its connections. */
+enum hd_instance_fate {
+    HD_FATE_ITS_OWN,  /* it crashed, or somebody else ended it */
+    HD_FATE_RECYCLED, /* we ended it: it answered nobody, or was too slow to drain */
+    HD_FATE_CPU,      /* we ended it: over its limits.cpu_ms */
+};
+/** Any thread. */
+enum hd_instance_fate hd_instance_fate(const struct hd_instance *i);

@@ -47,7 +47,8 @@ struct hd_pool {
     struct hd_pool_group *group;  /* I */
     atomic_uint refs;             /* A */
     struct hd_launch launch;      /* I, an own copy */
-    struct hd_pool_limits limits; /* CL: concurrency; I: the rest */
+    struct hd_pool_limits limits; /* CL */
+    uint32_t declared;            /* C: concurrency that its host declared; 0: none */
 
     atomic_int state;               /* A: enum hd_pool_state */
     atomic_uint waiting;            /* A, changed under L: length of `queue` */
@@ -92,6 +93,7 @@ struct hd_instance {
     atomic_bool served;                 /* A: it answered a request */
     atomic_bool watched;                /* A: kick the pool when in_flight falls to 0 */
     atomic_bool alive;                  /* A */
+    atomic_int fate;                    /* A: enum hd_instance_fate */
     _Atomic uint64_t rss_bytes, cpu_us; /* A */
 
     struct hd_instance_handle *handle;        /* C: the backend's */
@@ -101,6 +103,10 @@ struct hd_instance {
     uint64_t charge_bytes;                    /* C: its part of the set's used_bytes */
     struct hd_list sample_link;               /* C: in the set's samples */
     uint64_t sampled_ms;                      /* C */
+    struct hd_list cpu_link;                  /* C: in the set's limited */
+    bool cpu_marked;                          /* C: the two below are of requests in flight */
+    uint64_t cpu_mark_us, cpu_mark_finished;  /* C: CPU time and requests finished at the mark */
+    uint64_t request_cpu_us;                  /* C: used since the mark */
     enum hd_pool_recycle why;                 /* C */
     bool timed_out;                           /* C: it did not become ready in time */
     unsigned acks;                            /* C: loops that have not heard that it is gone */
@@ -144,10 +150,11 @@ struct hd_pool_set {
     struct hd_rng rng;
     uint64_t serial;
     struct hd_list pools, wishes, samples;
+    struct hd_list limited; /* instances with a limit of CPU time */
     uint64_t freeing_bytes; /* charged to instances that are being ended */
     unsigned starting, gone;
     bool admit_posted, closing, closed;
-    struct hd_timer retry, sample, grace;
+    struct hd_timer retry, sample, grace, cpu;
     void (*on_closed)(void *arg);
     void *closed_arg;
     struct hd_instance_view *views; /* scratch */
@@ -212,6 +219,10 @@ void hd_pool_end(struct hd_pool *p);
 void hd_pool_set_admit(struct hd_pool_set *set);
 /** Measure instances from time to time, while there are any. */
 void hd_pool_set_sample(struct hd_pool_set *set);
+
+/* cpulimit.c; control loop */
+/** Watch what a ready instance uses, if its pool has a limit. */
+void hd_instance_limit_cpu(struct hd_instance *i);
 
 /* set.c; control loop */
 /** Count a pool's state in the set's, or do not any more. */

@@ -28,9 +28,10 @@ const char *hd_pool_failure_name(enum hd_pool_failure f)
 const char *hd_pool_recycle_name(enum hd_pool_recycle r)
 {
     static const char *const names[HD_RECYCLE_COUNT] = {
-        [HD_RECYCLE_REQUESTS] = "requests", [HD_RECYCLE_RSS] = "rss",
-        [HD_RECYCLE_TIMEOUT] = "timeout",   [HD_RECYCLE_UNANSWERED] = "unanswered",
-        [HD_RECYCLE_IDLE] = "idle",         [HD_RECYCLE_REPLACED] = "replaced",
+        [HD_RECYCLE_REQUESTS] = "requests",     [HD_RECYCLE_RSS] = "rss",
+        [HD_RECYCLE_TIMEOUT] = "timeout",       [HD_RECYCLE_CPU] = "cpu_limit",
+        [HD_RECYCLE_UNANSWERED] = "unanswered", [HD_RECYCLE_IDLE] = "idle",
+        [HD_RECYCLE_REPLACED] = "replaced",
     };
     return names[r];
 }

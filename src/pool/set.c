@@ -34,15 +34,15 @@ int hd_pool_set_new(struct hd_pool_set **out, const struct hd_pool_set_options *
     hd_list_init(&set->pools);
     hd_list_init(&set->wishes);
     hd_list_init(&set->samples);
+    hd_list_init(&set->limited);
     *out = set;
     return 0;
 }
 
 /* --- versions --- */
 
-static int check(const struct hd_pool_spec *spec, struct hd_error *err)
+static int check(const char *key, const struct hd_pool_limits *l, struct hd_error *err)
 {
-    const struct hd_pool_limits *l = &spec->limits;
     const char *what = l->concurrency < 1        ? "concurrency must be at least 1"
                        : l->max < 1              ? "max must be at least 1"
                        : l->min > l->max         ? "min must be at most max"
@@ -50,7 +50,7 @@ static int check(const struct hd_pool_spec *spec, struct hd_error *err)
                        : l->start_timeout_ms < 1 ? "start_timeout_ms must be at least 1"
                                                  : NULL;
     if (what != NULL)
-        return hd_fail(err, HD_EINVAL, "function %s: pool: %s", spec->key, what);
+        return hd_fail(err, HD_EINVAL, "function %s: pool: %s", key, what);
     return 0;
 }
 
@@ -91,7 +91,7 @@ void hd_pool_set_counted(struct hd_pool *p, bool counted)
 int hd_pool_set_put(struct hd_pool_set *set, struct hd_pool **out, const struct hd_pool_spec *spec,
                     struct hd_error *err)
 {
-    int rc = check(spec, err);
+    int rc = check(spec->key, &spec->limits, err);
     if (rc < 0)
         return rc;
     if (set->closing)
@@ -119,6 +119,21 @@ int hd_pool_set_put(struct hd_pool_set *set, struct hd_pool **out, const struct 
         hd_pool_retire(dropped);
     hd_pool_unref(old); /* it was the newest */
     hd_pool_step(p);
+    return 0;
+}
+
+int hd_pool_set_limits(struct hd_pool *p, const struct hd_pool_limits *limits, struct hd_error *err)
+{
+    int rc = check(p->group->key, limits, err);
+    if (rc < 0)
+        return rc;
+    pthread_mutex_lock(&p->group->lock);
+    p->limits = *limits;
+    if (p->declared > 0)
+        p->limits.concurrency = HD_MIN(p->limits.concurrency, p->declared);
+    hd_pool_serve(p); /* there may be more places now */
+    pthread_mutex_unlock(&p->group->lock);
+    hd_pool_kick(p);
     return 0;
 }
 
@@ -170,6 +185,7 @@ void hd_pool_set_check_closed(struct hd_pool_set *set)
     hd_timer_stop(set->control, &set->grace);
     hd_timer_stop(set->control, &set->retry);
     hd_timer_stop(set->control, &set->sample);
+    hd_timer_stop(set->control, &set->cpu);
     hd_loop_post(set->control, on_closed, set);
 }
 

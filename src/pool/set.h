@@ -63,6 +63,12 @@ struct hd_pool_spec {
  */
 int hd_pool_set_put(struct hd_pool_set *set, struct hd_pool **out, const struct hd_pool_spec *spec,
                     struct hd_error *err);
+/**
+ * Give a version other limits; its instances go on. What a host declared still caps them.
+ * @return 0; or HD_EINVAL and nothing changed.
+ */
+int hd_pool_set_limits(struct hd_pool *p, const struct hd_pool_limits *limits,
+                       struct hd_error *err);
 /** Drain and forget all versions of a function; who waits is refused. Unknown keys are fine. */
 void hd_pool_set_remove(struct hd_pool_set *set, const char *key);
 /** @return the newest version with a reference for the caller, or NULL. Any thread. */
@@ -97,6 +103,7 @@ enum hd_pool_recycle {                        /* why a working instance was ende
                        HD_RECYCLE_RSS,        /* it grew over recycle_rss_bytes */
                        HD_RECYCLE_TIMEOUT,    /* concurrency 1, and the one request it had took too
                                                  long */
+                       HD_RECYCLE_CPU,        /* over cpu_ms, and no request was finished */
                        HD_RECYCLE_UNANSWERED, /* it was suspect and did not answer a ping */
                        HD_RECYCLE_IDLE,       /* nobody needed it */
                        HD_RECYCLE_REPLACED,   /* a newer version took over, or the function was

@@ -27,6 +27,7 @@ static size_t view_instances(struct hd_pool *p)
             .last_used_ms = atomic_load_explicit(&i->last_used_ms, memory_order_relaxed),
             .requests = atomic_load_explicit(&i->requests, memory_order_relaxed),
             .rss_bytes = atomic_load_explicit(&i->rss_bytes, memory_order_relaxed),
+            .request_cpu_us = i->request_cpu_us,
             .suspicion = (enum hd_suspicion)atomic_load(&i->suspicion),
             .ping_until_ms = i->ping_until_ms,
             .replace_since_ms = i->replace_since_ms,

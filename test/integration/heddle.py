@@ -89,6 +89,18 @@ class Response:
         return f"<{self.status} {self.fields} {self.body[:400]!r}>"
 
 
+def expect(answer, status, body):
+    """An answer that the gateway made itself: these members, and beside them only what says more."""
+    assert answer.status == status, answer
+    assert answer.get("content-type") == "application/json", answer
+    given = answer.json()
+    more = {key: value for key, value in given.items() if key not in body}
+    assert {key: given.get(key) for key in body} == body, answer
+    assert set(more) <= {"reason", "requestId"}, answer
+    if "requestId" in more:
+        assert more["requestId"] == answer.get("x-heddle-invocation-id"), answer
+
+
 class Node:
     """One running heddle."""
 
@@ -111,6 +123,8 @@ class Node:
             if value is not None:
                 self.env[key] = str(value)
         self.process = None
+        self.killed = False
+        self.expect_exit = 0  # what stop() wants to see
         self.lines = []  # every line of stdout and stderr
         self.port = None
         self.url = None
@@ -195,9 +209,9 @@ class Node:
             reader.join(5)
         return code
 
-    def stop(self, expect=0):
+    def stop(self):
         """Ask it to end, as a service manager does; it must, cleanly, and leave nothing behind."""
-        if self.process is None:
+        if self.process is None or self.killed:
             return
         try:
             if self.process.poll() is None:
@@ -207,14 +221,15 @@ class Node:
             self.kill()
             raise AssertionError("it did not end after SIGTERM; output:\n" + self.text()[-6000:])
         self.check_sanitizers()
-        assert code == expect, f"exit code {code}; output:\n{self.text()[-6000:]}"
+        assert code == self.expect_exit, f"exit code {code}; output:\n{self.text()[-6000:]}"
 
     def check_sanitizers(self):
         found = SANITIZER.search(self.text())
         assert not found, "a sanitizer report:\n" + self.text()[max(found.start() - 200, 0):][:8000]
 
     def kill(self):
-        """By force, for when a test failed."""
+        """By force: for when a test failed, or wants that."""
+        self.killed = True
         if self.process is not None and self.process.poll() is None:
             self.process.kill()
             self.wait()

@@ -4,16 +4,10 @@ import re
 
 import pytest
 
-from heddle import bearer, eventually
+from heddle import INTERNAL_KEY, bearer, eventually, expect
 from wire import Wire, get
 
 UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
-
-
-def expect(answer, status, body):
-    assert answer.status == status, answer
-    assert answer.get("content-type") == "application/json", answer
-    assert answer.json() == body
 
 
 def test_liveness_asks_for_nothing(node):
@@ -71,9 +65,16 @@ def test_identity_fields_of_the_client_are_dropped(node):
 def test_metrics_and_health_detail_need_the_key(node):
     expect(node.get("/metrics"), 403, {"error": "Forbidden"})
     expect(node.get("/metrics", {"authorization": "Bearer wrong"}), 403, {"error": "Forbidden"})
-    expect(node.get("/health"), 200, {"status": "ok"})
-    detail = node.admin("/health").json()
-    assert detail["function_count"] >= 10 and "hello" in detail["functionList"]
+    assert set(node.get("/health").json()) == {"status"}
+    key = {"authorization": "Bearer " + INTERNAL_KEY}
+    assert node.get("/metrics", key).status == 200
+    for detail in (node.get("/health", key).json(), node.admin("/health").json()):
+        names = [function["name"] for function in detail["detail"]["functions"]]
+        assert detail["function_count"] == len(names) >= 10 and "hello" in names
+
+
+def test_a_function_that_cannot_load_makes_the_health_degraded(node):
+    eventually(lambda: node.get("/health").json() == {"status": "degraded"}, what="the state")
 
 
 def test_metrics_count_requests(node):

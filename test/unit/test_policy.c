@@ -51,6 +51,29 @@ static void a_cold_pool_starts_what_its_queue_needs_and_not_more_than_the_ramp(v
     (void)state;
 }
 
+static void an_instance_that_used_its_cpu_time_and_finished_nothing_is_killed(void **state)
+{
+    struct hd_pool_limits l = limits;
+    l.cpu_ms = 100;
+    struct hd_instance_view i = ready(2, 0);
+    struct hd_pool_view v = {.limits = &l, .instances = &i, .n_instances = 1};
+    i.request_cpu_us = 99999;
+    plan(&v);
+    assert_int_equal(i.act, HD_ACT_NONE);
+    i.request_cpu_us = 100000;
+    plan(&v);
+    assert_int_equal(i.act, HD_ACT_KILL);
+    assert_int_equal(i.why, HD_RECYCLE_CPU);
+    i.state = HD_INSTANCE_DRAINING;
+    i.since_ms = NOW - 10;
+    plan(&v);
+    assert_int_equal(i.act, HD_ACT_KILL);
+    i.in_flight = 0;
+    plan(&v);
+    assert_int_not_equal(i.act, HD_ACT_KILL);
+    (void)state;
+}
+
 static void a_start_under_way_is_waited_for(void **state)
 {
     struct hd_instance_view i = {.state = HD_INSTANCE_STARTING, .since_ms = NOW - 500};
@@ -454,6 +477,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_cold_pool_starts_what_its_queue_needs_and_not_more_than_the_ramp),
+        cmocka_unit_test(an_instance_that_used_its_cpu_time_and_finished_nothing_is_killed),
         cmocka_unit_test(a_start_under_way_is_waited_for),
         cmocka_unit_test(a_start_that_takes_too_long_is_ended_and_made_up_for),
         cmocka_unit_test(a_full_pool_grows_when_its_queue_waited_long_enough_and_doubles_at_most),
