@@ -179,8 +179,9 @@ static void breaker_part(struct scrape *s)
         if (s->routes[i]->breaker == NULL)
             continue;
         hd_breaker_stats(&v, s->routes[i]->breaker, hd_clock_ms());
-        hd_prom_u64(s->out, "heddle_function_breaker_state",
-                    LABELS("function", s->routes[i]->fn->name, "state", hd_breaker_state_name(v.state)), 1);
+        hd_prom_u64(
+            s->out, "heddle_function_breaker_state",
+            LABELS("function", s->routes[i]->fn->name, "state", hd_breaker_state_name(v.state)), 1);
     }
     hd_prom_metric(s->out, "heddle_function_error_rate", "gauge",
                    "Share of errors in the breaker's window.");

@@ -58,13 +58,12 @@ static int find_functions(struct hd_node *n, struct hd_error *err)
     const struct hd_node_options *o = n->opt;
     hd_node_defaults(&n->defaults, o);
     hd_devkeys_env(&n->built_in_env, o, n->env);
-    struct hd_registry_options opt = {
-        .root = o->functions_dir,
-        .project_dir = o->cwd,
-        .env_files = (const char *const *)o->env_files.items,
-        .process_env = (const char *const *)n->env,
-        .built_in_env = (const char *const *)n->built_in_env.items,
-        .defaults = &n->defaults};
+    struct hd_registry_options opt = {.root = o->functions_dir,
+                                      .project_dir = o->cwd,
+                                      .env_files = (const char *const *)o->env_files.items,
+                                      .process_env = (const char *const *)n->env,
+                                      .built_in_env = (const char *const *)n->built_in_env.items,
+                                      .defaults = &n->defaults};
     return hd_registry_new(&n->registry, &opt, err);
 }
 
@@ -129,10 +128,10 @@ static int make_backend(struct hd_node *n, struct hd_error *err)
                        "the runtime hosts are not beside this program; name their folder with "
                        "--runtimes-dir");
     hd_auto_free char *deno = hd_node_deno(o, runtimes);
-    static const enum hd_process_sandbox modes[] = {
-        [HD_SANDBOX_AUTO] = HD_PROCESS_SANDBOX_AUTO,
-        [HD_SANDBOX_OFF] = HD_PROCESS_SANDBOX_OFF,
-        [HD_SANDBOX_REQUIRE] = HD_PROCESS_SANDBOX_REQUIRE};
+    static const enum hd_process_sandbox modes[] = {[HD_SANDBOX_AUTO] = HD_PROCESS_SANDBOX_AUTO,
+                                                    [HD_SANDBOX_OFF] = HD_PROCESS_SANDBOX_OFF,
+                                                    [HD_SANDBOX_REQUIRE] =
+                                                        HD_PROCESS_SANDBOX_REQUIRE};
     struct hd_process_options opt = {.loop = n->workers[0].loop,
                                      .log = n->log,
                                      .runtimes_dir = runtimes,
@@ -268,8 +267,8 @@ static struct hd_server_limits server_limits(const struct hd_node_options *o)
                                      .body_min_rate = o->body_min_rate,
                                      .body_grace_ms = o->body_min_rate_after,
                                      .keep_alive_ms = o->keep_alive_ms,
-                                     .write_stall_ms = o->stream_idle_ms > 0 ? o->stream_idle_ms
-                                                                             : 300000};
+                                     .write_stall_ms =
+                                         o->stream_idle_ms > 0 ? o->stream_idle_ms : 300000};
 }
 
 static int make_doors(struct hd_node *n, struct hd_error *err)

@@ -90,7 +90,8 @@ static void server_gone(void *arg)
     struct hd_node *n = arg;
     if (--n->servers_open > 0)
         return;
-    hd_pool_set_close(n->pools, HD_MAX(left_ms(n), (uint32_t)MIN_POOL_GRACE_MS), on_pools_closed, n);
+    hd_pool_set_close(n->pools, HD_MAX(left_ms(n), (uint32_t)MIN_POOL_GRACE_MS), on_pools_closed,
+                      n);
 }
 
 static void on_server_closed(void *arg)
@@ -169,7 +170,8 @@ static void on_look(struct hd_timer *t)
         hd_log(n->log, HD_WARN, "grace is over, requests are broken off",
                hd_kv_int("requests", still), hd_kv_int("grace_ms", n->opt->shutdown_grace_ms));
     else
-        hd_log(n->log, HD_INFO, "drained", hd_kv_us("took", (now_ms(n) - n->drain_began_ms) * 1000));
+        hd_log(n->log, HD_INFO, "drained",
+               hd_kv_us("took", (now_ms(n) - n->drain_began_ms) * 1000));
     close_servers(n);
 }
 
@@ -199,8 +201,7 @@ void hd_node_shutdown(struct hd_node *n, const char *why)
            hd_kv_int("grace_ms", n->opt->shutdown_grace_ms));
     hd_node_unwatch(n);
     n->drain_began_ms = now_ms(n);
-    n->shutdown_due_ms =
-        n->drain_began_ms + n->opt->drain_delay_ms + n->opt->shutdown_grace_ms;
+    n->shutdown_due_ms = n->drain_began_ms + n->opt->drain_delay_ms + n->opt->shutdown_grace_ms;
     hd_timer_start(n->workers[0].loop, &n->shutdown_timer, HD_MAX(n->opt->drain_delay_ms, 1U),
                    on_drain_delay);
 }

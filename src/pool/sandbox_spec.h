@@ -34,15 +34,15 @@ void hd_spec_list_done(struct hd_spec_list *l);
 struct hd_sandbox_spec {
     struct hd_spec_list argv, env;
     char *cwd;
-    unsigned parts;            /* enum hd_sandbox_part: what to apply */
-    bool require;              /* a part that fails ends the start; else it is reported */
-    bool check;                /* confine, report and end: the target does not run */
+    unsigned parts;              /* enum hd_sandbox_part: what to apply */
+    bool require;                /* a part that fails ends the start; else it is reported */
+    bool check;                  /* confine, report and end: the target does not run */
     struct hd_spec_list cgroups; /* directories to enter first */
-    uint32_t uid, gid;         /* with HD_SANDBOX_UID; with HD_SANDBOX_USER: the node's own */
-    struct hd_spec_list keep;    /* paths that stay visible, read-only */
+    uint32_t uid, gid;           /* with HD_SANDBOX_UID; with HD_SANDBOX_USER: the node's own */
+    struct hd_spec_list keep;    /* paths that stay visible, read-only, and must be reached */
     struct hd_spec_list write;   /* paths that stay visible and writable */
     struct hd_spec_list hide;    /* directories that become empty */
-    uint64_t max_files;        /* rlimits; 0: as inherited */
+    uint64_t max_files;          /* rlimits; 0: as inherited */
     uint64_t max_processes;
     uint64_t max_file_bytes;
     uint64_t max_data_bytes;
