@@ -92,11 +92,7 @@ static void on_line(void *arg, struct hd_pool *p, struct hd_str id, int level, s
     struct hd_node *n = arg;
     struct hd_str function = hd_str(hd_pool_key(p));
     hd_logtail_add(n->logtail, function, id, level, text, hd_clock_unix_ms());
-    const struct hd_kv kvs[] = {hd_kv_slice("function", function),
-                                hd_kv_slice("id", id.len > 0 ? id : hd_str_n(NULL, 0)),
-                                hd_kv_slice("text", text)};
-    if (hd_log_enabled(n->log, (enum hd_log_level)level))
-        hd_log_write(n->log, (enum hd_log_level)level, "output", kvs, HD_COUNT(kvs));
+    hd_node_output(n->log, function, id, (enum hd_log_level)level, text);
 }
 
 static void on_instance_gone(void *arg, struct hd_loop *loop, struct hd_instance *i)
@@ -147,7 +143,8 @@ static int make_backend(struct hd_node *n, struct hd_error *err)
     rc = hd_process_new(&n->backend, &opt, err);
     if (rc < 0)
         return rc;
-    hd_log(n->log, HD_INFO, hd_process_enforcement(n->backend)->text);
+    hd_log(n->log, HD_INFO, "sandbox",
+           hd_kv_str("enforced", hd_process_enforcement(n->backend)->text));
     return n->backend->ops->reap_stale(n->backend, err);
 }
 
@@ -390,6 +387,7 @@ static int set_up(struct hd_node *n, struct hd_error *err)
         n->boot = hd_boot_new(n);
         prewarm(n, scan.snapshot);
         hd_node_deploy(n, &scan);
+        hd_boot_begin(n->boot);
         if (hd_node_watch(n, err) < 0)
             code = HD_EXIT_FAILED;
     }

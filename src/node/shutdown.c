@@ -25,6 +25,8 @@ static void on_signal(uv_signal_t *handle, int signum)
         hd_log_flush(n->log, 200);
         _exit(128 + signum);
     }
+    if (signum == SIGINT && hd_log_get_terminal(n->log))
+        hd_log_raw(n->log, hd_str("\n")); /* the terminal has shown ^C */
     hd_node_shutdown(n, signum == SIGINT ? "SIGINT" : "SIGTERM");
 }
 
@@ -133,6 +135,8 @@ void hd_node_abandon(struct hd_node *n)
     hd_node_unwatch(n);
     if (n->workers[0].loop == NULL)
         return;
+    if (n->boot != NULL)
+        hd_boot_end(n->boot);
     if (n->pools != NULL)
         close_servers(n);
     else
@@ -200,6 +204,7 @@ void hd_node_shutdown(struct hd_node *n, const char *why)
     hd_log(n->log, HD_INFO, "shutting down", hd_kv_str("because", why),
            hd_kv_int("grace_ms", n->opt->shutdown_grace_ms));
     hd_node_unwatch(n);
+    hd_boot_end(n->boot);
     n->drain_began_ms = now_ms(n);
     n->shutdown_due_ms = n->drain_began_ms + n->opt->drain_delay_ms + n->opt->shutdown_grace_ms;
     hd_timer_start(n->workers[0].loop, &n->shutdown_timer, HD_MAX(n->opt->drain_delay_ms, 1U),
