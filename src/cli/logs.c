@@ -48,13 +48,19 @@ struct reader {
     size_t n_kept, next;
 };
 
-/* Text of a function: what could move the cursor is not printed. */
+/* Text of a function: what could move the cursor is not printed; further lines stand below. */
 static void print_safe(FILE *file, const char *text)
 {
-    for (; *text != '\0'; text++) {
-        unsigned char c = (unsigned char)*text;
-        fputc((c < 0x20 && c != '\t') || c == 0x7f ? '?' : c, file);
+    struct hd_str rest = hd_str(text), line;
+    struct hd_buf b;
+    hd_buf_init(&b, (size_t)4 * LINE_MAX_BYTES);
+    for (bool first = true; hd_str_split(&line, &rest, '\n'); first = false) {
+        if (!first)
+            hd_buf_cstr(&b, line.len > 0 ? "\n      " : "");
+        hd_buf_printable(&b, line);
     }
+    fwrite(b.ptr, 1, b.len, file);
+    hd_buf_done(&b);
 }
 
 static void print_time(struct hd_term *t, const json_t *ts)

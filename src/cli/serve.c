@@ -32,6 +32,7 @@ static int run(struct hd_cli *cli, struct hd_node_options *opt)
                                  .level = opt->log_level,
                                  .format = opt->log_format,
                                  .color = cli->out.color,
+                                 .terminal = cli->out.tty && opt->log_format == HD_LOG_TEXT,
                                  .flush_ms = opt->log_buffer_ms,
                                  .max_bytes = LOG_BYTES};
     hd_auto(hd_log) log = NULL;

@@ -53,9 +53,9 @@ static inline void hd_free_auto_(void *p)
 #define HD_MIN(a, b) HD_PICK_(<, a, b, __COUNTER__)
 #define HD_MAX(a, b) HD_PICK_(>, a, b, __COUNTER__)
 #define HD_PICK_(op, a, b, n) HD_PICK__(op, a, b, n)
-#define HD_PICK__(op, a, b, n)                                                                     \
-    ({                                                                                             \
-        __typeof__(a) hd_a_##n = (a);                                                              \
-        __typeof__(b) hd_b_##n = (b);                                                              \
-        hd_a_##n op hd_b_##n ? hd_a_##n : hd_b_##n;                                                \
+#define HD_PICK__(op, a, b, n)                      \
+    ({                                              \
+        __typeof__(a) hd_a_##n = (a);               \
+        __typeof__(b) hd_b_##n = (b);               \
+        hd_a_##n op hd_b_##n ? hd_a_##n : hd_b_##n; \
     })

@@ -190,6 +190,23 @@ void hd_buf_json(struct hd_buf *b, struct hd_str s)
     hd_buf_char(b, '"');
 }
 
+void hd_buf_printable(struct hd_buf *b, struct hd_str s)
+{
+    const unsigned char *p = (const unsigned char *)s.ptr, *end = p + s.len;
+    while (p < end) {
+        size_t n = utf8_len(p, end);
+        bool control =
+            (*p < 0x20 && *p != '\t') || *p == 0x7f || (n == 2 && *p == 0xc2 && p[1] < 0xa0);
+        if (n == 0)
+            hd_buf_cstr(b, "\xef\xbf\xbd");
+        else if (control)
+            hd_buf_fmt(b, "\\x%02x", n == 1 ? *p : p[1]);
+        else
+            hd_buf_add(b, p, n);
+        p += HD_MAX(n, (size_t)1);
+    }
+}
+
 void hd_buf_consume(struct hd_buf *b, size_t len)
 {
     b->len -= len;

@@ -33,6 +33,9 @@ void hd_buf_vfmt(struct hd_buf *b, const char *fmt, va_list ap)
     __attribute__((format(printf, 2, 0)));
 /** Append @p s as a JSON string with its quotes; bytes that are not UTF-8 become U+FFFD. */
 void hd_buf_json(struct hd_buf *b, struct hd_str s);
+/** Append text of others for a terminal: nothing in it can move the cursor or change colours;
+ *  control characters but tabs become \xNN, bytes that are not UTF-8 U+FFFD. */
+void hd_buf_printable(struct hd_buf *b, struct hd_str s);
 /** Make room for @p len more bytes. @return where to write them, or NULL at the ceiling. */
 char *hd_buf_reserve(struct hd_buf *b, size_t len);
 /** Count @p len bytes that were written to the reserved room. */

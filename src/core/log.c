@@ -9,8 +9,11 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
+
+enum { STATUS_MAX = 512 };
 
 struct hd_log {
     struct hd_log_options opt;
@@ -21,6 +24,8 @@ struct hd_log {
     pthread_cond_t wake, written;
     struct hd_buf pending;
     uint64_t lines_in, lines_out; /* accepted, and done with */
+    char status[STATUS_MAX];      /* what stands below the last line */
+    bool new_status;
     bool stopping, sleeping;
 };
 
@@ -61,19 +66,37 @@ static void write_all(struct hd_log *log, struct hd_str bytes)
     }
 }
 
+/* The status in the columns there are: a line that wraps could not be taken back. */
+static void draw(struct hd_log *log, const char *status)
+{
+    struct winsize size = {0};
+    ioctl(log->opt.fd, TIOCGWINSZ, &size);
+    unsigned columns = size.ws_col > 0 ? size.ws_col : 80;
+    size_t len = 0;
+    for (unsigned used = 0; status[len] != '\0'; len++) {
+        bool begins = ((unsigned char)status[len] & 0xc0) != 0x80;
+        if (begins && ++used == columns)
+            break;
+    }
+    write_all(log, hd_str(log->opt.color ? "\033[2m" : ""));
+    write_all(log, hd_str_n(status, len));
+    write_all(log, hd_str(log->opt.color ? "\033[0m" : ""));
+}
+
 static void *writer(void *arg)
 {
     struct hd_log *log = arg;
     struct hd_buf out;
+    char status[STATUS_MAX] = "";
     hd_buf_init(&out, log->opt.max_bytes);
     pthread_mutex_lock(&log->lock);
     for (;;) {
-        while (log->pending.len == 0 && !log->stopping) {
+        while (log->pending.len == 0 && !log->new_status && !log->stopping) {
             log->sleeping = true;
             pthread_cond_wait(&log->wake, &log->lock);
             log->sleeping = false;
         }
-        if (log->pending.len == 0)
+        if (log->pending.len == 0 && !log->new_status)
             break;
         if (log->opt.flush_ms > 0 && !log->stopping) {
             struct timespec until = after_ms(log->opt.flush_ms);
@@ -86,8 +109,15 @@ static void *writer(void *arg)
         log->pending = swap;
         hd_buf_clear(&log->pending);
         uint64_t upto = log->lines_in;
+        bool shown = status[0] != '\0';
+        memcpy(status, log->status, sizeof(status));
+        log->new_status = false;
         pthread_mutex_unlock(&log->lock);
+        if (shown)
+            write_all(log, hd_str("\r\033[K"));
         write_all(log, hd_buf_view(&out));
+        if (status[0] != '\0')
+            draw(log, status);
         pthread_mutex_lock(&log->lock);
         log->lines_out = upto;
         pthread_cond_broadcast(&log->written);
@@ -153,6 +183,24 @@ enum hd_log_format hd_log_get_format(const struct hd_log *log)
 bool hd_log_get_color(const struct hd_log *log)
 {
     return log->opt.color;
+}
+
+bool hd_log_get_terminal(const struct hd_log *log)
+{
+    return log->opt.terminal;
+}
+
+void hd_log_status(struct hd_log *log, const char *text)
+{
+    if (log == NULL || !log->opt.terminal)
+        return;
+    pthread_mutex_lock(&log->lock);
+    snprintf(log->status, sizeof(log->status), "%s", text);
+    log->new_status = true;
+    bool wake = log->sleeping;
+    pthread_mutex_unlock(&log->lock);
+    if (wake)
+        pthread_cond_signal(&log->wake);
 }
 
 uint64_t hd_log_dropped(const struct hd_log *log)
@@ -236,6 +284,24 @@ static bool is_plain(struct hd_str s)
     return s.len > 0;
 }
 
+static bool has_lines(struct hd_str s)
+{
+    return s.len > 0 && memchr(s.ptr, '\n', s.len) != NULL;
+}
+
+/* A text of several lines, a stack for example: below the line, as it was meant to be read. */
+static void indented(struct hd_buf *b, struct hd_str s)
+{
+    struct hd_str line;
+    while (hd_str_split(&line, &s, '\n')) {
+        if (line.len == 0)
+            continue;
+        hd_buf_cstr(b, "      ");
+        hd_buf_printable(b, line);
+        hd_buf_char(b, '\n');
+    }
+}
+
 static void text_line(struct hd_buf *b, bool color, enum hd_log_level level, const char *msg,
                       const struct hd_kv *kvs, size_t n)
 {
@@ -244,7 +310,7 @@ static void text_line(struct hd_buf *b, bool color, enum hd_log_level level, con
     hd_buf_fmt(b, "%s%-5s%s %s", color ? paint[level] : "", level_names[level], off, msg);
     for (size_t i = 0; i < n; i++) {
         const struct hd_kv *kv = &kvs[i];
-        if (kv->kind == HD_KV_STR && kv->s.ptr == NULL)
+        if (kv->kind == HD_KV_STR && (kv->s.ptr == NULL || has_lines(kv->s)))
             continue;
         hd_buf_fmt(b, "  %s%s=%s", dim, kv->key, off);
         switch (kv->kind) {
@@ -267,6 +333,9 @@ static void text_line(struct hd_buf *b, bool color, enum hd_log_level level, con
         }
     }
     hd_buf_char(b, '\n');
+    for (size_t i = 0; i < n; i++)
+        if (kvs[i].kind == HD_KV_STR && has_lines(kvs[i].s))
+            indented(b, kvs[i].s);
 }
 
 void hd_log_write(struct hd_log *log, enum hd_log_level level, const char *msg,

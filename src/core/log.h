@@ -47,6 +47,7 @@ struct hd_log_options {
     enum hd_log_level level;
     enum hd_log_format format;
     bool color;        /* text format only */
+    bool terminal;     /* fd is one, so a line can be taken back */
     unsigned flush_ms; /* longest wait of a line; 0: written at once */
     size_t max_bytes;  /* buffered at most; beyond it lines are dropped and counted */
 };
@@ -59,6 +60,12 @@ void hd_log_set_level(struct hd_log *log, enum hd_log_level level);
 bool hd_log_enabled(const struct hd_log *log, enum hd_log_level level);
 enum hd_log_format hd_log_get_format(const struct hd_log *log);
 bool hd_log_get_color(const struct hd_log *log);
+bool hd_log_get_terminal(const struct hd_log *log);
+/**
+ * Keep a line standing below all others, until the next one; on what is no terminal: nothing.
+ * @param text  copied, cut to the terminal's width; "": no such line any more. Any thread.
+ */
+void hd_log_status(struct hd_log *log, const char *text);
 /** @return lines lost because the reader of the output was too slow. Any thread. */
 uint64_t hd_log_dropped(const struct hd_log *log);
 /** Wait until everything logged so far is written, or @p timeout_ms has passed. */

@@ -144,7 +144,10 @@ void hd_access_log(struct hd_log *log, struct hd_access_clock *clock, int64_t no
         shorter.path = hd_str_n(a->path.ptr, HD_MIN(a->path.len, (size_t)PATH_SHOWN));
         hd_buf_done(&line);
         hd_buf_init_with(&line, room, sizeof(room), LINE_MAX_BYTES);
-        json_line(&line, second(clock, now_unix_ms / 1000), now_unix_ms % 1000, &shorter);
+        if (hd_log_get_format(log) == HD_LOG_JSON)
+            json_line(&line, second(clock, now_unix_ms / 1000), now_unix_ms % 1000, &shorter);
+        else
+            text_line(&line, hd_log_get_color(log), &shorter);
     }
     hd_log_raw(log, hd_buf_view(&line));
     hd_buf_done(&line);

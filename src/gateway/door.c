@@ -195,8 +195,7 @@ static void serve(struct hd_edge_request *r, const struct hd_head *head, struct 
         r->pass = hd_breaker_admit(r->route->breaker, hd_loop_now_ms(d->net->loop), &wait_ms);
         if (r->pass == 0) {
             hd_request_answer_plain(r, HD_REJECTED_BREAKER, 503, "Service temporarily unavailable",
-                                    "circuit_breaker_open",
-                                    (uint32_t)((wait_ms + 999) / 1000));
+                                    "circuit_breaker_open", (uint32_t)((wait_ms + 999) / 1000));
             return;
         }
     }

@@ -58,13 +58,12 @@ static int find_functions(struct hd_node *n, struct hd_error *err)
     const struct hd_node_options *o = n->opt;
     hd_node_defaults(&n->defaults, o);
     hd_devkeys_env(&n->built_in_env, o, n->env);
-    struct hd_registry_options opt = {
-        .root = o->functions_dir,
-        .project_dir = o->cwd,
-        .env_files = (const char *const *)o->env_files.items,
-        .process_env = (const char *const *)n->env,
-        .built_in_env = (const char *const *)n->built_in_env.items,
-        .defaults = &n->defaults};
+    struct hd_registry_options opt = {.root = o->functions_dir,
+                                      .project_dir = o->cwd,
+                                      .env_files = (const char *const *)o->env_files.items,
+                                      .process_env = (const char *const *)n->env,
+                                      .built_in_env = (const char *const *)n->built_in_env.items,
+                                      .defaults = &n->defaults};
     return hd_registry_new(&n->registry, &opt, err);
 }
 
@@ -89,11 +88,7 @@ static void on_line(void *arg, struct hd_pool *p, struct hd_str id, int level, s
     struct hd_node *n = arg;
     struct hd_str function = hd_str(hd_pool_key(p));
     hd_logtail_add(n->logtail, function, id, level, text, hd_clock_unix_ms());
-    const struct hd_kv kvs[] = {hd_kv_slice("function", function),
-                                hd_kv_slice("id", id.len > 0 ? id : hd_str_n(NULL, 0)),
-                                hd_kv_slice("text", text)};
-    if (hd_log_enabled(n->log, (enum hd_log_level)level))
-        hd_log_write(n->log, (enum hd_log_level)level, "output", kvs, HD_COUNT(kvs));
+    hd_node_output(n->log, function, id, (enum hd_log_level)level, text);
 }
 
 static void on_instance_gone(void *arg, struct hd_loop *loop, struct hd_instance *i)
@@ -125,10 +120,10 @@ static int make_backend(struct hd_node *n, struct hd_error *err)
                        "the runtime hosts are not beside this program; name their folder with "
                        "--runtimes-dir");
     hd_auto_free char *deno = hd_node_deno(o, runtimes);
-    static const enum hd_process_sandbox modes[] = {
-        [HD_SANDBOX_AUTO] = HD_PROCESS_SANDBOX_AUTO,
-        [HD_SANDBOX_OFF] = HD_PROCESS_SANDBOX_OFF,
-        [HD_SANDBOX_REQUIRE] = HD_PROCESS_SANDBOX_REQUIRE};
+    static const enum hd_process_sandbox modes[] = {[HD_SANDBOX_AUTO] = HD_PROCESS_SANDBOX_AUTO,
+                                                    [HD_SANDBOX_OFF] = HD_PROCESS_SANDBOX_OFF,
+                                                    [HD_SANDBOX_REQUIRE] =
+                                                        HD_PROCESS_SANDBOX_REQUIRE};
     struct hd_process_options opt = {.loop = n->workers[0].loop,
                                      .log = n->log,
                                      .runtimes_dir = runtimes,
@@ -144,7 +139,8 @@ static int make_backend(struct hd_node *n, struct hd_error *err)
     rc = hd_process_new(&n->backend, &opt, err);
     if (rc < 0)
         return rc;
-    hd_log(n->log, HD_INFO, hd_process_enforcement(n->backend)->text);
+    hd_log(n->log, HD_INFO, "sandbox",
+           hd_kv_str("enforced", hd_process_enforcement(n->backend)->text));
     return n->backend->ops->reap_stale(n->backend, err);
 }
 
@@ -264,8 +260,8 @@ static struct hd_server_limits server_limits(const struct hd_node_options *o)
                                      .body_min_rate = o->body_min_rate,
                                      .body_grace_ms = o->body_min_rate_after,
                                      .keep_alive_ms = o->keep_alive_ms,
-                                     .write_stall_ms = o->stream_idle_ms > 0 ? o->stream_idle_ms
-                                                                             : 300000};
+                                     .write_stall_ms =
+                                         o->stream_idle_ms > 0 ? o->stream_idle_ms : 300000};
 }
 
 static int make_doors(struct hd_node *n, struct hd_error *err)

@@ -111,13 +111,21 @@ void hd_node_policies_done(struct hd_node *n);
 
 struct hd_boot *hd_boot_new(struct hd_node *n);
 void hd_boot_free(struct hd_boot *b);
-/** All functions were handed to the pools: from now on the first starts can be over. */
+/** The first starts are asked for: tell how they go. Control loop, or before it runs. */
 void hd_boot_begin(struct hd_boot *b);
+/** The node ends before they are over; again is fine. */
+void hd_boot_end(struct hd_boot *b);
 /** A pool's state changed. */
 void hd_boot_state(struct hd_boot *b, struct hd_pool *p, enum hd_pool_state state,
                    const struct hd_error *why);
 /** @return whether the first starts are over, one way or the other. */
 bool hd_boot_settled(const struct hd_boot *b);
+
+/* output.c */
+
+/** Log what a function printed. @param id  of the request; empty: of none. */
+void hd_node_output(struct hd_log *log, struct hd_str function, struct hd_str id,
+                    enum hd_log_level level, struct hd_str text);
 
 /* reload.c: hot reload */
 

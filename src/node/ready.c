@@ -28,15 +28,18 @@ static void say_to_people(struct hd_node *n, const char *url)
     const struct hd_function *const *all = hd_snapshot_all(n->snapshot, &count);
     struct hd_buf b;
     hd_buf_init(&b, 256 * 1024);
-    hd_buf_fmt(&b, "\n  %sheddle %s%s  %s%s, %zu function%s, %u loop%s%s\n\n", bold, HD_VERSION, off,
-               dim, n->opt->dev ? "development mode" : "production mode", count,
+    hd_buf_fmt(&b, "\n  %sheddle %s%s  %s%s, %zu function%s, %u loop%s%s\n\n", bold, HD_VERSION,
+               off, dim, n->opt->dev ? "development mode" : "production mode", count,
                count == 1 ? "" : "s", n->n_workers, n->n_workers == 1 ? "" : "s", off);
     enum { SHOWN = 20 };
+    int width = 0;
+    for (size_t i = 0; i < count && i < SHOWN; i++)
+        width = HD_MAX(width, (int)strlen(all[i]->name));
     for (size_t i = 0; i < count && i < SHOWN; i++) {
         const struct hd_function *fn = all[i];
-        hd_buf_fmt(&b, "  %s%s%s/%s%s  %s%s%s%s\n", cyan, url, n->opt->route_prefix, fn->name, off,
-                   dim, hd_runtime_name(fn->runtime),
-                   fn->problem != NULL    ? ", cannot run"
+        hd_buf_fmt(&b, "  %s%s%s/%-*s%s  %s%s%s%s\n", cyan, url, n->opt->route_prefix, width,
+                   fn->name, off, dim, hd_runtime_name(fn->runtime),
+                   fn->problem != NULL  ? ", cannot run"
                    : fn->set.verify_jwt ? ", needs a token"
                                         : "",
                    off);

@@ -1,5 +1,6 @@
 /* Hot reload: what the watcher saw is scanned on a work thread and deployed on the control loop.
- * One scan at a time; what comes meanwhile is kept by the watcher (changes) or noted (full scan). */
+ * One scan at a time; what comes meanwhile is kept by the watcher (changes) or noted (full scan).
+ */
 #include "core/clock.h"
 #include "core/work.h"
 #include "node/private.h"
@@ -24,8 +25,8 @@ static void scan(void *arg)
     struct hd_reload *r = arg;
     struct hd_registry *registry = r->node->registry;
     r->rc = r->full ? hd_registry_scan(registry, &r->scan, &r->err)
-                    : hd_registry_rescan(registry, (const char *const *)r->paths.items,
-                                         r->paths.n, &r->scan, &r->err);
+                    : hd_registry_rescan(registry, (const char *const *)r->paths.items, r->paths.n,
+                                         &r->scan, &r->err);
     if (r->rc == 0)
         hd_registry_watch_list(registry, &r->watch_list);
 }

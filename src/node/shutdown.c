@@ -25,6 +25,8 @@ static void on_signal(uv_signal_t *handle, int signum)
         hd_log_flush(n->log, 200);
         _exit(128 + signum);
     }
+    if (signum == SIGINT && hd_log_get_terminal(n->log))
+        hd_log_raw(n->log, hd_str("\n")); /* the terminal has shown ^C */
     hd_node_shutdown(n, signum == SIGINT ? "SIGINT" : "SIGTERM");
 }
 
@@ -90,7 +92,8 @@ static void server_gone(void *arg)
     struct hd_node *n = arg;
     if (--n->servers_open > 0)
         return;
-    hd_pool_set_close(n->pools, HD_MAX(left_ms(n), (uint32_t)MIN_POOL_GRACE_MS), on_pools_closed, n);
+    hd_pool_set_close(n->pools, HD_MAX(left_ms(n), (uint32_t)MIN_POOL_GRACE_MS), on_pools_closed,
+                      n);
 }
 
 static void on_server_closed(void *arg)
@@ -132,6 +135,8 @@ void hd_node_abandon(struct hd_node *n)
     hd_node_unwatch(n);
     if (n->workers[0].loop == NULL)
         return;
+    if (n->boot != NULL)
+        hd_boot_end(n->boot);
     if (n->pools != NULL)
         close_servers(n);
     else
@@ -169,7 +174,8 @@ static void on_look(struct hd_timer *t)
         hd_log(n->log, HD_WARN, "grace is over, requests are broken off",
                hd_kv_int("requests", still), hd_kv_int("grace_ms", n->opt->shutdown_grace_ms));
     else
-        hd_log(n->log, HD_INFO, "drained", hd_kv_us("took", (now_ms(n) - n->drain_began_ms) * 1000));
+        hd_log(n->log, HD_INFO, "drained",
+               hd_kv_us("took", (now_ms(n) - n->drain_began_ms) * 1000));
     close_servers(n);
 }
 
@@ -198,9 +204,9 @@ void hd_node_shutdown(struct hd_node *n, const char *why)
     hd_log(n->log, HD_INFO, "shutting down", hd_kv_str("because", why),
            hd_kv_int("grace_ms", n->opt->shutdown_grace_ms));
     hd_node_unwatch(n);
+    hd_boot_end(n->boot);
     n->drain_began_ms = now_ms(n);
-    n->shutdown_due_ms =
-        n->drain_began_ms + n->opt->drain_delay_ms + n->opt->shutdown_grace_ms;
+    n->shutdown_due_ms = n->drain_began_ms + n->opt->drain_delay_ms + n->opt->shutdown_grace_ms;
     hd_timer_start(n->workers[0].loop, &n->shutdown_timer, HD_MAX(n->opt->drain_delay_ms, 1U),
                    on_drain_delay);
 }

@@ -1,5 +1,6 @@
 #include "pool/enforce.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -10,9 +11,12 @@ static const struct part {
     unsigned bit;
     const char *name;
 } parts[] = {
-    {HD_SANDBOX_USER, "user namespace"},   {HD_SANDBOX_UID, "own user"},
-    {HD_SANDBOX_MOUNT, "mount namespace"}, {HD_SANDBOX_PID, "PID namespace"},
-    {HD_SANDBOX_IPC, "IPC namespace"},     {HD_SANDBOX_NET, "network namespace"},
+    {HD_SANDBOX_USER, "user namespace"}, /* what lets the next be tried */
+    {HD_SANDBOX_MOUNT, "mount namespace"},
+    {HD_SANDBOX_UID, "own user"}, /* may need the view to reach anything */
+    {HD_SANDBOX_PID, "PID namespace"},
+    {HD_SANDBOX_IPC, "IPC namespace"},
+    {HD_SANDBOX_NET, "network namespace"},
     {HD_SANDBOX_SECCOMP, "seccomp"},
 };
 
@@ -72,7 +76,8 @@ static int try_parts(const struct hd_process_options *opt, struct hd_hostproc_si
         plan.spec.check = true;
         plan.spec.uid = wanted & HD_SANDBOX_UID ? site->uid_base : geteuid();
         plan.spec.gid = wanted & HD_SANDBOX_UID ? site->uid_base : getegid();
-        rc = run_check(&plan.spec, err);
+        rc = chown(folder, plan.spec.uid, plan.spec.gid) < 0 ? hd_fail_sys(err, errno, "%s", folder)
+                                                             : run_check(&plan.spec, err);
         hd_hostplan_done(&plan);
     }
     rmdir(folder);

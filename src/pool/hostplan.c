@@ -217,8 +217,6 @@ static void confine(struct hd_sandbox_spec *s, const struct hd_process_options *
     s->max_file_bytes = (uint64_t)MAX_FILE_GB << 30;
     if (parts & HD_SANDBOX_UID)
         s->max_processes = w->pids > 0 ? w->pids : opt->default_pids;
-    if (!(parts & HD_SANDBOX_MOUNT))
-        return;
     add(&s->keep, w->root);
     add(&s->keep, opt->runtimes_dir);
     keep_program(&s->keep, s->argv.v[0]);

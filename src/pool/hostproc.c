@@ -144,7 +144,10 @@ static void describe_end(struct hd_hostproc *p, struct hd_child_end end)
         if (line.len > 1 && line.ptr[0] == '!')
             snprintf(first, sizeof(first), "%.*s", (int)line.len - 1, line.ptr + 1);
         if (line.len > 1 && line.ptr[0] == '=') {
-            int status = (int)strtol(line.ptr + 1, NULL, 10);
+            uint64_t word = 0;
+            if (hd_str_to_u64(&word, hd_str_n(line.ptr + 1, line.len - 1)) < 0)
+                continue;
+            int status = (int)word;
             by_signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
             code = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
         }

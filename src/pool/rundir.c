@@ -98,8 +98,10 @@ static int take_lock(struct hd_rundir *d, struct hd_error *err)
         close(fd);
         if (sys != EWOULDBLOCK)
             return hd_fail_sys(err, sys, "%s", name);
-        return hd_fail(err, HD_EBUSY, "%s is already served by pid %ld; stop that one first",
-                       d->path, strtol(text, NULL, 10));
+        struct hd_str rest = hd_str(text), pid;
+        hd_str_split(&pid, &rest, ' ');
+        return hd_fail(err, HD_EBUSY, "%s is already served by pid %.*s; stop that one first",
+                       d->path, HD_FMT(pid));
     }
     struct hd_proc self = {0};
     hd_proc_read(&self, getpid());

@@ -197,6 +197,17 @@ static void confine(const struct hd_sandbox_spec *s)
         missed(s, "seccomp", &err);
 }
 
+/* Can what the target needs be reached by whom it will run as? */
+static void check_reach(const struct hd_spec_list *paths, int how)
+{
+    for (size_t i = 0; i < paths->n; i++) {
+        if (access(paths->v[i], how) < 0 && errno != ENOENT) {
+            report("!%s: %s", paths->v[i], strerror(errno));
+            _exit(126);
+        }
+    }
+}
+
 static _Noreturn void run_target(const struct hd_sandbox_spec *s)
 {
     if (s->cwd != NULL && chdir(s->cwd) < 0) {
@@ -279,6 +290,8 @@ int hd_sandbox_main(int argc, char **argv)
         spec.env.v = no_env;
     confine(&spec);
     if (spec.check) {
+        check_reach(&spec.keep, R_OK);
+        check_reach(&spec.write, W_OK);
         report("=0");
         _exit(0);
     }

@@ -240,6 +240,13 @@ static bool is_wanted(const struct view *v, const char *path)
     return false;
 }
 
+/* A folder on the way may have to be covered, with all that is in it, before what lies below. */
+static int hide(struct view *v, const char *path, struct hd_error *err)
+{
+    int rc = v->spec->parts & HD_SANDBOX_UID ? open_way(v, path, err) : 0;
+    return rc == 0 ? cover(v, path, err) : rc;
+}
+
 static int arrange(struct view *v, struct hd_error *err)
 {
     int rc = 0;
@@ -251,7 +258,7 @@ static int arrange(struct view *v, struct hd_error *err)
         if (!t->hide)
             rc = put_tree(v, t, err);
         else if (!is_wanted(v, t->path))
-            rc = cover(v, t->path, err);
+            rc = hide(v, t->path, err);
     }
     for (size_t i = 0; i < v->emptied.n && rc == 0; i++)
         rc = set_attr(AT_FDCWD, v->emptied.v[i], 0, MOUNT_ATTR_RDONLY, 0, err);

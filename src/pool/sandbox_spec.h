@@ -39,7 +39,7 @@ struct hd_sandbox_spec {
     bool check;                  /* confine, report and end: the target does not run */
     struct hd_spec_list cgroups; /* directories to enter first */
     uint32_t uid, gid;           /* with HD_SANDBOX_UID; with HD_SANDBOX_USER: the node's own */
-    struct hd_spec_list keep;    /* paths that stay visible, read-only */
+    struct hd_spec_list keep;    /* paths that stay visible, read-only, and must be reached */
     struct hd_spec_list write;   /* paths that stay visible and writable */
     struct hd_spec_list hide;    /* directories that become empty */
     uint64_t max_files;          /* rlimits; 0: as inherited */

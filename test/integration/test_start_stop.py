@@ -1,11 +1,15 @@
 """Starting, refusing to start, and ending: exit codes are a promise to supervisors."""
 
+import os
+import shutil
 import signal
 import socket
+import tempfile
 
 import pytest
 
-from heddle import eventually, run
+from conftest import FUNCTIONS
+from heddle import BUILT, eventually, run
 from wire import Wire, get
 
 
@@ -15,6 +19,17 @@ def test_says_where_it_listens_and_ends_cleanly(start_node):
     assert node.get("hello").json() == {"message": "Hello, world!"}
     node.stop()
     assert node.children() == []
+
+
+def test_functions_and_data_may_lie_where_only_their_owner_can_go(start_node):
+    # Instances have a user of their own where the node is root; not in /tmp, which each has anew.
+    with tempfile.TemporaryDirectory(dir=BUILT) as private:
+        functions = shutil.copytree(FUNCTIONS, os.path.join(private, "functions"))
+        data = os.path.join(private, "data")
+        os.mkdir(data, 0o700)
+        node = start_node(functions, "--data-dir", data)
+        assert node.get("hello").json() == {"message": "Hello, world!"}
+        node.stop()
 
 
 def test_interrupt_ends_it_as_well(start_node):

@@ -115,7 +115,9 @@ static void a_prewarmed_host_is_taken_and_replaced(void **state)
     rig_until(&r, &p.ready);
     rig_until_warm(&r); /* the next one */
     hd_auto_free char *pid = rig_get(&p, "/");
-    assert_true(strtol(pid, NULL, 10) > 0);
+    uint64_t number = 0;
+    assert_int_equal(hd_str_to_u64(&number, hd_str(pid)), 0);
+    assert_true(number > 0);
     rig_end(&p, 0);
     assert_false(p.failed);
     probe_done(&p);

@@ -44,6 +44,17 @@ static void formatting_may_fill_it_to_the_last_byte(void **state)
     (void)state;
 }
 
+static void printable_text_cannot_move_the_cursor(void **state)
+{
+    struct hd_buf b;
+    hd_buf_init(&b, 100);
+    hd_buf_printable(&b, HD_LIT("a\tgr\xc3\xbc\xc3\x9f \033[2J\r\n\x7f\xc2\x9b\xff\xc2"));
+    hd_auto_free char *got = hd_buf_take(&b);
+    assert_string_equal(got, "a\tgr\xc3\xbc\xc3\x9f \\x1b[2J\\x0d\\x0a\\x7f\\x9b"
+                             "\xef\xbf\xbd\xef\xbf\xbd");
+    (void)state;
+}
+
 static void json_strings_are_escaped_and_valid_utf8(void **state)
 {
     static const struct {
@@ -118,6 +129,7 @@ int main(void)
         cmocka_unit_test(the_first_failure_sticks),
         cmocka_unit_test(adding_nothing_needs_no_memory),
         cmocka_unit_test(formatting_may_fill_it_to_the_last_byte),
+        cmocka_unit_test(printable_text_cannot_move_the_cursor),
         cmocka_unit_test(json_strings_are_escaped_and_valid_utf8),
         cmocka_unit_test(borrowed_memory_is_used_first_and_never_freed),
         cmocka_unit_test(numbers_reach_their_ends),

@@ -46,6 +46,56 @@ static void lines_are_json_or_text(void **state)
     (void)state;
 }
 
+static void texts_of_several_lines_stand_below_and_cannot_move_the_cursor(void **state)
+{
+    int fds[2];
+    assert_int_equal(pipe(fds), 0);
+    struct hd_log *log = NULL;
+    struct hd_log_options opt = {.fd = fds[1], .level = HD_INFO, .max_bytes = 4096};
+    assert_int_equal(hd_log_new(&log, &opt, NULL), 0);
+    hd_log(log, HD_ERROR, "it failed", hd_kv_str("error", "Error: no\n    at a.ts:1\033[2J\n"),
+           hd_kv_str("function", "a"));
+    hd_log_free(log);
+    close(fds[1]);
+    char got[512];
+    read_all(fds[0], got, sizeof(got));
+    close(fds[0]);
+    assert_string_equal(got, "error it failed  function=a\n"
+                             "      Error: no\n"
+                             "          at a.ts:1\\x1b[2J\n");
+    (void)state;
+}
+
+static void a_status_stands_below_the_last_line_of_a_terminal(void **state)
+{
+    for (int terminal = 0; terminal < 2; terminal++) {
+        int fds[2];
+        assert_int_equal(pipe(fds), 0);
+        struct hd_log *log = NULL;
+        struct hd_log_options opt = {
+            .fd = fds[1], .level = HD_INFO, .terminal = terminal == 1, .max_bytes = 4096};
+        assert_int_equal(hd_log_new(&log, &opt, NULL), 0);
+        hd_log(log, HD_INFO, "one");
+        hd_log_flush(log, 1000);
+        hd_log_status(log, "1 of 2");
+        hd_log(log, HD_INFO, "two");
+        hd_log_flush(log, 1000);
+        hd_log_status(log, "");
+        hd_log_free(log);
+        close(fds[1]);
+        char got[512];
+        read_all(fds[0], got, sizeof(got));
+        close(fds[0]);
+        if (terminal == 0) {
+            assert_string_equal(got, "info  one\ninfo  two\n");
+        } else { /* the status may have been drawn before "two", or with it */
+            assert_non_null(strstr(got, "info  two\n1 of 2\r\033[K"));
+            assert_null(strstr(got, "1 of 2info"));
+        }
+    }
+    (void)state;
+}
+
 static void a_stuck_reader_costs_lines_not_time(void **state)
 {
     int fds[2];
@@ -69,6 +119,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lines_are_json_or_text),
+        cmocka_unit_test(texts_of_several_lines_stand_below_and_cannot_move_the_cursor),
+        cmocka_unit_test(a_status_stands_below_the_last_line_of_a_terminal),
         cmocka_unit_test(a_stuck_reader_costs_lines_not_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

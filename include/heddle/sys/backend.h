@@ -24,7 +24,7 @@ struct hd_launch {
     const char *root;         /* absolute functions folder */
     const char *entry;        /* absolute path of the entry file */
     const char *handler;      /* "file.name", or NULL */
-    const char *import_map;  /* absolute path of an import map or deno.json, or NULL */
+    const char *import_map;   /* absolute path of an import map or deno.json, or NULL */
     const char *const *argv;  /* command of an http function, NULL-terminated, or NULL */
     const char *health_path;  /* http functions: what to GET, or NULL for "/" */
     const char *const *env;   /* "KEY=value", NULL-terminated; secrets among them */
@@ -59,8 +59,8 @@ struct hd_backend_events {
     /**
      * It is gone and nothing of it is left; the handle is dead. Exactly once for each launch.
      * @param err  why it never became ready, or how it crashed ("killed by SIGKILL (memory
-     * limit)"); NULL: it ended because of terminate(). HD_EINVAL before on_ready: the function's own
-     * fault; who waits for it is told at once, and it is not tried again for a while.
+     * limit)"); NULL: it ended because of terminate(). HD_EINVAL before on_ready: the function's
+     * own fault; who waits for it is told at once, and it is not tried again for a while.
      */
     void (*on_gone)(void *owner, const struct hd_error *err);
     /** One line of output. @p id: invocation id, or empty; @p level: enum hd_log_level. */
