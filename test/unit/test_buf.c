@@ -48,7 +48,7 @@ static void printable_text_cannot_move_the_cursor(void **state)
 {
     struct hd_buf b;
     hd_buf_init(&b, 100);
-    hd_buf_printable(&b, HD_LIT("a\tgr\xc3\xbc\xc3\x9f \033[2J\r\n\x7f\xc2\x9b\xff\xc2"));
+    hd_buf_printable(&b, hd_str("a\tgr\xc3\xbc\xc3\x9f \033[2J\r\n\x7f\xc2\x9b\xff\xc2"));
     hd_auto_free char *got = hd_buf_take(&b);
     assert_string_equal(got, "a\tgr\xc3\xbc\xc3\x9f \\x1b[2J\\x0d\\x0a\\x7f\\x9b"
                              "\xef\xbf\xbd\xef\xbf\xbd");
