@@ -1,6 +1,6 @@
 /* main.c - the one program: `heddle`, and `heddled` under its other name. */
 #include "cli/cli.h"
-#include "pool/sandbox.h"
+#include "pool/process/sandbox.h"
 
 #include <unistd.h>
 

@@ -9,7 +9,7 @@
 #include "node/gate.h"
 #include "node/logtail.h"
 #include "node/node.h"
-#include "pool/backend_process.h"
+#include "pool/process/backend.h"
 #include "pool/set.h"
 
 enum { HD_NODE_LOOPS_MAX = 64 };

@@ -1,9 +1,9 @@
 #include "backend_rig.h"
 
 #include "core/clock.h"
-#include "pool/hostclient.h"
-#include "pool/rundir.h"
-#include "pool/sandbox.h"
+#include "pool/process/hostclient.h"
+#include "pool/process/rundir.h"
+#include "pool/process/sandbox.h"
 
 #include <stdio.h>
 #include <sys/stat.h>

@@ -2,8 +2,8 @@
 #pragma once
 
 #include "core/buf.h"
-#include "pool/backend_process.h"
-#include "pool/sandbox.h"
+#include "pool/process/backend.h"
+#include "pool/process/sandbox.h"
 #include "test.h"
 
 struct rig {

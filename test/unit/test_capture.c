@@ -1,6 +1,6 @@
 /* test_capture.c - lines, records, forgeries, and what is too long. */
 #include "core/log.h"
-#include "pool/capture.h"
+#include "pool/process/capture.h"
 #include "test.h"
 
 static const char token[] = "00112233445566778899aabbccddeeff";

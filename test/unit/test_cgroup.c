@@ -1,5 +1,5 @@
 /* test_cgroup.c - where our own group lies, on every kind of machine. */
-#include "pool/cgroup.h"
+#include "pool/process/cgroup.h"
 #include "test.h"
 
 static const char v1[] =

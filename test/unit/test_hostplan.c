@@ -1,5 +1,5 @@
 /* test_hostplan.c - commands, permission flags, keys, and the load request. */
-#include "pool/hostplan.h"
+#include "pool/process/hostplan.h"
 #include "test.h"
 
 #include <jansson.h>

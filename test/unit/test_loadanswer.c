@@ -1,5 +1,5 @@
 /* test_loadanswer.c - what hosts answer, and what they should not. */
-#include "pool/loadanswer.h"
+#include "pool/process/loadanswer.h"
 #include "test.h"
 
 static void what_is_absent_is_not_declared(void **state)

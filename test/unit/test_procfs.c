@@ -1,5 +1,5 @@
 /* test_procfs.c - /proc/<pid>/stat, whatever a process calls itself. */
-#include "pool/procfs.h"
+#include "pool/process/procfs.h"
 #include "test.h"
 
 #include <unistd.h>

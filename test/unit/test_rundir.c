@@ -1,7 +1,7 @@
 /* test_rundir.c - one node at a time, and nothing left of a dead one. */
-#include "pool/rundir.h"
+#include "pool/process/rundir.h"
 
-#include "pool/procfs.h"
+#include "pool/process/procfs.h"
 #include "test.h"
 
 #include <sched.h>

@@ -1,5 +1,5 @@
 /* test_sandbox_spec.c - what is written is what is read; what is broken is refused. */
-#include "pool/sandbox_spec.h"
+#include "pool/process/sandbox_spec.h"
 #include "test.h"
 
 static void a_spec_survives_the_way(void **state)

@@ -1,0 +1,57 @@
+/* pool/process/backend.h - the process backend: each instance is a child process of the node, as
+ * confined as the machine permits. */
+#pragma once
+
+#include "core/log.h"
+#include "core/loop.h"
+
+#include <heddle/sys/backend.h>
+
+enum hd_process_sandbox {
+    HD_PROCESS_SANDBOX_AUTO, /* what the machine permits; what it does not is said */
+    HD_PROCESS_SANDBOX_OFF,
+    HD_PROCESS_SANDBOX_REQUIRE, /* all of it, or nothing starts */
+};
+
+/** Strings are copied; NULL and 0 stand for the default in brackets. */
+struct hd_process_options {
+    struct hd_loop *loop; /* the control loop; its thread must live as long as the node */
+    struct hd_log *log;
+    const char *runtimes_dir;   /* holds deno/host.ts, node/host.mjs, python/host.py */
+    const char *run_dir;        /* absolute; sockets, lock and records */
+    const char *functions_root; /* absolute; functions may read it */
+    const char *cache_dir;      /* absolute; Deno's cache, which functions may write to [none] */
+    const char *node_id;        /* letters, digits, "-": in names that outlive the node ["0"] */
+    const char *deno_bin;       /* a path, or a name to look up in PATH ["deno"] */
+    const char *node_bin;       /* ["node"] */
+    const char *python_bin;     /* ["python3"] */
+    enum hd_process_sandbox sandbox;
+    uint32_t start_timeout_ms; /* from launch to ready [60000] */
+    uint32_t max_prewarm;      /* prewarmed hosts, of all kinds together [8] */
+    uint32_t default_pids;     /* processes and threads of one instance [256] */
+    uint32_t uid_base;         /* a node that is root: instances run as this user and the 999
+                                  next ones [300000] */
+};
+
+/** What is in force, for a start-up line and for `heddle doctor`. */
+struct hd_process_enforcement {
+    unsigned parts; /* enum hd_sandbox_part: in force for each instance */
+    bool cgroup_memory, cgroup_pids, cgroup_cpu;
+    int cgroup_version; /* 0: none, 1 or 2 */
+    char text[1024];    /* "namespaces mount+pid, seccomp, ...; not enforced: ... (why)" */
+};
+
+/**
+ * Open the run folder, find out what the machine permits (with one short child process), and make
+ * the backend; it is closed by its close operation.
+ * @return 0 and *out; HD_EBUSY: another node serves the run folder; HD_EINVAL; HD_EDENIED: a part
+ *         of the confinement that is required is not permitted; HD_EIO.
+ */
+int hd_process_new(struct hd_backend **out, const struct hd_process_options *opt,
+                   struct hd_error *err);
+/** @return what is in force; lives as long as the backend. */
+const struct hd_process_enforcement *hd_process_enforcement(const struct hd_backend *b);
+/** @return resident memory of prewarmed hosts, which belongs to no instance. Control loop. */
+uint64_t hd_process_prewarm_rss_bytes(const struct hd_backend *b);
+/** @return prewarmed hosts that wait for a function. Control loop. */
+unsigned hd_process_prewarm_ready(const struct hd_backend *b);

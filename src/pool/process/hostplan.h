@@ -1,0 +1,34 @@
+/* pool/process/hostplan.h - from what is to be launched to the command, environment and confinement
+ * of its host process. Pure, but for a look at where a program's installation lies. */
+#pragma once
+
+#include "pool/process/backend.h"
+#include "pool/process/sandbox_spec.h"
+
+/** Stands in a plan for the folder of the instance, which is not known yet. */
+#define HD_PLAN_DIR "\x1a"
+
+/** A host process to start. Two plans with the same key make hosts that can stand in for each
+ *  other until a function is loaded. */
+struct hd_hostplan {
+    struct hd_sandbox_spec spec; /* all but user and cgroups; HD_PLAN_DIR in its strings */
+    char *key;                   /* NULL: a program of its own (`http`), never prewarmed */
+};
+
+/**
+ * @param opt            its programs are absolute paths, or NULL: not installed.
+ * @param parts          enum hd_sandbox_part that are in force; HD_SANDBOX_NET only says that it is
+ *                       possible.
+ * @param cgroup_memory  the memory limit is the cgroup's to enforce, and not the runtime's.
+ * @return 0 and *out, to be done with; HD_EINVAL: an unknown runtime, or no command;
+ *         HD_ENOTFOUND: the runtime is not installed.
+ */
+int hd_hostplan_make(struct hd_hostplan *out, const struct hd_process_options *opt,
+                     const struct hd_launch *what, unsigned parts, bool cgroup_memory,
+                     struct hd_error *err);
+void hd_hostplan_copy(struct hd_hostplan *out, const struct hd_hostplan *from);
+void hd_hostplan_done(struct hd_hostplan *p);
+/** Put @p dir in the place of HD_PLAN_DIR everywhere. */
+void hd_hostplan_settle(struct hd_hostplan *p, const char *dir);
+/** Append the body of the load request for @p what. */
+void hd_hostplan_load_body(struct hd_buf *out, const struct hd_launch *what);

@@ -1,0 +1,351 @@
+/* LOADING ──200──► READY ──terminate──► DRAINING ──answer, soft deadline──► ASKED (SIGTERM)
+ *    │  └─failed, deadline─┐                                                  │hard deadline
+ *    └──terminate──────────┴──────────────► KILLED (SIGKILL) ◄────────────────┘
+ * every state ──the process is gone──► on_gone                                               */
+#include "pool/process/instance.h"
+
+#include "pool/process/hostclient.h"
+#include "pool/process/loadanswer.h"
+
+#include <stdio.h>
+
+enum {
+    STACK_LINES = 12,      /* of a failed load, to the log */
+    ASK_RESERVE_MS = 1000, /* of the grace, kept for the time after SIGTERM */
+    PINGS_MAX = 1,
+};
+
+enum state { LOADING, READY, DRAINING, ASKED, KILLED };
+
+struct hd_instance_handle {
+    struct hd_list link;
+    struct hd_hostproc_site *site;
+    struct hd_hostproc *host; /* NULL: it could not be started, or has gone */
+    struct hd_backend_events events;
+    void *owner;
+    enum state state;
+    struct hd_endpoint at; /* where it answered, once it is ready */
+    char *function;
+    char *health_path; /* `http`, where no control requests are sent; else NULL */
+    bool terminated;   /* somebody asked for its end */
+    uint32_t start_timeout_ms;
+    struct hd_hostcall *call; /* load, health, or drain */
+    struct hd_hostcall *ping;
+    void (*on_pong)(void *owner, int rc);
+    void *pong_owner;
+    struct hd_timer soft, hard; /* the stop ladder's; hard also reports a failed start */
+    uint64_t hard_due_ms;       /* 0: not running */
+    struct hd_error err;        /* why it failed; code 0: it did not */
+};
+
+struct hd_instance_handle *hd_process_instance_of(struct hd_list *link)
+{
+    return hd_container_of(link, struct hd_instance_handle, link);
+}
+
+/* --- the end --- */
+
+static void forget_calls(struct hd_instance_handle *h)
+{
+    hd_hostcall_cancel(hd_steal(h->call));
+    hd_hostcall_cancel(hd_steal(h->ping));
+    hd_timer_stop(h->site->loop, &h->soft);
+    hd_timer_stop(h->site->loop, &h->hard);
+}
+
+static void report_gone(struct hd_instance_handle *h)
+{
+    forget_calls(h);
+    hd_list_remove(&h->link);
+    h->events.on_gone(h->owner, h->err.code != 0 ? &h->err : NULL);
+    free(h->function);
+    free(h->health_path);
+    free(h);
+}
+
+static void on_host_gone(void *owner, const char *why, bool by_itself)
+{
+    struct hd_instance_handle *h = owner;
+    h->host = NULL;
+    if (!h->terminated && h->err.code == 0)
+        hd_fail(&h->err, by_itself && h->state == LOADING ? HD_EINVAL : HD_EIO, "function %s: %s",
+                h->function, why);
+    else if (h->err.code == HD_ETIMEOUT)
+        hd_log(h->site->log, HD_DEBUG, "an instance that did not start was ended",
+               hd_kv_str("function", h->function), hd_kv_str("how", why));
+    report_gone(h);
+}
+
+static void kill_now(struct hd_instance_handle *h)
+{
+    h->state = KILLED;
+    forget_calls(h);
+    if (h->host != NULL)
+        hd_hostproc_kill(h->host);
+}
+
+static void fail(struct hd_instance_handle *h)
+{
+    hd_wrap(&h->err, 0, "function %s", h->function);
+    kill_now(h);
+}
+
+/* --- load --- */
+
+static void on_line(void *owner, struct hd_str id, int level, struct hd_str text)
+{
+    struct hd_instance_handle *h = owner;
+    h->events.on_line(h->owner, id, level, text);
+}
+
+static void log_stack(struct hd_instance_handle *h, const char *stack)
+{
+    struct hd_str rest = hd_str(stack), line;
+    for (int i = 0; i < STACK_LINES && hd_str_split(&line, &rest, '\n'); i++)
+        if (line.len > 0)
+            on_line(h, hd_str_n(NULL, 0), HD_ERROR, line);
+}
+
+/* A message for the report: one line of it. */
+static struct hd_str first_line(const char *text)
+{
+    struct hd_str s = hd_str(text);
+    return hd_str_n(s.ptr, hd_str_find(s, '\n'));
+}
+
+static void ready(struct hd_instance_handle *h, const struct hd_endpoint *at,
+                  const struct hd_declared *declared)
+{
+    h->state = READY;
+    h->at = *at;
+    h->events.on_ready(h->owner, at, declared);
+}
+
+static void on_loaded(void *arg, const struct hd_hostcall_answer *a)
+{
+    struct hd_instance_handle *h = arg;
+    struct hd_loadanswer answer;
+    h->call = NULL;
+    if (a->rc < 0) {
+        h->err = *a->err;
+        hd_wrap(&h->err, 0, "loading");
+        if (a->rc == HD_ETIMEOUT)
+            hd_fail(&h->err, HD_ETIMEOUT, "was not loaded within %u ms", h->start_timeout_ms);
+        fail(h);
+        return;
+    }
+    if (hd_loadanswer_parse(&answer, a->body, &h->err) < 0) {
+        fail(h);
+        return;
+    }
+    if (answer.ok && a->status == 200) {
+        ready(h, a->at, &answer.declared);
+    } else {
+        struct hd_str line = first_line(answer.message != NULL ? answer.message : "load failed");
+        hd_fail(&h->err, HD_EINVAL, "%.*s", HD_FMT(line));
+        log_stack(h, answer.stack != NULL ? answer.stack : answer.message);
+        fail(h);
+    }
+    hd_loadanswer_done(&answer);
+}
+
+static void on_healthy(void *arg, const struct hd_hostcall_answer *a)
+{
+    static const struct hd_declared nothing = {
+        .is_public = -1, .timeout_ms = -1, .concurrency = -1};
+    struct hd_instance_handle *h = arg;
+    h->call = NULL;
+    if (a->rc == 0) {
+        ready(h, a->at, &nothing);
+        return;
+    }
+    h->err = *a->err;
+    if (a->rc == HD_ETIMEOUT)
+        hd_fail(&h->err, HD_ETIMEOUT,
+                "did not answer on HEDDLE_SOCKET or PORT within %u ms of its start",
+                h->start_timeout_ms);
+    fail(h);
+}
+
+static void call(struct hd_instance_handle *h, struct hd_hostcall **slot, const char *method,
+                 const char *path, struct hd_str body, bool retry, uint32_t within_ms,
+                 void (*done)(void *arg, const struct hd_hostcall_answer *a))
+{
+    struct hd_hostcall_request req = {.retry = retry,
+                                      .method = method,
+                                      .path = path,
+                                      .body = body,
+                                      .within_ms = HD_MAX(within_ms, 1U)};
+    if (h->state == LOADING) {
+        req.n_at = hd_hostproc_endpoints(h->host, req.at);
+    } else {
+        req.at[0] = h->at;
+        req.n_at = 1;
+    }
+    req.token = h->health_path != NULL ? NULL : hd_hostproc_token(h->host);
+    *slot = hd_hostcall_start(h->site->loop, &req, done, h);
+}
+
+static void load(struct hd_instance_handle *h, const struct hd_launch *what)
+{
+    struct hd_str none = {NULL, 0};
+    if (h->health_path != NULL) {
+        call(h, &h->call, "GET", h->health_path, none, true, h->start_timeout_ms, on_healthy);
+        return;
+    }
+    struct hd_buf body;
+    hd_buf_init(&body, HD_HOSTCALL_REQUEST_MAX);
+    hd_hostplan_load_body(&body, what);
+    if (hd_buf_failed(&body)) {
+        hd_fail(&h->err, HD_EINVAL, "its environment is longer than %d bytes",
+                HD_HOSTCALL_REQUEST_MAX);
+        fail(h);
+    } else {
+        call(h, &h->call, "POST", "/.heddle/load", hd_buf_view(&body), true, h->start_timeout_ms,
+             on_loaded);
+    }
+    if (body.ptr != NULL)
+        explicit_bzero(body.ptr, body.len);
+    hd_buf_done(&body);
+}
+
+static const struct hd_hostproc_events host_events = {.on_line = on_line, .on_gone = on_host_gone};
+
+static struct hd_instance_handle *make(struct hd_list *list, struct hd_hostproc_site *site,
+                                       const struct hd_backend_events *events, void *owner)
+{
+    struct hd_instance_handle *h = hd_new(struct hd_instance_handle);
+    h->site = site;
+    h->events = *events;
+    h->owner = owner;
+    hd_list_init(&h->link);
+    hd_list_push(list, &h->link);
+    return h;
+}
+
+static void on_failed_start(struct hd_timer *t)
+{
+    report_gone(hd_container_of(t, struct hd_instance_handle, hard));
+}
+
+struct hd_instance_handle *hd_process_instance_fail(struct hd_list *list,
+                                                    struct hd_hostproc_site *site,
+                                                    const struct hd_error *err,
+                                                    const struct hd_backend_events *events,
+                                                    void *owner)
+{
+    struct hd_instance_handle *h = make(list, site, events, owner);
+    h->err = *err;
+    h->state = KILLED;
+    hd_timer_start(site->loop, &h->hard, 0, on_failed_start);
+    return h;
+}
+
+struct hd_instance_handle *
+hd_process_instance_start(struct hd_list *list, struct hd_hostproc_site *site,
+                          struct hd_hostproc *host, const struct hd_hostplan *plan,
+                          const struct hd_launch *what, uint32_t start_timeout_ms,
+                          const struct hd_backend_events *events, void *owner)
+{
+    struct hd_error err;
+    if (host == NULL && hd_hostproc_start(&host, site, plan, NULL, NULL, &err) < 0) {
+        hd_wrap(&err, 0, "function %s", what->function);
+        return hd_process_instance_fail(list, site, &err, events, owner);
+    }
+    struct hd_instance_handle *h = make(list, site, events, owner);
+    h->host = host;
+    h->function = hd_strdup(what->function);
+    if (plan->key == NULL)
+        h->health_path = hd_strdup(what->health_path != NULL ? what->health_path : "/");
+    h->start_timeout_ms = start_timeout_ms;
+    hd_hostproc_own(host, &host_events, h);
+    hd_hostproc_limit(host, what->memory_mb, what->pids);
+    load(h, what);
+    return h;
+}
+
+/* --- the stop ladder --- */
+
+static void on_hard(struct hd_timer *t)
+{
+    kill_now(hd_container_of(t, struct hd_instance_handle, hard));
+}
+
+static void ask(struct hd_instance_handle *h)
+{
+    hd_hostcall_cancel(hd_steal(h->call));
+    hd_timer_stop(h->site->loop, &h->soft);
+    h->state = ASKED;
+    hd_hostproc_ask(h->host);
+}
+
+static void on_soft(struct hd_timer *t)
+{
+    ask(hd_container_of(t, struct hd_instance_handle, soft));
+}
+
+static void on_drained(void *arg, const struct hd_hostcall_answer *a)
+{
+    struct hd_instance_handle *h = arg;
+    (void)a; /* an answer or none: the next step is the same */
+    h->call = NULL;
+    ask(h);
+}
+
+void hd_process_instance_terminate(struct hd_instance_handle *h, uint32_t grace_ms)
+{
+    h->terminated = true;
+    if (h->state == KILLED || h->host == NULL)
+        return;
+    /* What has not been loaded has nothing to finish; a program may be anywhere in its start. */
+    if (grace_ms == 0 || (h->state == LOADING && h->health_path == NULL)) {
+        kill_now(h);
+        return;
+    }
+    uint64_t due = hd_loop_now_ms(h->site->loop) + grace_ms;
+    if (h->hard_due_ms != 0 && due >= h->hard_due_ms)
+        return;
+    h->hard_due_ms = due;
+    hd_timer_start(h->site->loop, &h->hard, grace_ms, on_hard);
+    uint32_t soft_ms = grace_ms - HD_MIN(grace_ms / 4, (uint32_t)ASK_RESERVE_MS);
+    if (h->health_path != NULL && h->state != ASKED) {
+        ask(h);
+    } else if (h->state == READY) {
+        h->state = DRAINING;
+        call(h, &h->call, "POST", "/.heddle/drain", hd_str_n(NULL, 0), false, grace_ms, on_drained);
+    }
+    if (h->state == DRAINING)
+        hd_timer_start(h->site->loop, &h->soft, soft_ms, on_soft);
+}
+
+/* --- questions --- */
+
+static void on_ping(void *arg, const struct hd_hostcall_answer *a)
+{
+    struct hd_instance_handle *h = arg;
+    h->ping = NULL;
+    /* A host which refuses or breaks off is as suspect as one that says nothing in time. */
+    h->on_pong(h->pong_owner, a->rc == 0 ? 0 : HD_ETIMEOUT);
+}
+
+void hd_process_instance_ping(struct hd_instance_handle *h, uint32_t within_ms,
+                              void (*done)(void *owner, int rc), void *owner)
+{
+    if (h->state == KILLED || h->state == LOADING || h->host == NULL)
+        return; /* it goes first, or there is nothing to ask yet */
+    hd_hostcall_cancel(hd_steal(h->ping));
+    h->on_pong = done;
+    h->pong_owner = owner;
+    call(h, &h->ping, "GET", h->health_path != NULL ? h->health_path : "/.heddle/ping",
+         hd_str_n(NULL, 0), false, within_ms, on_ping);
+}
+
+uint64_t hd_process_instance_rss_bytes(struct hd_instance_handle *h)
+{
+    return h->host != NULL ? hd_hostproc_rss_bytes(h->host) : 0;
+}
+
+uint64_t hd_process_instance_cpu_us(struct hd_instance_handle *h)
+{
+    return h->host != NULL ? hd_hostproc_cpu_us(h->host) : 0;
+}

@@ -1,0 +1,36 @@
+/* pool/process/instance.h - one instance of the process backend: a host process and the function in
+ * it, from the load request to the end. */
+#pragma once
+
+#include "core/list.h"
+#include "pool/process/hostproc.h"
+
+/** The backend's side of hd_backend_ops for one instance. */
+struct hd_instance_handle;
+
+/**
+ * Begin with a host that runs already, or with one that is started; all that goes wrong is
+ * reported by events->on_gone, later.
+ * @param list   the instance puts itself in, until it is gone.
+ * @param host   a prewarmed one, or NULL; is taken over.
+ * @param plan   to start one.
+ */
+struct hd_instance_handle *
+hd_process_instance_start(struct hd_list *list, struct hd_hostproc_site *site,
+                          struct hd_hostproc *host, const struct hd_hostplan *plan,
+                          const struct hd_launch *what, uint32_t start_timeout_ms,
+                          const struct hd_backend_events *events, void *owner);
+/** Same, for a launch that cannot begin: on_gone with @p err follows. */
+struct hd_instance_handle *hd_process_instance_fail(struct hd_list *list,
+                                                    struct hd_hostproc_site *site,
+                                                    const struct hd_error *err,
+                                                    const struct hd_backend_events *events,
+                                                    void *owner);
+/** As in hd_backend_ops. */
+void hd_process_instance_terminate(struct hd_instance_handle *h, uint32_t grace_ms);
+void hd_process_instance_ping(struct hd_instance_handle *h, uint32_t within_ms,
+                              void (*done)(void *owner, int rc), void *owner);
+uint64_t hd_process_instance_rss_bytes(struct hd_instance_handle *h);
+uint64_t hd_process_instance_cpu_us(struct hd_instance_handle *h);
+/** @return the instance whose link this is. */
+struct hd_instance_handle *hd_process_instance_of(struct hd_list *link);

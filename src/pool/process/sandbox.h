@@ -1,0 +1,28 @@
+/* pool/process/sandbox.h - the stage between the node and a function's program: it confines itself,
+ * then runs the target. What it does is written in a spec (sandbox_spec.h). */
+#pragma once
+
+#include "pool/process/sandbox_spec.h"
+
+/**
+ * Be the sandbox stage: what main() calls when argv[0] is HD_SANDBOX_ARGV0.
+ *
+ * Reads the spec from descriptor 3 and reports on the pipe at descriptor 4, one line each:
+ *   "-part: why"   this part of the confinement could not be applied;
+ *   "!why"         it gives up, and the target does not run;
+ *   "=status"      the target ended with that wait status (with a PID namespace), or the check
+ *                  is done.
+ * @return never, but by running the target or ending the process.
+ */
+int hd_sandbox_main(int argc, char **argv);
+
+/* Parts of the stage; called once, in a process that has one thread. */
+
+/** Make the mount namespace's view. Needs the capabilities of its user namespace. */
+int hd_sandbox_mounts(const struct hd_sandbox_spec *s, struct hd_error *err);
+/** Put the system call filter in force, for this process and all it starts. */
+int hd_sandbox_seccomp(struct hd_error *err);
+/** See to it that no program that is run gets a capability; before a change of user. */
+void hd_sandbox_bound_caps(void);
+/** Give up all capabilities; after a change of user. */
+int hd_sandbox_drop_caps(struct hd_error *err);
