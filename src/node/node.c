@@ -312,6 +312,13 @@ static int open_admin(struct hd_node *n, struct hd_error *err)
     return hd_server_listen_fd(n->admin, fd, err);
 }
 
+static void door_open(void *arg)
+{
+    struct hd_node *n = arg;
+    if (--n->doors_to_open == 0)
+        hd_node_say_ready(n);
+}
+
 static void open_door(void *arg)
 {
     struct hd_worker *w = arg;
@@ -322,6 +329,7 @@ static void open_door(void *arg)
         close(fd);
     else if (hd_server_listen_fd(w->server, fd, &err) < 0)
         hd_log(w->node->log, HD_ERROR, "a loop cannot listen", hd_kv_str("error", err.msg));
+    hd_loop_post(w->node->workers[0].loop, door_open, w->node);
 }
 
 void hd_node_open(struct hd_node *n)
@@ -329,9 +337,9 @@ void hd_node_open(struct hd_node *n)
     int starting = HD_NODE_STARTING;
     if (!atomic_compare_exchange_strong(&n->state, &starting, HD_NODE_SERVING))
         return;
+    n->doors_to_open = n->n_workers;
     for (unsigned i = 0; i < n->n_workers; i++)
         hd_loop_post(n->workers[i].loop, open_door, &n->workers[i]);
-    hd_node_say_ready(n);
 }
 
 /* --- all of it --- */

@@ -45,7 +45,7 @@ struct hd_node {
     int64_t start_unix_ms;
 
     struct hd_worker workers[HD_NODE_LOOPS_MAX]; /* [0] is the control loop */
-    unsigned n_workers;
+    unsigned n_workers, doors_to_open;
     uint16_t port;
     struct hd_gate *gate;
 
