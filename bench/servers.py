@@ -207,13 +207,14 @@ class Heddle(Server):
         arguments = [HEDDLE, command, str(functions), *FLAGS["base"]]
         for flag in flags:
             arguments += FLAGS[flag]
+        (folder / "log").unlink(missing_ok=True)  # of a run before this one
         super().__init__(arguments, folder / "log", environment, cwd=folder)
         self.url = None
         wait_until(self._ready, "heddle")
 
     def _ready(self):
         self.check_alive()
-        text = self.log.read_text(errors="replace")
+        text = self.log.read_text(errors="replace") if self.log.exists() else ""
         at = text.find("http://127.0.0.1:")
         end = at + len("http://127.0.0.1:")
         digits = text[end:end + 6]

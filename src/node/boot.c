@@ -183,6 +183,8 @@ void hd_boot_state(struct hd_boot *b, struct hd_pool *p, enum hd_pool_state stat
         return;
     struct hd_pool_stats stats;
     hd_pool_stats(p, &stats);
+    if (!failed && stats.cold_start_us == 0)
+        return; /* it sleeps: nobody asked for it */
     if (!b->settled) {
         if (hd_map_get(&b->seen, hd_str(name)) != NULL)
             return;
@@ -190,11 +192,10 @@ void hd_boot_state(struct hd_boot *b, struct hd_pool *p, enum hd_pool_state stat
         b->done++;
         b->failed += failed;
     }
-    if (failed || stats.cold_start_us > 0)
-        tell(b, name, stats.cold_start_us,
-             !failed                         ? NULL
-             : why != NULL && why->code != 0 ? why->msg
-                                             : "no reason is known");
+    tell(b, name, stats.cold_start_us,
+         !failed                         ? NULL
+         : why != NULL && why->code != 0 ? why->msg
+                                         : "no reason is known");
     if (!b->settled && b->begun && waiting(b) == 0)
         settle(b);
 }

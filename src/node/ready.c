@@ -28,9 +28,9 @@ static void say_to_people(struct hd_node *n, const char *url)
     const struct hd_function *const *all = hd_snapshot_all(n->snapshot, &count);
     struct hd_buf b;
     hd_buf_init(&b, 256 * 1024);
-    hd_buf_fmt(&b, "\n  %sheddle %s%s  %s%s, %zu function%s, %u loop%s%s\n\n", bold, HD_VERSION,
-               off, dim, n->opt->dev ? "development mode" : "production mode", count,
-               count == 1 ? "" : "s", n->n_workers, n->n_workers == 1 ? "" : "s", off);
+    hd_buf_fmt(&b, "\n  %sheddle %s%s on %s  %s%s, %zu function%s, %u loop%s%s\n\n", bold,
+               HD_VERSION, off, url, dim, n->opt->dev ? "development mode" : "production mode",
+               count, count == 1 ? "" : "s", n->n_workers, n->n_workers == 1 ? "" : "s", off);
     enum { SHOWN = 20 };
     int width = 0;
     for (size_t i = 0; i < count && i < SHOWN; i++)
