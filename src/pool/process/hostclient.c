@@ -7,7 +7,7 @@
 #include "core/buf.h"
 #include "http/parse.h"
 
-enum { RETRY_FIRST_MS = 1, RETRY_MAX_MS = 10, READ_BYTES = 16 << 10, HEAD_MAX = 32 << 10 };
+enum { RETRY_FIRST_MS = 1, RETRY_SLOW_MS = 10, SLOW_AFTER = 200, READ_BYTES = 16 << 10, HEAD_MAX = 32 << 10 };
 
 struct hd_hostcall {
     struct hd_loop *loop;
@@ -22,7 +22,7 @@ struct hd_hostcall {
     uv_write_t write;
     struct hd_endpoint at[2];
     unsigned n_at, turn; /* at[turn % n_at] is the one at hand */
-    uint32_t retry_ms;
+    uint32_t retry_ms, retries;
     bool retry, open, finished, canceled;
     struct hd_buf out, in, body;
     size_t body_at; /* where the body begins in `in`; 0: the head is not complete */
@@ -201,7 +201,7 @@ static void on_refused_closed(uv_handle_t *handle)
     c->turn++;
     hd_timer_start(c->loop, &c->again, c->retry_ms, on_again);
     if (c->turn % c->n_at == 0)
-        c->retry_ms = HD_MIN(c->retry_ms * 2, (uint32_t)RETRY_MAX_MS);
+        c->retry_ms = c->retries++ < SLOW_AFTER ? RETRY_FIRST_MS : RETRY_SLOW_MS;
 }
 
 static void refused(struct hd_hostcall *c, int status)
