@@ -17,6 +17,8 @@ struct hd_client_events {
      */
     void (*on_head)(void *owner, const struct hd_head *head, struct hd_str body, bool end);
     void (*on_body)(void *owner, struct hd_str bytes, bool end);
+    /** Trailers came: right before the on_body with @p end. */
+    void (*on_trailers)(void *owner, const struct hd_field *fields, size_t n);
     /** The request's body can go on after hd_client_write() returned false. */
     void (*on_writable)(void *owner);
     /**
@@ -30,10 +32,13 @@ struct hd_client_request {
     struct hd_str head; /* the whole head as bytes; borrowed until return */
     bool chunked;       /* the body is sent chunked */
     bool head_method;   /* HEAD: the answer has no body */
+    bool upgrade;       /* 101 is an answer that was asked for */
+    struct hd_str last; /* chunked, and all of it is here: the last chunk, see http/trailer.h */
 };
 
-/** Begin to connect; a request may be sent at once, it waits. @p on_idle_gone: the peer closed the
- *  connection while it was idle; it closes itself. @return never NULL: failures come later. */
+/** Begin to connect, within some seconds; a request may be sent at once, it waits.
+ *  @p on_idle_gone: the peer closed the connection while it was idle; it closes itself.
+ *  @return never NULL: failures come later. */
 struct hd_client_conn *hd_client_connect(struct hd_net *net, const struct hd_endpoint *to,
                                          void (*on_idle_gone)(struct hd_client_conn *c));
 /** Send a request on an idle connection. @p body is the first part of its body, all if @p end. */
@@ -42,6 +47,8 @@ void hd_client_send(struct hd_client_conn *c, const struct hd_client_request *re
                     void *owner);
 /** Send more of the body. @return false: taken, but wait for on_writable before the next. */
 bool hd_client_write(struct hd_client_conn *c, struct hd_str bytes, bool end);
+/** Trailers for the end that comes next; dropped if the body is not chunked. Copied. */
+void hd_client_trailers(struct hd_client_conn *c, const struct hd_field *fields, size_t n);
 /** Stop or resume the flow of the answer. */
 void hd_client_pause(struct hd_client_conn *c, bool paused);
 /** @return whether it is idle and good for another request. Ask when `end` came. */
