@@ -26,7 +26,8 @@ struct hd_client_conn {
     void *owner;
     struct hd_buf in; /* a head that is not complete, or what came while paused */
     enum state { IDLE, WAITING, BODY, TUNNEL } state : 8;
-    bool chunked_out, request_done, head_method, upgrade, answered, keep_alive, chunked_in;
+    bool chunked_out, request_done, head_method, upgrade, answered, unsent;
+    bool keep_alive, chunked_in;
     bool until_close, paused, processing, eof;
     int64_t left;
     struct hd_chunked chunked;
@@ -64,7 +65,10 @@ static void fail(struct hd_client_conn *c, const struct hd_error *err)
     c->events = NULL;
     c->on_idle_gone = NULL;
     if (events != NULL)
-        events->on_failed(c->owner, err, !c->answered);
+        events->on_failed(c->owner, err,
+                          c->answered                         ? HD_LOST_ANSWERING
+                          : c->unsent || c->stream.connecting ? HD_LOST_UNSENT
+                                                              : HD_LOST_UNANSWERED);
     else if (idle_gone != NULL)
         idle_gone(c);
     close_conn(c);
@@ -97,6 +101,7 @@ void hd_client_send(struct hd_client_conn *c, const struct hd_client_request *re
         hd_frame_chunk(&parts[1], size, body, end,
                        req->last.len > 0 ? req->last : hd_str(HD_CHUNK_LAST));
     hd_stream_write(&c->stream, parts, req->chunked ? 5 : 2);
+    c->unsent = c->stream.failed != 0; /* the peer had closed while nothing was asked of it */
 }
 
 bool hd_client_write(struct hd_client_conn *c, struct hd_str bytes, bool end)

@@ -9,6 +9,13 @@
 
 struct hd_client_conn;
 
+/** How far a request had come when its connection broke: whether it may be sent again. */
+enum hd_client_lost {
+    HD_LOST_UNSENT,     /* the peer did not get a byte of it */
+    HD_LOST_UNANSWERED, /* the peer may have it; not a byte of an answer had come */
+    HD_LOST_ANSWERING,
+};
+
 /** What a request's owner hears, never from inside a call of the owner. */
 struct hd_client_events {
     /**
@@ -21,11 +28,8 @@ struct hd_client_events {
     void (*on_trailers)(void *owner, const struct hd_field *fields, size_t n);
     /** The request's body can go on after hd_client_write() returned false. */
     void (*on_writable)(void *owner);
-    /**
-     * The connection broke or spoke nonsense; it closes itself.
-     * @param unanswered  not a byte of an answer had come.
-     */
-    void (*on_failed)(void *owner, const struct hd_error *err, bool unanswered);
+    /** The connection broke or spoke nonsense; it closes itself. */
+    void (*on_failed)(void *owner, const struct hd_error *err, enum hd_client_lost lost);
 };
 
 struct hd_client_request {

@@ -258,7 +258,15 @@ static void on_writable(void *owner)
         c->inv->events->on_writable(c->inv);
 }
 
-static void on_failed(void *owner, const struct hd_error *err, bool unanswered)
+/* May it be sent again? What no instance got, always; what one may have begun with, if doing it
+ * twice is like doing it once. */
+static bool may_retry(const struct call *c, enum hd_client_lost lost)
+{
+    return c->whole && c->report.retries + 1 < MAX_TRIES &&
+           (lost == HD_LOST_UNSENT || (lost == HD_LOST_UNANSWERED && c->idempotent));
+}
+
+static void on_failed(void *owner, const struct hd_error *err, enum hd_client_lost lost)
 {
     struct call *c = owner;
     c->conn = NULL; /* it closes itself */
@@ -313,7 +321,7 @@ static void start(struct hd_invocation *inv, const struct hd_request_head *head,
         fail_later(c);
         return;
     }
-    if (end && body.len > 0 && body.len <= REPLAY_BYTES && c->idempotent) {
+    if (end && body.len > 0 && body.len <= REPLAY_BYTES) {
         hd_buf_str(&c->held, body);
         dispatch(c);
         return;
