@@ -59,6 +59,8 @@ struct hd_invocation_events {
                         struct hd_str body, bool end);
     /** @param end  as in on_response; bytes may be empty then. */
     void (*on_body)(struct hd_invocation *inv, struct hd_str bytes, bool end);
+    /** Trailers of the answer: right before the on_body with @p end. NULL: they are dropped. */
+    void (*on_trailers)(struct hd_invocation *inv, const struct hd_field *fields, size_t n);
     /** The invoker can take request body again after hd_invocation_write() returned false. */
     void (*on_writable)(struct hd_invocation *inv);
     /** It failed; whether the answer's head went out is for the door to know. */
@@ -70,6 +72,8 @@ struct hd_invoker_ops {
     void (*start)(struct hd_invocation *inv, const struct hd_request_head *head, struct hd_str body,
                   bool end);
     bool (*write)(struct hd_invocation *inv, struct hd_str bytes, bool end);
+    void (*trailers)(struct hd_invocation *inv, const struct hd_field *fields,
+                     size_t n); /* or NULL */
     void (*pause)(struct hd_invocation *inv, bool paused);
     void (*cancel)(struct hd_invocation *inv, int why);
 };
@@ -98,6 +102,14 @@ static inline void hd_invocation_start(struct hd_invocation *inv,
 static inline bool hd_invocation_write(struct hd_invocation *inv, struct hd_str bytes, bool end)
 {
     return inv->ops->write(inv, bytes, end);
+}
+/** Trailers of the request's body, for the end that comes next. Copied; dropped where the invoker
+ *  has no way to send them. */
+static inline void hd_invocation_trailers(struct hd_invocation *inv, const struct hd_field *fields,
+                                          size_t n)
+{
+    if (inv->ops->trailers != NULL)
+        inv->ops->trailers(inv, fields, n);
 }
 /** Stop or resume the flow of the answer; a little more may come after a pause. */
 static inline void hd_invocation_pause(struct hd_invocation *inv, bool paused)

@@ -2,9 +2,14 @@
 
 #include "core/trace.h"
 #include "gateway/heads.h"
+#include "http/path.h"
 
 #include <inttypes.h>
 #include <stdio.h>
+
+enum { NAME_CHARS_MAX = 128 };
+
+static const struct hd_str localhost = HD_LIT("localhost"), websocket = HD_LIT("websocket");
 
 /* --- a request comes in --- */
 
@@ -54,8 +59,8 @@ static bool limit_rate(struct hd_edge_request *r, const struct hd_client_ip *cli
 }
 
 static size_t own_request_fields(struct hd_edge_request *r, const struct hd_seen *seen,
-                                 const struct hd_client_ip *client, struct hd_field *out,
-                                 struct hd_buf *text)
+                                 const struct hd_client_ip *client, struct hd_str host,
+                                 struct hd_field *out, struct hd_buf *text)
 {
     const struct hd_edge *edge = r->door->edge;
     size_t n = 0;
@@ -93,6 +98,8 @@ static size_t own_request_fields(struct hd_edge_request *r, const struct hd_seen
     });
     if (client->via_proxy && seen->forwarded_host.len > 0)
         out[n++] = (struct hd_field){hd_str("x-forwarded-host"), seen->forwarded_host};
+    else if (host.len > 0)
+        out[n++] = (struct hd_field){hd_str("x-forwarded-host"), host};
     if (client->via_proxy && seen->forwarded.len > 0)
         out[n++] = (struct hd_field){hd_str("forwarded"), seen->forwarded};
     out[n++] = (struct hd_field){hd_str("x-request-id"),
@@ -118,14 +125,20 @@ static void dispatch(struct hd_edge_request *r, const struct hd_head *head,
     hd_buf_init_with(&text, room, sizeof(room),
                      sizeof(room) + seen->forwarded_for.len + seen->via.len);
     hd_buf_reserve(&text, text.max); /* slices of it are taken: it must not move later */
-    size_t n = seen->n_pass + own_request_fields(r, seen, client, seen->pass + seen->n_pass, &text);
+    size_t n = seen->n_pass +
+               own_request_fields(r, seen, client, head->host, seen->pass + seen->n_pass, &text);
+    /* Other protocols would be ones that the gateway knows nothing of: such a request is plain. */
+    struct hd_str upgrade = head->upgrade && hd_str_eq_nocase(head->upgrade_to, websocket)
+                                ? websocket
+                                : hd_str_n(NULL, 0);
     struct hd_request_head out = {.method = head->method,
                                   .path = path,
-                                  .authority = head->host,
+                                  /* HTTP/1.0 may say nothing; a URL needs something */
+                                  .authority = head->host.len > 0 ? head->host : localhost,
                                   .fields = seen->pass,
                                   .n_fields = n,
                                   .body_bytes = head->body_bytes,
-                                  .upgrade = head->upgrade ? head->upgrade_to : hd_str_n(NULL, 0)};
+                                  .upgrade = upgrade};
     bool fresh = hd_pool_state(pool) == HD_POOL_READY;
     struct hd_pool *older = !fresh && d->edge->hot_reload ? hd_pool_previous(pool) : NULL;
     struct hd_channel_options opt = {.wait_ms = fresh           ? 0
@@ -145,7 +158,7 @@ static void keep_line(struct hd_edge_request *r, const struct hd_head *head, str
 {
     r->method_len = (uint8_t)HD_MIN(head->method.len, (size_t)HD_REQUEST_METHOD_KEPT);
     memcpy(r->line, head->method.ptr, r->method_len);
-    rest.len = HD_MIN(hd_str_find(rest, '?'), (size_t)HD_REQUEST_PATH_KEPT);
+    rest.len = HD_MIN(rest.len, (size_t)HD_REQUEST_PATH_KEPT);
     r->path_len = (uint8_t)rest.len;
     if (rest.len > 0)
         memcpy(r->line + r->method_len, rest.ptr, rest.len);
@@ -202,24 +215,33 @@ static void serve(struct hd_edge_request *r, const struct hd_head *head, struct 
     dispatch(r, head, seen, &client, path, access != 0, body, end);
 }
 
-static void answer_not_found(struct hd_exchange *ex, const struct hd_cors_answer *cors,
-                             struct hd_str name)
+/* An answer to what is no request for a function. */
+static void answer(struct hd_exchange *ex, const struct hd_cors_answer *cors, unsigned status,
+                   const char *error, const char *reason)
 {
     static const struct hd_exchange_events nobody = {0};
-    struct hd_buf error, body;
-    hd_buf_init(&error, 512);
+    struct hd_buf body;
     hd_buf_init(&body, 1024);
-    hd_buf_fmt(&error, "Function \"%.*s\" not found", (int)HD_MIN(name.len, (size_t)80), name.ptr);
-    hd_auto_free char *text = hd_buf_take(&error);
-    hd_answer_body(&body, &(struct hd_answer){.error = text, .reason = "function_not_found"}, NULL);
+    hd_answer_body(&body, &(struct hd_answer){.error = error, .reason = reason}, NULL);
     struct hd_field fields[HD_CORS_FIELDS_MAX + 1] = {
         {hd_str("content-type"), hd_str("application/json")}};
     memcpy(fields + 1, cors->fields, cors->n * sizeof(*fields));
-    struct hd_response_head head = {
-        .status = 404, .fields = fields, .n_fields = cors->n + 1, .body_bytes = (int64_t)body.len};
+    struct hd_response_head head = {.status = status,
+                                    .fields = fields,
+                                    .n_fields = cors->n + 1,
+                                    .body_bytes = (int64_t)body.len};
     ex->events = &nobody;
     hd_exchange_respond(ex, &head, hd_buf_view(&body), true);
     hd_buf_done(&body);
+}
+
+static void answer_not_found(struct hd_exchange *ex, const struct hd_cors_answer *cors,
+                             struct hd_str name)
+{
+    char error[128];
+    snprintf(error, sizeof(error), "Function \"%.*s\" not found", (int)HD_MIN(name.len, (size_t)80),
+             name.ptr);
+    answer(ex, cors, 404, error, "function_not_found");
 }
 
 static void answer_preflight(struct hd_exchange *ex, const struct hd_cors_answer *cors)
@@ -229,22 +251,6 @@ static void answer_preflight(struct hd_exchange *ex, const struct hd_cors_answer
         .status = cors->refused ? 403 : 204, .fields = cors->fields, .n_fields = cors->n};
     ex->events = &nobody;
     hd_exchange_respond(ex, &head, hd_str_n(NULL, 0), true);
-}
-
-/* Cut "/functions/v1/hello/x?q" into the name and what the function sees: "/hello/x?q". */
-static bool split_target(const struct hd_edge *edge, struct hd_str target, struct hd_str *name,
-                         struct hd_str *path, struct hd_str *rest)
-{
-    if (!hd_str_starts(target, edge->prefix) || target.len <= edge->prefix.len ||
-        target.ptr[edge->prefix.len] != '/')
-        return false;
-    *path = hd_str_n(target.ptr + edge->prefix.len, target.len - edge->prefix.len);
-    size_t at = 1;
-    while (at < path->len && path->ptr[at] != '/' && path->ptr[at] != '?')
-        at++;
-    *name = hd_str_n(path->ptr + 1, at - 1);
-    *rest = hd_str_n(path->ptr + at, path->len - at);
-    return true;
 }
 
 /* The fields of the answer quote it, when the head is long gone. */
@@ -260,11 +266,26 @@ void hd_door_request(void *door, struct hd_exchange *ex, const struct hd_head *h
                      struct hd_str body, bool end)
 {
     struct hd_door *d = door;
-    struct hd_str name, path, rest;
-    if (!split_target(d->edge, head->target, &name, &path, &rest)) {
+    struct hd_path path;
+    struct hd_error err;
+    int rc = hd_path_split(&path, head->path, d->edge->prefix, &err);
+    if (rc == 0) {
         d->edge->on_other(d->edge->arg, ex, head);
         return;
     }
+    if (rc > 0 && path.dots)
+        rc = hd_fail(&err, HD_EINVAL, "path: a segment is \".\" or \"..\"; send it resolved");
+    if (rc < 0) {
+        answer(ex, &(struct hd_cors_answer){.n = 0}, 400, err.msg, "bad_path");
+        return;
+    }
+    char decoded[NAME_CHARS_MAX];
+    struct hd_str name = path.name;
+    if (name.len <= sizeof(decoded) && hd_str_find(name, '%') < name.len)
+        name = hd_str_n(decoded, (size_t)hd_path_decode(decoded, name)); /* was checked above */
+    /* What the function sees begins with its name. */
+    struct hd_str seen_path =
+        hd_str_n(head->target.ptr + d->edge->prefix.len, head->target.len - d->edge->prefix.len);
     struct hd_seen seen;
     hd_seen_sort(&seen, head, d->in);
     struct hd_route *route = hd_routes_find(d->table->routes, name);
@@ -287,8 +308,8 @@ void hd_door_request(void *door, struct hd_exchange *ex, const struct hd_head *h
         asks.origin = keep_origin(r, seen.origin);
         hd_cors_answer(&r->cors, d->edge->cors, &asks);
     }
-    keep_line(r, head, rest);
-    serve(r, head, &seen, path, body, end);
+    keep_line(r, head, path.rest);
+    serve(r, head, &seen, seen_path, body, end);
 }
 
 /* --- life --- */

@@ -291,18 +291,26 @@ static void on_error(struct hd_invocation *inv, const struct hd_error *err)
 
 static void on_timer(struct hd_timer *t);
 
-static void watch_stream(struct hd_edge_request *r)
+/* Look again when the next deadline is over: @p limit_ms from now (0: none), or that of the whole.
+ */
+static void watch(struct hd_edge_request *r, uint64_t limit_ms)
 {
-    uint32_t idle = r->route->fn->set.stream_idle_ms;
-    uint64_t now = hd_loop_now_ms(r->door->net->loop), delay = idle;
+    struct hd_loop *loop = r->door->net->loop;
+    uint64_t now = hd_loop_now_ms(loop), delay = limit_ms;
     if (r->total_due_ms > 0) {
         uint64_t left = r->total_due_ms > now ? r->total_due_ms - now : 1;
-        delay = idle > 0 ? HD_MIN(delay, left) : left;
+        delay = limit_ms > 0 ? HD_MIN(limit_ms, left) : left;
     }
     if (delay > 0)
-        hd_timer_start(r->door->net->loop, &r->timer, delay, on_timer);
+        hd_timer_start(loop, &r->timer, delay, on_timer);
     else
-        hd_timer_stop(r->door->net->loop, &r->timer);
+        hd_timer_stop(loop, &r->timer);
+}
+
+/* Something of the answer came, or can go on. */
+static void watch_stream(struct hd_edge_request *r)
+{
+    watch(r, r->route->fn->set.stream_idle_ms);
 }
 
 static void hold(struct hd_edge_request *r)
@@ -344,10 +352,26 @@ static void on_answer_body(struct hd_invocation *inv, struct hd_str bytes, bool 
         done(r, in, out);
         return;
     }
-    if (hd_timer_active(&r->timer))
-        watch_stream(r);
+    watch_stream(r);
     if (!hd_exchange_write(ex, bytes, false))
         hold(r);
+}
+
+/* Trailers of either side: what speaks for the gateway is not for others to say. */
+static size_t sort_trailers(struct hd_field *out, const struct hd_field *fields, size_t n)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < n && kept < HD_HEAD_FIELDS_MAX; i++) {
+        if (!hd_is_reserved(fields[i].name))
+            out[kept++] = fields[i];
+    }
+    return kept;
+}
+
+static void on_answer_trailers(struct hd_invocation *inv, const struct hd_field *fields, size_t n)
+{
+    struct hd_edge_request *r = hd_container_of(inv, struct hd_edge_request, inv);
+    hd_exchange_trailers(r->ex, r->door->out, sort_trailers(r->door->out, fields, n));
 }
 
 static void on_invoker_writable(struct hd_invocation *inv)
@@ -359,6 +383,7 @@ static void on_invoker_writable(struct hd_invocation *inv)
 static const struct hd_invocation_events invocation_events = {.on_info = on_info,
                                                               .on_response = on_response,
                                                               .on_body = on_answer_body,
+                                                              .on_trailers = on_answer_trailers,
                                                               .on_writable = on_invoker_writable,
                                                               .on_error = on_error};
 
@@ -400,8 +425,17 @@ static void on_request_body(struct hd_exchange *ex, struct hd_str bytes, bool en
     r->body_left -= ex->tunnel ? 0 : bytes.len;
     if (!r->started)
         return; /* it was answered without the body */
+    if (ex->tunnel)
+        watch_stream(r); /* a tunnel is idle when both directions are */
     if (!hd_invocation_write(&r->inv, bytes, end) && !end)
         hd_exchange_pause(ex, true);
+}
+
+static void on_request_trailers(struct hd_exchange *ex, const struct hd_field *fields, size_t n)
+{
+    struct hd_edge_request *r = ex->door;
+    if (r->started)
+        hd_invocation_trailers(&r->inv, r->door->in, sort_trailers(r->door->in, fields, n));
 }
 
 static void on_bad_body(struct hd_exchange *ex, unsigned status, const char *why)
@@ -426,8 +460,7 @@ static void on_client_writable(struct hd_exchange *ex)
     if (!r->paused_out || !r->started)
         return;
     r->paused_out = false;
-    if (hd_timer_active(&r->timer))
-        watch_stream(r);
+    watch_stream(r);
     hd_invocation_pause(&r->inv, false);
 }
 
@@ -444,6 +477,7 @@ static void on_gone(struct hd_exchange *ex, enum hd_gone why)
 }
 
 static const struct hd_exchange_events exchange_events = {.on_body = on_request_body,
+                                                          .on_trailers = on_request_trailers,
                                                           .on_bad_body = on_bad_body,
                                                           .on_writable = on_client_writable,
                                                           .on_gone = on_gone};
@@ -451,8 +485,11 @@ static const struct hd_exchange_events exchange_events = {.on_body = on_request_
 static void on_timer(struct hd_timer *t)
 {
     struct hd_edge_request *r = hd_container_of(t, struct hd_edge_request, timer);
-    if (r->responded && r->paused_out && r->total_due_ms == 0)
-        return; /* the client is slow, not the function; the server watches that */
+    bool over = r->total_due_ms > 0 && hd_loop_now_ms(r->door->net->loop) >= r->total_due_ms;
+    if (r->responded && r->paused_out && !over) {
+        watch_stream(r); /* the client is slow, not the function; the server watches that */
+        return;
+    }
     cancel(r, HD_ETIMEOUT);
     hd_stat_add(&r->stats->rejected[HD_REJECTED_TIMEOUT], r->responded ? 1 : 0);
     judge(r, HD_BREAKER_FAILED);
@@ -495,8 +532,7 @@ void hd_request_start(struct hd_edge_request *r, const struct hd_channel_options
     hd_channel_attach(d->channel, &r->inv, r->route->pool, opt);
     if (d->edge->total_timeout_ms > 0)
         r->total_due_ms = hd_loop_now_ms(d->net->loop) + d->edge->total_timeout_ms;
-    if (timeout > 0)
-        hd_timer_start(d->net->loop, &r->timer, timeout, on_timer);
+    watch(r, timeout);
     hd_exchange_continue(r->ex);
     hd_invocation_start(&r->inv, head, body, end);
 }

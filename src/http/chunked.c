@@ -174,6 +174,28 @@ static int trailer_step(struct hd_chunked *c, char byte, struct hd_error *err)
     }
 }
 
+static bool in_trailers(const struct hd_chunked *c, char byte)
+{
+    return c->state >= TRAILER && c->state <= TRAILER_LF && !(c->state == TRAILER && byte == '\r');
+}
+
+/* Take a run of trailer lines. */
+static int trailer_run(struct hd_chunked *c, struct hd_str *run, size_t *used, struct hd_str bytes,
+                       struct hd_error *err)
+{
+    size_t at = 0;
+    int rc = 0;
+    while (rc == 0 && at < bytes.len && in_trailers(c, bytes.ptr[at])) {
+        c->line_bytes++;
+        rc = trailer_step(c, bytes.ptr[at++], err);
+    }
+    *used += at;
+    if (rc < 0)
+        return rc;
+    *run = hd_str_n(bytes.ptr, at);
+    return HD_CHUNKED_TRAILER;
+}
+
 int hd_chunked_next(struct hd_chunked *c, struct hd_str *data, size_t *used, struct hd_str bytes,
                     struct hd_error *err)
 {
@@ -198,6 +220,8 @@ int hd_chunked_next(struct hd_chunked *c, struct hd_str *data, size_t *used, str
             else
                 c->state = c->state == DATA_CR ? DATA_LF : SIZE_FIRST;
             at++;
+        } else if (in_trailers(c, bytes.ptr[at])) {
+            rc = trailer_run(c, data, &at, hd_str_n(bytes.ptr + at, bytes.len - at), err);
         } else {
             c->line_bytes++;
             rc = c->state < DATA ? size_step(c, bytes.ptr[at], err)
@@ -206,5 +230,5 @@ int hd_chunked_next(struct hd_chunked *c, struct hd_str *data, size_t *used, str
         }
     }
     *used = at;
-    return rc < 0 ? rc : c->state == DONE;
+    return rc != 0 ? rc : c->state == DONE ? HD_CHUNKED_END : HD_CHUNKED_MORE;
 }

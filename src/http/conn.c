@@ -5,11 +5,13 @@
  *   closed             LINGER ◄────────────────────┘
  *                        reads and drops a little, so that our last bytes arrive; then closed
  *
- * In BUSY the request's body (BODY_*) and the answer go on side by side. Bytes that nobody can take
- * yet wait in `in`, at most one read's worth: reading stops until they are gone. */
+ * In BUSY the request's body (HD_FRAMED_*) and the answer go on side by side. Bytes that nobody can
+ * take yet wait in `in`, about one read's worth: reading stops until they are gone. Output that the
+ * kernel does not take keeps the connection in its phase, and the next request waits for it. */
 #include "http/conn.h"
 
 #include "http/format.h"
+#include "http/trailer.h"
 
 #include <arpa/inet.h>
 #include <sys/socket.h>
@@ -19,41 +21,11 @@ enum {
     LINGER_MS = 2000,
     LINGER_BYTES = 64 * 1024,
     PIPELINED_BYTES = 64 * 1024,
-    WATCH_MS = 1000, /* how often a busy connection is looked at */
     HALF_CLOSED_LOOK_MS = 50,
-    HALF_CLOSED_IDLE_MS =
-        5000, /* a half-closed client is waited for this long in a silent stream */
-    HEAD_BYTES_MAX = 256 * 1024,
+    HALF_CLOSED_AGAIN_MS = 200,
+    HALF_CLOSED_IDLE_MS = 15000, /* a half-closed client's answer may be silent for so long */
 };
 
-enum phase { IDLE, HEAD, BUSY, LINGER };
-enum framing { BODY_LENGTH, BODY_CHUNKED, BODY_RAW };
-
-struct hd_conn {
-    struct hd_stream stream;
-    struct hd_list link;
-    struct hd_server *server;
-    struct hd_exchange *ex; /* in BUSY, until the answer is complete */
-    struct hd_timer timer;
-    struct hd_buf in;  /* bytes read and not used yet; no memory when idle */
-    uint64_t since_ms; /* when `phase` was entered; in BUSY: the last progress */
-    uint64_t body_since_ms, stall_left;
-    int64_t body_left;
-    struct hd_chunked chunked;
-    enum phase phase : 8;
-    enum framing framing : 8;
-    bool keep_alive, minor_1, paused, processing, eof, half_closed_told, chunked_out, close_after;
-    bool bad_body;
-    uint32_t lingered;
-    union {
-        struct sockaddr any;
-        struct sockaddr_in in4;
-        struct sockaddr_in6 in6;
-    } peer;
-    char peer_text[INET6_ADDRSTRLEN];
-};
-
-static void process(struct hd_conn *c);
 static void on_timer(struct hd_timer *t);
 
 static struct hd_net *net_of(struct hd_conn *c)
@@ -61,37 +33,36 @@ static struct hd_net *net_of(struct hd_conn *c)
     return c->stream.net;
 }
 
-static uint64_t now_ms(struct hd_conn *c)
-{
-    return hd_loop_now_ms(net_of(c)->loop);
-}
-
 struct hd_conn *hd_conn_of(struct hd_list *link)
 {
     return hd_container_of(link, struct hd_conn, link);
 }
 
-static void arm(struct hd_conn *c, uint64_t delay_ms)
+void hd_conn_look(struct hd_conn *c, uint64_t delay_ms)
 {
     hd_timer_start(net_of(c)->loop, &c->timer, delay_ms, on_timer);
 }
 
-static void enter(struct hd_conn *c, enum phase phase)
+static bool is_flushing(const struct hd_conn *c)
+{
+    return hd_stream_pending(&c->stream) > 0;
+}
+
+static void enter(struct hd_conn *c, enum hd_conn_phase phase)
 {
     const struct hd_server_limits *l = &c->server->opt.limits;
     c->phase = phase;
-    c->since_ms = now_ms(c);
     switch (phase) {
-    case IDLE:
-        arm(c, l->keep_alive_ms);
+    case HD_CONN_IDLE:
+        hd_conn_look(c, is_flushing(c) ? HD_CONN_WATCH_MS : l->keep_alive_ms);
         break;
-    case HEAD:
-        arm(c, l->head_ms);
+    case HD_CONN_HEAD:
+        hd_conn_look(c, l->head_ms);
         break;
-    case BUSY:
-        break; /* watched from the first stall on, see watch() */
-    case LINGER:
-        arm(c, LINGER_MS);
+    case HD_CONN_BUSY:
+        break; /* looked at from the first wait on, see watch() */
+    case HD_CONN_LINGER:
+        hd_conn_look(c, is_flushing(c) ? HD_CONN_WATCH_MS : LINGER_MS);
         break;
     }
 }
@@ -102,14 +73,20 @@ static void close_conn(struct hd_conn *c)
     hd_stream_close(&c->stream);
 }
 
-/* The one way out of an exchange that its door did not end. */
-static void gone(struct hd_conn *c, enum hd_gone why)
+void hd_conn_forget(struct hd_conn *c)
 {
     struct hd_exchange *ex = c->ex;
     c->ex = NULL;
-    if (ex != NULL) {
-        ex->events->on_gone(ex, why);
-        hd_slab_put(&net_of(c)->exchanges, ex);
+    hd_trailers_free(ex->trailers);
+    hd_slab_put(&net_of(c)->exchanges, ex);
+}
+
+/* The one way out of an exchange that its door did not end. */
+static void gone(struct hd_conn *c, enum hd_gone why)
+{
+    if (c->ex != NULL) {
+        c->ex->events->on_gone(c->ex, why);
+        hd_conn_forget(c);
     }
     close_conn(c);
 }
@@ -117,21 +94,18 @@ static void gone(struct hd_conn *c, enum hd_gone why)
 /* Our side is said; wait a little for the client to read it before the kernel may reset. */
 static void linger(struct hd_conn *c)
 {
-    hd_buf_done(&c->in);
-    if (c->eof) {
-        if (hd_stream_pending(&c->stream) == 0) {
-            close_conn(c);
-            return;
-        }
-    } else {
-        hd_stream_read(&c->stream, true);
+    if (!c->processing)
+        hd_buf_done(&c->in);
+    if (c->eof && !is_flushing(c)) {
+        close_conn(c);
+        return;
     }
+    if (!c->eof)
+        hd_stream_read(&c->stream, true);
     hd_stream_finish(&c->stream);
     c->lingered = 0;
-    enter(c, LINGER);
+    enter(c, HD_CONN_LINGER);
 }
-
-/* --- answers --- */
 
 static void refuse(struct hd_conn *c, unsigned status, const struct hd_error *why)
 {
@@ -159,171 +133,20 @@ static void refuse(struct hd_conn *c, unsigned status, const struct hd_error *wh
     linger(c);
 }
 
-const char *hd_exchange_peer(const struct hd_exchange *ex)
+void hd_conn_answered(struct hd_conn *c)
 {
-    return ex->conn->peer_text;
-}
-
-const struct sockaddr *hd_exchange_peer_addr(const struct hd_exchange *ex)
-{
-    return &ex->conn->peer.any;
-}
-
-void hd_exchange_pause(struct hd_exchange *ex, bool paused)
-{
-    struct hd_conn *c = ex->conn;
-    if (c->paused == paused)
-        return;
-    c->paused = paused;
-    if (paused) {
-        hd_stream_read(&c->stream, false);
-        return;
-    }
-    c->since_ms = c->body_since_ms = now_ms(c);
-    if (!c->processing)
-        process(c);
-    else if (!c->eof)
-        hd_stream_read(&c->stream, true);
-}
-
-void hd_exchange_continue(struct hd_exchange *ex)
-{
-    static const struct hd_str text = HD_LIT("HTTP/1.1 100 Continue\r\n\r\n");
-    if (!ex->expects || ex->responded)
-        return;
-    ex->expects = false;
-    hd_stream_write(&ex->conn->stream, &text, 1);
-}
-
-void hd_exchange_info(struct hd_exchange *ex, const struct hd_response_head *head)
-{
-    struct hd_conn *c = ex->conn;
-    if (!c->minor_1 || ex->responded)
-        return;
-    struct hd_buf *out = &c->server->out;
-    struct hd_format how = {.framing = HD_FRAMING_NONE};
-    hd_buf_clear(out);
-    if (hd_format_response(out, head, &how, NULL) < 0)
-        return;
-    struct hd_str part = hd_buf_view(out);
-    hd_stream_write(&c->stream, &part, 1);
-}
-
-/* The answer is complete: free the exchange, and go on with the connection. */
-static void finish(struct hd_conn *c)
-{
-    struct hd_exchange *ex = c->ex;
-    bool body_done = ex->body_done, tunnel = ex->tunnel;
-    c->ex = NULL;
+    bool body_done = c->ex->body_done, tunnel = c->ex->tunnel;
     c->paused = false;
-    hd_slab_put(&net_of(c)->exchanges, ex);
+    hd_conn_forget(c);
     if (c->stream.broken) {
         close_conn(c);
-    } else if (tunnel) {
-        /* The other direction may go on; it has nobody to hear it. */
-        linger(c);
-    } else if (!c->keep_alive || !body_done || c->bad_body || c->server->draining) {
-        linger(c);
+    } else if (tunnel || !c->keep_alive || !body_done || c->bad_body || c->server->draining) {
+        linger(c); /* a tunnel's other direction has nobody to hear it */
     } else {
-        enter(c, IDLE);
-        if (c->eof && c->in.len == 0)
-            linger(c);
-        else if (!c->processing)
-            process(c);
+        enter(c, HD_CONN_IDLE);
+        if (!c->processing)
+            hd_conn_process(c);
     }
-}
-
-static enum hd_connection connection_field(const struct hd_conn *c)
-{
-    if (c->ex->tunnel)
-        return HD_CONNECTION_UPGRADE;
-    if (!c->keep_alive)
-        return HD_CONNECTION_CLOSE;
-    return c->minor_1 ? HD_CONNECTION_DEFAULT : HD_CONNECTION_KEEP_ALIVE;
-}
-
-bool hd_exchange_respond(struct hd_exchange *ex, const struct hd_response_head *given,
-                         struct hd_str body, bool end)
-{
-    struct hd_conn *c = ex->conn;
-    struct hd_buf *out = &c->server->out;
-    struct hd_response_head head = *given;
-    ex->tunnel = head.status == 101;
-    if (head.body_bytes == HD_BODY_UNKNOWN && end && !ex->head_request)
-        head.body_bytes = (int64_t)body.len;
-    struct hd_format how = {.framing =
-                                hd_response_framing(&head, ex->head_request, c->minor_1 ? 1 : 0),
-                            .upgrade = head.upgrade,
-                            .date = hd_date_at(&net_of(c)->date, hd_net_unix_ms(net_of(c)) / 1000)};
-    bool bodyless = ex->head_request || head.status == 204 || head.status == 304;
-    bool until_close = how.framing == HD_FRAMING_NONE && !bodyless && !ex->tunnel;
-    c->chunked_out = how.framing == HD_FRAMING_CHUNKED && !bodyless;
-    if (until_close || c->server->draining || !ex->body_done || c->eof)
-        c->keep_alive = false;
-    how.connection = connection_field(c);
-    hd_buf_clear(out);
-    if (hd_format_response(out, &head, &how, NULL) < 0) {
-        hd_exchange_abort(ex);
-        return false;
-    }
-    ex->responded = true;
-    ex->expects = false;
-    ex->bodyless = bodyless;
-    if (bodyless)
-        body.len = 0;
-    ex->body_out += body.len;
-    char size[HD_CHUNK_BEGIN_MAX];
-    struct hd_str parts[4] = {hd_buf_view(out), {NULL, 0}, body, {NULL, 0}};
-    if (c->chunked_out)
-        hd_frame_chunk(&parts[1], size, body, end);
-    bool flows = hd_stream_write(&c->stream, parts, 4);
-    if (end && !ex->tunnel) {
-        finish(c);
-        return true;
-    }
-    if (ex->tunnel && c->in.len > 0)
-        process(c); /* the client did not wait for our 101 */
-    if (!flows)
-        arm(c, WATCH_MS);
-    c->since_ms = now_ms(c);
-    return flows;
-}
-
-bool hd_exchange_write(struct hd_exchange *ex, struct hd_str bytes, bool end)
-{
-    struct hd_conn *c = ex->conn;
-    bool flows = true;
-    if (ex->tunnel) {
-        if (bytes.len > 0)
-            flows = hd_stream_write(&c->stream, &bytes, 1);
-    } else if (ex->bodyless) {
-        bytes.len = 0;
-    } else if (c->chunked_out) {
-        char size[HD_CHUNK_BEGIN_MAX];
-        struct hd_str parts[3];
-        hd_frame_chunk(parts, size, bytes, end);
-        flows = hd_stream_write(&c->stream, parts, 3);
-    } else if (bytes.len > 0) {
-        flows = hd_stream_write(&c->stream, &bytes, 1);
-    }
-    ex->body_out += bytes.len;
-    if (end) {
-        finish(c);
-        return true;
-    }
-    if (!flows)
-        arm(c, WATCH_MS);
-    c->since_ms = now_ms(c);
-    return flows;
-}
-
-void hd_exchange_abort(struct hd_exchange *ex)
-{
-    struct hd_conn *c = ex->conn;
-    c->ex = NULL;
-    hd_slab_put(&net_of(c)->exchanges, ex);
-    hd_timer_stop(net_of(c)->loop, &c->timer);
-    hd_stream_reset(&c->stream);
 }
 
 /* --- requests --- */
@@ -338,13 +161,13 @@ static bool next_body(struct hd_conn *c, struct hd_str *bytes, struct hd_str *pi
 {
     *end = false;
     *piece = hd_str_n(NULL, 0);
-    if (c->framing == BODY_RAW) {
+    if (c->framing == HD_FRAMED_RAW) {
         *piece = *bytes;
         bytes->ptr += bytes->len;
         bytes->len = 0;
         return piece->len > 0;
     }
-    if (c->framing == BODY_LENGTH) {
+    if (c->framing == HD_FRAMED_LENGTH) {
         size_t n = (uint64_t)c->body_left < bytes->len ? (size_t)c->body_left : bytes->len;
         *piece = hd_str_n(bytes->ptr, n);
         bytes->ptr += n;
@@ -364,9 +187,15 @@ static bool next_body(struct hd_conn *c, struct hd_str *bytes, struct hd_str *pi
         }
         bytes->ptr += used;
         bytes->len -= used;
-        *end = rc == 1;
-        if (*end || piece->len > 0)
+        *end = rc == HD_CHUNKED_END;
+        if (rc == HD_CHUNKED_TRAILER) {
+            if (c->ex->trailers == NULL)
+                c->ex->trailers = hd_trailers_new();
+            hd_trailers_add(c->ex->trailers, *piece);
+            piece->len = 0;
+        } else if (*end || piece->len > 0) {
             return true;
+        }
         if (used == 0)
             break;
     }
@@ -375,11 +204,10 @@ static bool next_body(struct hd_conn *c, struct hd_str *bytes, struct hd_str *pi
 
 static void start_body(struct hd_conn *c, const struct hd_head *head)
 {
-    c->framing = head->chunked ? BODY_CHUNKED : BODY_LENGTH;
+    c->framing = head->chunked ? HD_FRAMED_CHUNKED : HD_FRAMED_LENGTH;
     c->body_left = head->body_bytes;
     c->chunked = (struct hd_chunked){0};
-    c->bad_body = false;
-    c->body_since_ms = now_ms(c);
+    c->read_ms = c->body_since_ms = hd_conn_now_ms(c);
 }
 
 /* Parse one head. @return whether there was one. */
@@ -392,8 +220,8 @@ static bool next_request(struct hd_conn *c, struct hd_str *bytes)
     unsigned status;
     int rc = hd_parse_request(head, &used, &status, *bytes, &s->opt.limits.parse, &err);
     if (rc == 0) {
-        if (c->phase == IDLE && bytes->len > 0)
-            enter(c, HEAD);
+        if (c->phase == HD_CONN_IDLE && bytes->len > 0)
+            enter(c, HD_CONN_HEAD);
         return false;
     }
     if (rc < 0) {
@@ -412,23 +240,33 @@ static bool next_request(struct hd_conn *c, struct hd_str *bytes)
     c->ex = ex;
     c->minor_1 = head->minor == 1;
     c->keep_alive = head->keep_alive;
-    enter(c, BUSY);
+    c->bad_body = false;
+    enter(c, HD_CONN_BUSY);
     struct hd_str piece = {NULL, 0};
     bool end = ex->body_done;
     if (!end) {
         start_body(c, head);
         /* What is chunked is decoded after the door knows the exchange: it may be bad. */
-        if (c->framing == BODY_LENGTH)
+        if (c->framing == HD_FRAMED_LENGTH)
             next_body(c, bytes, &piece, &end);
         ex->body_done = end;
         ex->body_in = piece.len;
         if (piece.len > 0)
             ex->expects = false;
         if (!end)
-            arm(c, WATCH_MS);
+            hd_conn_look(c, HD_CONN_WATCH_MS);
     }
     s->opt.on_request(s->opt.user, ex, head, piece, end);
     return true;
+}
+
+/* The body is complete; what follows it goes to the door first. */
+static void tell_trailers(struct hd_exchange *ex)
+{
+    struct hd_field fields[HD_TRAILER_FIELDS_MAX];
+    size_t n = hd_trailers_fields(ex->trailers, fields);
+    if (n > 0 && ex->events->on_trailers != NULL)
+        ex->events->on_trailers(ex, fields, n);
 }
 
 static void next_piece(struct hd_conn *c, struct hd_str *bytes)
@@ -444,6 +282,8 @@ static void next_piece(struct hd_conn *c, struct hd_str *bytes)
     ex->expects = false;
     ex->body_done = end;
     ex->body_in += piece.len;
+    if (end && ex->trailers != NULL)
+        tell_trailers(ex);
     ex->events->on_body(ex, piece, end);
 }
 
@@ -452,16 +292,16 @@ static void consume(struct hd_conn *c, struct hd_str *bytes)
 {
     while (bytes->len > 0 && !c->stream.closing) {
         size_t before = bytes->len;
-        if (c->phase == LINGER) {
+        if (c->phase == HD_CONN_LINGER) {
             bytes->len = 0;
         } else if (c->ex == NULL) {
-            if (!next_request(c, bytes))
-                return;
+            if (is_flushing(c) || !next_request(c, bytes))
+                return; /* a client that does not take its answers gets no more of them */
         } else if (is_unfinished(c) || c->ex->tunnel) {
             if (c->paused)
                 return;
             if (c->ex->tunnel)
-                c->framing = BODY_RAW;
+                c->framing = HD_FRAMED_RAW;
             next_piece(c, bytes);
             if (bytes->len == before)
                 return;
@@ -471,8 +311,14 @@ static void consume(struct hd_conn *c, struct hd_str *bytes)
     }
 }
 
-/* Work on what is in `in`, then decide whether to read. */
-static void process(struct hd_conn *c)
+/* Whether more bytes would be of use. A head is bounded by its parser, all else here. */
+static bool wants_bytes(const struct hd_conn *c)
+{
+    bool head = c->ex == NULL && !is_flushing(c);
+    return !c->paused && (head || c->in.len < PIPELINED_BYTES);
+}
+
+void hd_conn_process(struct hd_conn *c)
 {
     if (c->processing || c->stream.closing)
         return;
@@ -481,58 +327,67 @@ static void process(struct hd_conn *c)
     size_t had = bytes.len;
     consume(c, &bytes);
     c->processing = false;
-    if (c->stream.closing || c->phase == LINGER)
+    if (c->stream.closing)
         return;
+    if (c->phase == HD_CONN_LINGER) {
+        hd_buf_done(&c->in);
+        return;
+    }
     hd_buf_consume(&c->in, had - bytes.len);
     if (c->in.len == 0)
         hd_buf_done(&c->in);
-    if (c->eof) {
-        if (c->ex == NULL)
-            linger(c); /* what is left can never be completed */
-        return;
-    }
-    hd_stream_read(&c->stream, !c->paused && c->in.len < PIPELINED_BYTES);
+    if (!c->eof)
+        hd_stream_read(&c->stream, wants_bytes(c));
+    else if (c->ex == NULL && !is_flushing(c))
+        linger(c); /* what is left can never be completed */
+}
+
+/* A head that comes byte by byte is parsed once a line. */
+static bool may_be_complete(const struct hd_conn *c, struct hd_str bytes)
+{
+    return c->phase != HD_CONN_HEAD || memchr(bytes.ptr, '\n', bytes.len) != NULL ||
+           c->in.len >= c->server->opt.limits.parse.max_head_bytes;
 }
 
 static void on_data(struct hd_stream *stream, struct hd_str bytes)
 {
     struct hd_conn *c = hd_container_of(stream, struct hd_conn, stream);
-    if (c->phase == LINGER) {
+    if (c->phase == HD_CONN_LINGER) {
         c->lingered += (uint32_t)bytes.len;
         if (c->lingered > LINGER_BYTES)
             close_conn(c);
         return;
     }
-    if (c->phase == BUSY)
-        c->since_ms = now_ms(c);
+    if (is_unfinished(c))
+        c->read_ms = hd_conn_now_ms(c);
     if (c->in.len > 0) {
-        hd_buf_str(&c->in, bytes); /* bounded: reading stops at PIPELINED_BYTES */
-        process(c);
+        hd_buf_str(&c->in, bytes); /* bounded, see wants_bytes() */
+        if (may_be_complete(c, bytes))
+            hd_conn_process(c);
         return;
     }
     /* The common way: straight from the loop's read buffer. */
     c->processing = true;
     consume(c, &bytes);
     c->processing = false;
-    if (c->stream.closing || c->phase == LINGER)
+    if (c->stream.closing || c->phase == HD_CONN_LINGER)
         return;
-    if (bytes.len > 0) {
+    if (bytes.len > 0)
         hd_buf_str(&c->in, bytes);
-        if (c->paused || c->in.len >= PIPELINED_BYTES)
-            hd_stream_read(&c->stream, false);
-    }
+    if (!wants_bytes(c))
+        hd_stream_read(&c->stream, false);
 }
 
 static void on_eof(struct hd_stream *stream)
 {
     struct hd_conn *c = hd_container_of(stream, struct hd_conn, stream);
     c->eof = true;
-    if (c->phase == LINGER) {
-        close_conn(c);
-    } else if (c->ex == NULL) {
-        close_conn(c);
+    if (c->ex == NULL) {
+        if (!is_flushing(c))
+            close_conn(c);
     } else if (c->ex->tunnel) {
         c->ex->body_done = true;
+        hd_conn_look(c, HALF_CLOSED_LOOK_MS);
         c->ex->events->on_body(c->ex, hd_str_n(NULL, 0), true);
     } else if (!c->ex->body_done) {
         gone(c, HD_GONE_CLIENT);
@@ -540,10 +395,9 @@ static void on_eof(struct hd_stream *stream)
         /* Half-closed, or gone? Only a write can tell: whoever closed both sides answers it with a
          * reset. 100 Continue is the one thing that may be written here (RFC 9110 section 15.2). */
         static const struct hd_str probe = HD_LIT("HTTP/1.1 100 Continue\r\n\r\n");
-        c->keep_alive = false;
-        if (c->minor_1 && !c->ex->responded)
+        if (c->minor_1 && !c->ex->responded && c->in.len == 0)
             hd_stream_write(&c->stream, &probe, 1);
-        arm(c, HALF_CLOSED_LOOK_MS);
+        hd_conn_look(c, HALF_CLOSED_LOOK_MS);
     }
 }
 
@@ -557,11 +411,17 @@ static void on_error(struct hd_stream *stream, int status)
 static void on_writable(struct hd_stream *stream)
 {
     struct hd_conn *c = hd_container_of(stream, struct hd_conn, stream);
-    if (c->phase == LINGER && c->eof) {
-        close_conn(c);
-    } else if (c->ex != NULL) {
-        c->since_ms = now_ms(c);
+    c->wrote_ms = hd_conn_now_ms(c);
+    if (c->ex != NULL) {
         c->ex->events->on_writable(c->ex);
+    } else if (c->phase == HD_CONN_LINGER && c->eof) {
+        close_conn(c);
+    } else if (c->phase == HD_CONN_HEAD) {
+        return; /* its deadline runs */
+    } else {
+        enter(c, c->phase); /* its wait begins now */
+        if (c->phase == HD_CONN_IDLE)
+            hd_conn_process(c);
     }
 }
 
@@ -588,63 +448,80 @@ static const struct hd_stream_events stream_events = {.on_data = on_data,
 static bool body_too_slow(struct hd_conn *c, uint64_t now)
 {
     const struct hd_server_limits *l = &c->server->opt.limits;
-    if (l->body_gap_ms > 0 && now - c->since_ms >= l->body_gap_ms)
+    if (l->body_gap_ms > 0 && now - c->read_ms >= l->body_gap_ms)
         return true;
     uint64_t took = now - c->body_since_ms;
     return l->body_min_rate > 0 && took > l->body_grace_ms &&
            c->ex->body_in * 1000 < (uint64_t)l->body_min_rate * (took - l->body_grace_ms);
 }
 
-/* A busy connection: look at whichever side may hang. */
-static void watch(struct hd_conn *c)
+/* Output waits: whether the client has taken nothing of it for too long. */
+static bool is_stalled(struct hd_conn *c, uint64_t now)
 {
     const struct hd_server_limits *l = &c->server->opt.limits;
-    uint64_t now = now_ms(c);
-    size_t pending = hd_stream_pending(&c->stream);
-    if (c->eof && !c->ex->tunnel) {
-        bool silent = c->ex->responded && pending == 0 && now - c->since_ms > HALF_CLOSED_IDLE_MS;
-        if (silent || hd_stream_peer_gone(&c->stream)) {
-            gone(c, HD_GONE_CLIENT);
-            return;
-        }
-        arm(c, HALF_CLOSED_LOOK_MS * 4);
-        return;
+    size_t unsent = hd_stream_pending(&c->stream);
+    if (unsent != c->unsent) {
+        c->unsent = unsent;
+        c->wrote_ms = now;
     }
-    if (pending > 0) {
-        if (pending != c->stall_left) {
-            c->stall_left = pending;
-            c->since_ms = now;
-        } else if (l->write_stall_ms > 0 && now - c->since_ms >= l->write_stall_ms) {
-            gone(c, HD_GONE_STALLED_WRITE);
-            return;
-        }
-        arm(c, WATCH_MS);
+    return l->write_stall_ms > 0 && now - c->wrote_ms >= l->write_stall_ms;
+}
+
+/* Whether the client has closed both its directions, as far as that can be known. */
+static bool has_left(struct hd_conn *c, uint64_t now)
+{
+    bool silent = c->ex->responded && !is_flushing(c) &&
+                  now - HD_MAX(c->wrote_ms, c->read_ms) > HALF_CLOSED_IDLE_MS;
+    return silent || hd_stream_peer_gone(&c->stream);
+}
+
+/* A busy connection: look at whichever side may hang. */
+static void watch(struct hd_conn *c, uint64_t now)
+{
+    if (c->eof) {
+        if (has_left(c, now))
+            gone(c, HD_GONE_CLIENT);
+        else
+            hd_conn_look(c, HALF_CLOSED_AGAIN_MS);
     } else if (is_unfinished(c) && !c->ex->tunnel) {
+        hd_conn_look(c, HD_CONN_WATCH_MS);
         if (!c->paused && body_too_slow(c, now)) {
             c->bad_body = true;
             c->ex->events->on_bad_body(c->ex, 408, "the request body came too slowly");
-            return;
         }
-        arm(c, WATCH_MS);
+    } else if (is_flushing(c)) {
+        hd_conn_look(c, HD_CONN_WATCH_MS);
     }
 }
 
 static void on_timer(struct hd_timer *t)
 {
     struct hd_conn *c = hd_container_of(t, struct hd_conn, timer);
+    uint64_t now = hd_conn_now_ms(c);
     struct hd_error err;
+    if (c->stream.broken) {
+        gone(c, HD_GONE_CLIENT);
+        return;
+    }
+    if (is_flushing(c) && is_stalled(c, now)) {
+        gone(c, HD_GONE_STALLED_WRITE);
+        return;
+    }
     switch (c->phase) {
-    case IDLE:
-    case LINGER:
-        close_conn(c);
+    case HD_CONN_IDLE:
+    case HD_CONN_LINGER:
+        if (is_flushing(c))
+            hd_conn_look(c, HD_CONN_WATCH_MS);
+        else
+            close_conn(c);
         break;
-    case HEAD:
+    case HD_CONN_HEAD:
         hd_fail(&err, HD_ETIMEOUT, "the request head was not complete within %u ms",
                 c->server->opt.limits.head_ms);
         refuse(c, 408, &err);
         break;
-    case BUSY:
-        watch(c);
+    case HD_CONN_BUSY:
+        watch(c, now);
         break;
     }
 }
@@ -667,6 +544,8 @@ static void note_peer(struct hd_conn *c, const struct sockaddr_storage *peer)
 
 void hd_conn_new(struct hd_server *s, int fd, const struct sockaddr_storage *peer)
 {
+    const size_t waiting =
+        HD_MAX((size_t)s->opt.limits.parse.max_head_bytes, (size_t)PIPELINED_BYTES);
     struct hd_conn *c = hd_new(struct hd_conn);
     if (hd_stream_open(&c->stream, s->opt.net, fd, &stream_events) != 0) {
         close(fd);
@@ -676,15 +555,15 @@ void hd_conn_new(struct hd_server *s, int fd, const struct sockaddr_storage *pee
     c->server = s;
     hd_list_push(&s->conns, &c->link);
     s->open++;
-    hd_buf_init(&c->in, HD_NET_READ_BYTES + HEAD_BYTES_MAX);
+    hd_buf_init(&c->in, HD_NET_READ_BYTES + waiting);
     note_peer(c, peer);
     if (s->opt.on_admit != NULL && !s->opt.on_admit(s->opt.user, &c->peer.any, false)) {
         c->peer.any.sa_family = AF_UNSPEC;
         hd_stream_reset(&c->stream);
         return;
     }
-    c->since_ms = now_ms(c);
-    arm(c, s->opt.limits.head_ms); /* IDLE, but the first head has its deadline from the start */
+    /* IDLE, but the first head has its deadline from the start. */
+    hd_conn_look(c, s->opt.limits.head_ms);
     hd_stream_read(&c->stream, true);
 }
 
@@ -696,6 +575,10 @@ void hd_conn_abort(struct hd_conn *c)
 
 void hd_conn_drain(struct hd_conn *c)
 {
-    if (c->phase == IDLE && c->in.len == 0)
+    if (c->phase != HD_CONN_IDLE || c->in.len > 0 || c->stream.closing)
+        return;
+    if (is_flushing(c))
+        linger(c);
+    else
         close_conn(c);
 }

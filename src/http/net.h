@@ -22,8 +22,8 @@ struct hd_net {
     uint64_t clock_read_ms; /* see hd_net_unix_ms() */
     int64_t clock_offset_ms;
     struct hd_slab exchanges, client_conns;
-    /** Open connections of this loop's servers and clients, for metrics. */
-    _Atomic uint32_t open_server, open_client;
+    /** Open connections of this loop's clients, for metrics. */
+    _Atomic uint32_t open_client;
 };
 
 /** @return wall clock, milliseconds since 1970, as of this turn of the loop. Costs no system call.

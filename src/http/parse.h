@@ -69,21 +69,24 @@ enum {
     HD_CHUNK_TRAILER_MAX = 8192, /* trailer section, line breaks included */
 };
 
-/** Decoder of the chunked coding (RFC 9112 section 7.1); zeroed is ready. Extensions and trailers
- *  are checked and dropped. */
+/** Decoder of the chunked coding (RFC 9112 section 7.1); zeroed is ready. Extensions are checked
+ *  and dropped. */
 struct hd_chunked {
     uint8_t state;
     uint8_t digits;      /* of the chunk size so far */
     uint64_t left;       /* of the current chunk */
     uint32_t line_bytes; /* of the current size line or trailer section, bounded */
 };
+enum { HD_CHUNKED_MORE = 0, HD_CHUNKED_END = 1, HD_CHUNKED_TRAILER = 2 };
 /**
  * Take the next step: skip framing, find the next piece of data.
  * @param data   set: a slice of @p bytes; empty if there was none in it.
  * @param used   set: how many bytes were consumed, @p data included. Call again with the rest while
- *               it is more than 0 and the result is 0.
- * @return 0: go on; 1: the body is complete, trailers included; HD_EPROTO, and the decoder stays
- *         refusing.
+ *               it is more than 0 and the result is not HD_CHUNKED_END.
+ * @return HD_CHUNKED_MORE; HD_CHUNKED_TRAILER: @p data is not of the body, but a piece of the
+ *         trailer section, checked, line breaks included, without the empty line at its end;
+ *         HD_CHUNKED_END: the body is complete, trailers included; HD_EPROTO, and the decoder
+ *         stays refusing.
  */
 int hd_chunked_next(struct hd_chunked *c, struct hd_str *data, size_t *used, struct hd_str bytes,
                     struct hd_error *err);

@@ -17,17 +17,20 @@ struct hd_server_limits {
     uint32_t body_min_rate; /* bytes a second, judged after body_grace_ms; 0: none */
     uint32_t body_grace_ms;
     uint32_t keep_alive_ms;  /* idle between requests */
-    uint32_t write_stall_ms; /* the client takes nothing of the answer; 0: for ever */
+    uint32_t write_stall_ms; /* the client takes nothing of its answers; 0: for ever */
 };
 
 /** Why an exchange ended without its door: for logs. */
 enum hd_gone { HD_GONE_CLIENT, HD_GONE_STALLED_WRITE, HD_GONE_SHUTDOWN };
 
-/** What a door hears about its exchange. Never from inside a call of the door, but for on_body from
- *  inside hd_exchange_pause(ex, false). */
+/** What a door hears about its exchange. Never from inside a call of the door, but for on_body (and
+ *  on_trailers, on_bad_body) from inside hd_exchange_pause(ex, false), and on_body from inside the
+ *  hd_exchange_respond() that makes a tunnel. */
 struct hd_exchange_events {
     /** More of the request's body. After 101: raw bytes; @p end: the client sends no more. */
     void (*on_body)(struct hd_exchange *ex, struct hd_str bytes, bool end);
+    /** Trailers came: right before the on_body with @p end. NULL: they are dropped. */
+    void (*on_trailers)(struct hd_exchange *ex, const struct hd_field *fields, size_t n);
     /** The body broke its framing (400) or came too slowly (408): answer with @p status. */
     void (*on_bad_body)(struct hd_exchange *ex, unsigned status, const char *why);
     /** All output is with the kernel, after a write returned false. */
@@ -42,14 +45,15 @@ struct hd_exchange {
     void *door;                              /* the door's own */
     struct hd_net *net;
     struct hd_conn *conn;
-    bool head_request; /* the method is HEAD */
-    bool body_done;    /* the request's body is complete */
-    bool responded;    /* the answer's head is out */
-    bool expects;      /* the client waits for 100 Continue */
-    bool tunnel;       /* after 101 */
-    bool bodyless;     /* the answer has no body whatever the door writes */
-    uint64_t body_in;  /* bytes of the request's body so far */
-    uint64_t body_out; /* bytes of the answer's body so far */
+    struct hd_trailers *trailers; /* NULL until there are some */
+    bool head_request;            /* the method is HEAD */
+    bool body_done;               /* the request's body is complete */
+    bool responded;               /* the answer's head is out */
+    bool expects;                 /* the client waits for 100 Continue */
+    bool tunnel;                  /* after 101 */
+    bool bodyless;                /* the answer has no body whatever the door writes */
+    uint64_t body_in;             /* bytes of the request's body so far */
+    uint64_t body_out;            /* bytes of the answer's body so far */
 };
 
 struct hd_server_options {
@@ -89,7 +93,8 @@ const struct sockaddr *hd_exchange_peer_addr(const struct hd_exchange *ex);
 void hd_exchange_pause(struct hd_exchange *ex, bool paused);
 /** Send 100 Continue if the client waits for it and nothing was answered yet. */
 void hd_exchange_continue(struct hd_exchange *ex);
-/** Send an informational answer, 102 to 199; HTTP/1.0 clients get none. */
+/** Send an informational answer, 102 to 199; a client of HTTP/1.0, or one that does not even take
+ *  what it has, gets none. */
 void hd_exchange_info(struct hd_exchange *ex, const struct hd_response_head *head);
 /**
  * Send the answer's head and the first bytes of its body in one write. Framing, Date and Connection
@@ -101,5 +106,7 @@ bool hd_exchange_respond(struct hd_exchange *ex, const struct hd_response_head *
                          struct hd_str body, bool end);
 /** Send more of the body; as above. */
 bool hd_exchange_write(struct hd_exchange *ex, struct hd_str bytes, bool end);
+/** Trailers for the end that comes next; dropped where the client cannot take them. Copied. */
+void hd_exchange_trailers(struct hd_exchange *ex, const struct hd_field *fields, size_t n);
 /** Break off in the middle of an answer so that the client notices; the exchange is dead. */
 void hd_exchange_abort(struct hd_exchange *ex);

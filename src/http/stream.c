@@ -69,10 +69,23 @@ static void fail(struct hd_stream *s, int status)
     s->events->on_error(s, status);
 }
 
+static void read_all(struct hd_stream *s, bool ended);
+
+/* Nothing can be sent any more. What the peer said before it closed goes first: it may be a whole
+ * answer. */
+static void fail_written(struct hd_stream *s, int status)
+{
+    if (s->reading)
+        read_all(s, true);
+    fail(s, status);
+}
+
 static void on_fail_later(struct hd_later *l)
 {
     struct hd_stream *s = hd_container_of(l, struct hd_stream, later);
-    if (!s->closing)
+    if (!s->closing && s->watched.fd >= 0)
+        fail_written(s, s->failed);
+    else if (!s->closing)
         fail(s, s->failed);
 }
 
@@ -208,7 +221,7 @@ static bool flush(struct hd_stream *s)
         if (sent < 0 && errno == EAGAIN)
             return true;
         if (sent < 0) {
-            fail(s, uv_translate_sys_error(errno));
+            fail_written(s, uv_translate_sys_error(errno));
             return false;
         }
         hd_buf_consume(s->out, (size_t)sent);

@@ -64,14 +64,14 @@ void hd_stream_close(struct hd_stream *s);
 /** Close so that the peer sees a reset, not an orderly end (TCP; a Unix socket just closes). */
 void hd_stream_reset(struct hd_stream *s);
 
-/** Frame a piece of a body as chunked: fills three parts. @param end  the last chunk follows it. */
-static inline void hd_frame_chunk(struct hd_str parts[3], char size[HD_CHUNK_BEGIN_MAX],
-                                  struct hd_str body, bool end)
+/** Frame a piece of a body as chunked: fills four parts. @param end  the last chunk follows it:
+ *  @p last, HD_CHUNK_LAST or one with trailers. */
+static inline void hd_frame_chunk(struct hd_str parts[4], char size[HD_CHUNK_BEGIN_MAX],
+                                  struct hd_str body, bool end, struct hd_str last)
 {
-    parts[0] = body.len > 0 ? hd_chunk_begin(size, body.len) : hd_str_n(NULL, 0);
+    bool any = body.len > 0;
+    parts[0] = any ? hd_chunk_begin(size, body.len) : hd_str_n(NULL, 0);
     parts[1] = body;
-    if (body.len > 0)
-        parts[2] = end ? hd_str(HD_CHUNK_END HD_CHUNK_LAST) : hd_str(HD_CHUNK_END);
-    else
-        parts[2] = end ? hd_str(HD_CHUNK_LAST) : hd_str_n(NULL, 0);
+    parts[2] = any ? hd_str(HD_CHUNK_END) : hd_str_n(NULL, 0);
+    parts[3] = end ? last : hd_str_n(NULL, 0);
 }

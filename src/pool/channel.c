@@ -2,6 +2,7 @@
 
 #include "core/buf.h"
 #include "http/format.h"
+#include "http/trailer.h"
 
 #include <assert.h>
 
@@ -24,13 +25,14 @@ struct call {
     struct hd_pool *pool;
     struct hd_channel_options opt;
     struct hd_lease lease;
-    struct hd_client_conn *conn; /* while an instance has it */
-    struct hd_timer later;       /* to fail from outside start() */
-    struct hd_error err;         /* what `later` tells */
-    struct hd_buf head;          /* the request's head as sent */
-    struct hd_buf held;          /* body that waits for an instance, or is kept for a second try */
+    struct hd_client_conn *conn;  /* while an instance has it */
+    struct hd_timer later;        /* to fail from outside start() */
+    struct hd_error err;          /* what `later` tells */
+    struct hd_buf head;           /* the request's head as sent */
+    struct hd_buf held;           /* body that waits for an instance, or is kept for a second try */
+    struct hd_trailers *trailers; /* that wait with it; NULL: none */
     struct hd_channel_report report;
-    bool chunked, head_method, idempotent, ended, paused;
+    bool chunked, head_method, upgrade, idempotent, ended, paused;
     bool whole;            /* head and held are the whole request: it can be sent again */
     char head_bytes[1024]; /* first room of `head` */
 };
@@ -47,6 +49,7 @@ static void call_free(struct call *c)
     hd_timer_stop(ch->net->loop, &c->later);
     hd_buf_done(&c->head);
     hd_buf_done(&c->held);
+    hd_trailers_free(c->trailers);
     hd_pool_unref(c->pool);
     c->inv->impl = NULL;
     hd_slab_put(&ch->calls, c);
@@ -177,14 +180,23 @@ void hd_channel_drop(const struct hd_loop *loop, struct hd_instance *instance)
         hd_client_close(hd_client_of(link));
 }
 
-/* Send what is there of the request: head, and what was held of the body. */
-static void dispatch(struct call *c)
+/* Send head and body, as far as it is there. */
+static void send_request(struct call *c, struct hd_str body)
 {
     c->report.dispatched = true;
     c->conn = connection(c);
-    struct hd_client_request req = {
-        .head = hd_buf_view(&c->head), .chunked = c->chunked, .head_method = c->head_method};
-    hd_client_send(c->conn, &req, hd_buf_view(&c->held), c->ended, &client_events, c);
+    struct hd_client_request req = {.head = hd_buf_view(&c->head),
+                                    .chunked = c->chunked,
+                                    .head_method = c->head_method,
+                                    .upgrade = c->upgrade,
+                                    .last = hd_trailers_last_chunk(c->trailers)};
+    hd_client_send(c->conn, &req, body, c->ended, &client_events, c);
+}
+
+/* Send what waited for an instance, or was kept for a second try. */
+static void dispatch(struct call *c)
+{
+    send_request(c, hd_buf_view(&c->held));
     if (c->paused)
         hd_client_pause(c->conn, true);
     if (c->held.len > REPLAY_BYTES || !c->ended) {
@@ -232,6 +244,13 @@ static void on_body(void *owner, struct hd_str bytes, bool end)
     inv->events->on_body(inv, bytes, end);
 }
 
+static void on_trailers(void *owner, const struct hd_field *fields, size_t n)
+{
+    struct call *c = owner;
+    if (c->inv->events->on_trailers != NULL)
+        c->inv->events->on_trailers(c->inv, fields, n);
+}
+
 static void on_writable(void *owner)
 {
     struct call *c = owner;
@@ -239,7 +258,15 @@ static void on_writable(void *owner)
         c->inv->events->on_writable(c->inv);
 }
 
-static void on_failed(void *owner, const struct hd_error *err, bool unanswered)
+/* May it be sent again? What no instance got, always; what one may have begun with, if doing it
+ * twice is like doing it once. */
+static bool may_retry(const struct call *c, enum hd_client_lost lost)
+{
+    return c->whole && c->report.retries + 1 < MAX_TRIES &&
+           (lost == HD_LOST_UNSENT || (lost == HD_LOST_UNANSWERED && c->idempotent));
+}
+
+static void on_failed(void *owner, const struct hd_error *err, enum hd_client_lost lost)
 {
     struct call *c = owner;
     c->conn = NULL; /* it closes itself */
@@ -255,8 +282,11 @@ static void on_failed(void *owner, const struct hd_error *err, bool unanswered)
     fail(c, err);
 }
 
-static const struct hd_client_events client_events = {
-    .on_head = on_head, .on_body = on_body, .on_writable = on_writable, .on_failed = on_failed};
+static const struct hd_client_events client_events = {.on_head = on_head,
+                                                      .on_body = on_body,
+                                                      .on_trailers = on_trailers,
+                                                      .on_writable = on_writable,
+                                                      .on_failed = on_failed};
 
 /* --- what the door says --- */
 
@@ -275,6 +305,7 @@ static void start(struct hd_invocation *inv, const struct hd_request_head *head,
         how.connection = HD_CONNECTION_UPGRADE;
     c->chunked = how.framing == HD_FRAMING_CHUNKED;
     c->head_method = hd_str_is(head->method, "HEAD");
+    c->upgrade = head->upgrade.len > 0;
     c->idempotent = is_idempotent(head->method);
     c->ended = end;
     c->whole = end;
@@ -290,18 +321,14 @@ static void start(struct hd_invocation *inv, const struct hd_request_head *head,
         fail_later(c);
         return;
     }
-    if (end && body.len > 0 && body.len <= REPLAY_BYTES && c->idempotent) {
+    if (end && body.len > 0 && body.len <= REPLAY_BYTES) {
         hd_buf_str(&c->held, body);
         dispatch(c);
         return;
     }
     /* The common way: the body goes out with the head, uncopied. */
     c->whole = end && body.len == 0;
-    c->report.dispatched = true;
-    c->conn = connection(c);
-    struct hd_client_request req = {
-        .head = hd_buf_view(&c->head), .chunked = c->chunked, .head_method = c->head_method};
-    hd_client_send(c->conn, &req, body, end, &client_events, c);
+    send_request(c, body);
 }
 
 static bool write_more(struct hd_invocation *inv, struct hd_str bytes, bool end)
@@ -322,6 +349,18 @@ static bool write_more(struct hd_invocation *inv, struct hd_str bytes, bool end)
     return false;
 }
 
+static void keep_trailers(struct hd_invocation *inv, const struct hd_field *fields, size_t n)
+{
+    struct call *c = inv->impl;
+    if (c->conn != NULL) {
+        hd_client_trailers(c->conn, fields, n);
+        return;
+    }
+    if (c->trailers == NULL)
+        c->trailers = hd_trailers_new();
+    hd_trailers_set(c->trailers, fields, n);
+}
+
 static void pause_answer(struct hd_invocation *inv, bool paused)
 {
     struct call *c = inv->impl;
@@ -340,8 +379,11 @@ static void cancel(struct hd_invocation *inv, int why)
     call_free(c);
 }
 
-static const struct hd_invoker_ops channel_ops = {
-    .start = start, .write = write_more, .pause = pause_answer, .cancel = cancel};
+static const struct hd_invoker_ops channel_ops = {.start = start,
+                                                  .write = write_more,
+                                                  .trailers = keep_trailers,
+                                                  .pause = pause_answer,
+                                                  .cancel = cancel};
 
 void hd_channel_attach(struct hd_channel *ch, struct hd_invocation *inv, struct hd_pool *pool,
                        const struct hd_channel_options *opt)

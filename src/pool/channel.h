@@ -26,7 +26,8 @@ struct hd_channel_options {
 /**
  * Make @p inv one that the pool serves; hd_invocation_start() comes next, or nothing. A request
  * whose instance breaks before a byte of the answer is tried once more on another one, if its
- * method is idempotent (RFC 9110 section 9.2.2) and its body is still at hand.
+ * method is idempotent (RFC 9110 section 9.2.2), or the instance did not get a byte of it, and its
+ * body is still at hand.
  * @param pool  borrowed until return.
  */
 void hd_channel_attach(struct hd_channel *ch, struct hd_invocation *inv, struct hd_pool *pool,

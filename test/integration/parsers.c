@@ -60,7 +60,10 @@ static int read_body(const struct hd_head *h, struct hd_buf *body, size_t *used,
         struct hd_str data;
         size_t n;
         rc = hd_chunked_next(&c, &data, &n, hd_str_n(in.ptr + *used, in.len - *used), err);
-        hd_buf_str(body, data);
+        if (rc == HD_CHUNKED_TRAILER)
+            rc = 0;
+        else
+            hd_buf_str(body, data);
         *used += n;
     }
     return rc;

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 
 from heddle import eventually
 from wire import Closed, Wire, get
@@ -41,22 +42,70 @@ def test_a_client_that_leaves_in_mid_upload_harms_nobody(start_node):
     eventually(lambda: in_flight(node) == 0, what="the end of the requests")
 
 
+def kill_children(node):
+    for pid in node.children():
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
+
 def test_an_instance_that_dies_is_a_502_and_replaced(start_node):
     node = start_node()
     node.get("slow?ms=1")
     with Wire(node.port) as wire:
-        wire.send(get("/functions/v1/slow?ms=60000"))
+        wire.send(get("/functions/v1/slow?ms=60000", "Content-Length: 0", method="POST"))
         eventually(lambda: in_flight(node) == 1, what="the request")
-        for pid in node.children():
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+        kill_children(node)
         answer = wire.answer()
         assert answer.status == 502
         assert answer.json()["error"] == "Bad gateway"
     answer = eventually(lambda: ok(node.get("slow?ms=1")), what="a new instance")
     assert answer.body == b"done"
+
+
+def test_what_may_be_repeated_is_tried_once_more(start_node):
+    node = start_node()
+    node.get("slow?ms=1")
+    with Wire(node.port) as wire:
+        wire.send(get("/functions/v1/slow?ms=1500"))
+        eventually(lambda: in_flight(node) == 1, what="the request")
+        kill_children(node)
+        answer = wire.answer()
+        assert (answer.status, answer.body) == (200, b"done")
+
+
+def test_a_death_under_load_costs_no_more_than_what_was_in_flight(start_node):
+    """Contract section 23, row 20."""
+    node = start_node(None, "--min-instances", "2", "--concurrency", "4", kind="release",
+                      env={"HEDDLE_PREWARM": "2"})
+    assert ok(node.post("slow?ms=1"))
+    statuses, end = [], threading.Event()
+
+    def load():
+        while not end.is_set():
+            statuses.append(node.post("slow?ms=5").status)
+
+    threads = [threading.Thread(target=load) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(3):
+            served = len(statuses)
+            eventually(lambda: len(statuses) > served + 50, what="load")
+            failed = sum(status != 200 for status in statuses)
+            kill_children(node)  # one after the other: a client can be hit on the next one again
+            assert ok(eventually(lambda: ok(node.post("slow?ms=1")), what="the next answer"))
+            served = len(statuses)
+            eventually(lambda: len(statuses) > served + 20, what="load after the deaths")
+            assert sum(status != 200 for status in statuses) - failed <= 2 * 4
+    finally:
+        end.set()
+        for thread in threads:
+            thread.join()
+    assert set(statuses) <= {200, 502}
+    assert not [k for k, v in node.metrics().items() if k.startswith("heddle_breaker") and
+                'state="open"' in k and v]
 
 
 def ok(answer):
@@ -71,11 +120,7 @@ def test_an_instance_that_dies_in_mid_answer_cuts_it_visibly(start_node):
         assert wire.head()[0] == 200
         chunks = wire.chunks()
         next(chunks)
-        for pid in node.children():
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+        kill_children(node)
         try:
             for _ in chunks:
                 pass

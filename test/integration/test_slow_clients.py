@@ -49,7 +49,7 @@ def test_a_body_that_stalls_is_408(start_node):
             wire.send(get("/functions/v1/upload", framing, method="POST") + part)
             answer = wire.answer()
             assert answer.status == 408, answer
-            assert answer.json() == {"error": "Request body read timed out"}
+            assert answer.json()["error"] == "Request body read timed out"
             assert wire.closed()
         assert 0.5 < took(start) < 10
 

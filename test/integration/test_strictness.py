@@ -22,8 +22,8 @@ REFUSED = [
     ("a length in hex", post("Content-Length: 0x3", body="abc"), 400),
     ("a length beyond 64 bits", post("Content-Length: 99999999999999999999"), 400),
     ("an empty length", post("Content-Length:"), 400),
-    ("chunked not last", post("Transfer-Encoding: chunked, gzip", body="0\r\n\r\n"), 400),
-    ("chunked twice", post("Transfer-Encoding: chunked, chunked", body="0\r\n\r\n"), 400),
+    ("chunked not last", post("Transfer-Encoding: chunked, gzip", body="0\r\n\r\n"), 501),
+    ("chunked twice", post("Transfer-Encoding: chunked, chunked", body="0\r\n\r\n"), 501),
     ("an unknown coding", post("Transfer-Encoding: gzip, chunked", body="0\r\n\r\n"), 501),
     ("chunked in 1.0", post("Transfer-Encoding: chunked", body="0\r\n\r\n", version="HTTP/1.0"),
      400),
@@ -49,6 +49,7 @@ REFUSED = [
     ("a byte beyond ASCII in the target", f"GET {ECHO}\xff HTTP/1.1\r\nHost: a\r\n\r\n", 400),
     ("lower-case http", f"GET {ECHO} http/1.1\r\nHost: a\r\n\r\n", 400),
     ("HTTP/2.0", f"GET {ECHO} HTTP/2.0\r\nHost: a\r\n\r\n", 505),
+    ("an absolute target", get("http://heddle.test/functions/v1/hello"), 400),
     ("an authority as target", "CONNECT a.example:443 HTTP/1.1\r\nHost: a.example:443\r\n\r\n", 400),
     ("an asterisk with GET", "GET * HTTP/1.1\r\nHost: a\r\n\r\n", 400),
     # host
@@ -57,8 +58,8 @@ REFUSED = [
     ("a Host with a path", get(ECHO, host="a/b"), 400),
     ("a Host with a blank", get(ECHO, host="a b"), 400),
     # size
-    ("a target without end", get("/" + "a" * 70000), 414),
-    ("a field without end", get(ECHO, "X: " + "a" * 70000), 431),
+    ("a target without end", get("/" + "a" * 40000), 414),
+    ("a field without end", get(ECHO, "X: " + "a" * 40000), 431),
     ("too many fields", get(ECHO, *[f"X-{n}: y" for n in range(200)]), 431),
     # something else
     ("TLS", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x00" * 64, 400),
@@ -85,8 +86,8 @@ BAD_CHUNKS = [
     ("bare LF after the size", "1\na\r\n0\r\n\r\n"),
     ("no CRLF after the data", "1\r\nab\r\n0\r\n\r\n"),
     ("bare CR in an extension", "1;a\rb\r\na\r\n0\r\n\r\n"),
-    ("an extension without end", "1;" + "a" * 70000),
-    ("trailers without end", "0\r\n" + "X: y\r\n" * 20000),
+    ("an extension without end", "1;" + "a" * 20000),
+    ("trailers without end", "0\r\n" + "X: y\r\n" * 3000),
     ("a bad trailer", "0\r\nX : y\r\n\r\n"),
 ]
 
@@ -94,15 +95,26 @@ BAD_CHUNKS = [
 @pytest.mark.parametrize("data", [c[1] for c in BAD_CHUNKS], ids=[c[0] for c in BAD_CHUNKS])
 def test_bad_chunks_end_the_connection(node, data):
     with Wire(node.port) as wire:
-        wire.send(post("Transfer-Encoding: chunked"))
+        # a function that has begun to answer would get a connection that breaks off instead
+        wire.send(post("Transfer-Encoding: chunked", path="/functions/v1/upload"))
         try:
             wire.send(data)
         except OSError:
             pass  # refused before all of it was sent
         answer = wire.answer()
-        # the function may have begun to answer: then the answer cannot be complete
         assert answer.status == 400, answer
         assert wire.closed()
+
+
+def test_a_path_that_leaves_the_function_is_refused(node):
+    for path in ("hello/../admin", "hello/%2e%2e/admin", "hello/./x", "..", "%2E%2e/hello",
+                 "hello%2Fx", "hello%5cx", "hel%zzlo"):
+        with Wire(node.port) as wire:
+            answer = wire.send(get("/functions/v1/" + path)).answer()
+            assert answer.status == 400, (path, answer)
+            assert answer.json()["reason"] == "bad_path"
+            # the request itself was sound: the connection goes on
+            assert wire.send(get("/functions/v1/%68ello/..x/...")).answer().status == 200
 
 
 def test_nothing_after_a_refused_request_is_read(node):
@@ -120,7 +132,6 @@ ACCEPTED = [
     ("a list of equal lengths", post("Content-Length: 1, 1", body="a")),
     ("blanks around a value", get("/functions/v1/hello", "X: \t a \t ")),
     ("bytes beyond ASCII in a value", get("/functions/v1/hello", "X: caf\xe9")),
-    ("an absolute target", get("http://heddle.test/functions/v1/hello")),
     ("chunk extensions", post("Transfer-Encoding: chunked",
                               body='1;a=b;c="d"\r\na\r\n0\r\n\r\n')),
     ("a chunk size with zeros", post("Transfer-Encoding: chunked",

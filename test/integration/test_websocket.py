@@ -4,6 +4,9 @@ import base64
 import hashlib
 import os
 import shutil
+import signal
+import socket
+import struct
 import subprocess
 
 import pytest
@@ -12,6 +15,10 @@ from heddle import ROOT, eventually
 from wire import Wire, get
 
 GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+
+def in_flight(node):
+    return sum(v for k, v in node.metrics().items() if k.startswith("heddle_requests_in_flight"))
 
 
 def handshake(wire, path="/functions/v1/socket"):
@@ -88,6 +95,46 @@ def test_many_sockets_at_once(node):
         for wire in wires:
             wire.socket.close()
     assert eventually(lambda: node.get("hello").status == 200)
+
+
+def test_a_client_that_vanishes_ends_the_socket_in_the_function(start_node, write_functions):
+    functions = write_functions({
+        "watched/index.ts": """
+Deno.serve((req) => {
+  const { socket, response } = Deno.upgradeWebSocket(req);
+  socket.onclose = () => console.log("the socket is closed");
+  return response;
+});
+""",
+        "watched/heddle.json": '{"verify_jwt": false}\n'})
+    node = start_node(functions)
+    with Wire(node.port) as wire:
+        assert handshake(wire, "/functions/v1/watched")[0].status == 101
+        # no close frame, and a reset instead of an end
+        wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    node.wait_record(lambda r: "the socket is closed" in str(r), what="the close in the function")
+    eventually(lambda: in_flight(node) == 0, what="the end of the request")
+
+
+def test_a_function_that_dies_ends_the_socket(start_node):
+    node = start_node()
+    with Wire(node.port) as wire:
+        assert handshake(wire)[0].status == 101
+        for pid in node.children():
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        assert wire.closed()
+    eventually(lambda: in_flight(node) == 0, what="the end of the request")
+
+
+def test_other_protocols_are_not_tunnelled(node):
+    with Wire(node.port) as wire:
+        wire.send(get("/functions/v1/headers", "Connection: Upgrade", "Upgrade: h2c"))
+        answer = wire.answer()
+        assert answer.status == 200
+        assert "upgrade" not in dict(answer.json()["headers"])
 
 
 def test_without_an_upgrade_it_is_an_ordinary_request(node):

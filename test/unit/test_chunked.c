@@ -7,7 +7,7 @@ struct outcome {
     int rc;
     size_t used;
     struct hd_error err;
-    struct hd_buf data;
+    struct hd_buf data, trailers;
 };
 
 /* Feed pieces of @p step bytes, each in memory that ends with it. */
@@ -16,6 +16,7 @@ static void decode(struct outcome *o, struct hd_str in, size_t step)
     struct hd_chunked c = {0};
     *o = (struct outcome){.rc = 0};
     hd_buf_init(&o->data, 1 << 20);
+    hd_buf_init(&o->trailers, HD_CHUNK_TRAILER_MAX);
     for (size_t from = 0; from < in.len && o->rc == 0; from += step) {
         const size_t n = HD_MIN(step, in.len - from);
         char *piece = hd_alloc(n);
@@ -25,7 +26,9 @@ static void decode(struct outcome *o, struct hd_str in, size_t step)
             struct hd_str data;
             o->rc = hd_chunked_next(&c, &data, &used, hd_str_n(piece + at, n - at), &o->err);
             assert_true(used <= n - at);
-            hd_buf_str(&o->data, data);
+            hd_buf_str(o->rc == HD_CHUNKED_TRAILER ? &o->trailers : &o->data, data);
+            if (o->rc == HD_CHUNKED_TRAILER)
+                o->rc = 0;
             at += used;
         }
         if (o->rc == 0)
@@ -54,7 +57,10 @@ static void feed(struct outcome *whole, struct hd_str in)
         assert_string_equal(piece.err.msg, whole->err.msg);
         assert_int_equal(piece.used, whole->used);
         assert_true(hd_str_eq(hd_buf_view(&piece.data), hd_buf_view(&whole->data)));
+        if (whole->rc == 1)
+            assert_true(hd_str_eq(hd_buf_view(&piece.trailers), hd_buf_view(&whole->trailers)));
         hd_buf_done(&piece.data);
+        hd_buf_done(&piece.trailers);
     }
     struct hd_buf longer;
     struct outcome more;
@@ -68,6 +74,7 @@ static void feed(struct outcome *whole, struct hd_str in)
         assert_true(hd_str_eq(hd_buf_view(&more.data), hd_buf_view(&whole->data)));
     }
     hd_buf_done(&more.data);
+    hd_buf_done(&more.trailers);
     hd_buf_done(&longer);
 }
 
@@ -94,6 +101,7 @@ static void chunks_are_joined(void **state)
             !hd_str_is(hd_buf_view(&o.data), cases[i].data))
             fail_msg("case %zu: %.*s: rc %d, %s", i, HD_FMT(cases[i].in), o.rc, o.err.msg);
         hd_buf_done(&o.data);
+        hd_buf_done(&o.trailers);
     }
     (void)state;
 }
@@ -158,6 +166,7 @@ static void bad_framing_is_refused(void **state)
         if (o.rc != HD_EPROTO || strstr(o.err.msg, cases[i].why) == NULL)
             fail_msg("case %zu: %.*s: rc %d, %s", i, HD_FMT(cases[i].in), o.rc, o.err.msg);
         hd_buf_done(&o.data);
+        hd_buf_done(&o.trailers);
     }
     (void)state;
 }
@@ -182,11 +191,13 @@ static void lines_have_a_maximum(void **state)
         feed(&o, hd_buf_view(&b));
         assert_int_equal(o.rc, over ? HD_EPROTO : 1);
         hd_buf_done(&o.data);
+        hd_buf_done(&o.trailers);
 
         padded(&b, "0\r\nA: ", HD_CHUNK_TRAILER_MAX - 7 + over, "\r\n\r\n");
         feed(&o, hd_buf_view(&b));
         assert_int_equal(o.rc, over ? HD_EPROTO : 1);
         hd_buf_done(&o.data);
+        hd_buf_done(&o.trailers);
     }
     /* The maximum is of one line: a thousand chunks have a thousand lines. */
     hd_buf_clear(&b);
@@ -197,6 +208,7 @@ static void lines_have_a_maximum(void **state)
     assert_int_equal(o.rc, 1);
     assert_int_equal(o.data.len, 1000);
     hd_buf_done(&o.data);
+    hd_buf_done(&o.trailers);
     hd_buf_done(&b);
     (void)state;
 }

@@ -109,10 +109,11 @@ static int take_body(struct hd_hostcall *c, bool eof)
             int rc = hd_chunked_next(&c->decoder, &data, &used, rest, &c->err);
             if (rc < 0)
                 return rc;
-            hd_buf_str(&c->body, data);
+            if (rc != HD_CHUNKED_TRAILER)
+                hd_buf_str(&c->body, data);
             c->body_at += used;
             rest = hd_str_n(rest.ptr + used, rest.len - used);
-            if (rc == 1)
+            if (rc == HD_CHUNKED_END)
                 return 1;
             if (used == 0)
                 break;
