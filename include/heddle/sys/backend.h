@@ -81,8 +81,9 @@ struct hd_backend_ops {
      * Calling again with a shorter grace shortens it. on_gone follows.
      */
     void (*terminate)(struct hd_instance_handle *h, uint32_t grace_ms);
-    /** Ask whether the instance's event loop turns: done() with 0, or HD_ETIMEOUT after
-     *  @p within_ms. done() is not called when the instance goes first. */
+    /** Ask whether the instance's event loop turns: done() with 0; HD_ETIMEOUT after @p within_ms;
+     *  or HD_EIO: it refused or broke off, as one does that is about to be gone. done() is not
+     *  called when the instance goes first. */
     void (*ping)(struct hd_instance_handle *h, uint32_t within_ms,
                  void (*done)(void *owner, int rc), void *owner);
     /** @return resident memory in bytes, or 0 if unknown. */
