@@ -388,8 +388,18 @@ static void on_follower_gone(struct hd_exchange *ex, enum hd_gone why)
     follower_free(ex->door);
 }
 
-static const struct hd_exchange_events follower_events = {
-    .on_body = on_job_body, .on_writable = on_follower_writable, .on_gone = on_follower_gone};
+static void on_follower_bad_body(struct hd_exchange *ex, unsigned status, const char *why)
+{
+    (void)status; /* the answer's head is out: only the end of the connection can tell */
+    (void)why;
+    follower_free(ex->door);
+    hd_exchange_abort(ex);
+}
+
+static const struct hd_exchange_events follower_events = {.on_body = on_job_body,
+                                                          .on_bad_body = on_follower_bad_body,
+                                                          .on_writable = on_follower_writable,
+                                                          .on_gone = on_follower_gone};
 
 static void add_line(void *arg, struct hd_str function, int level, struct hd_str json)
 {

@@ -22,6 +22,8 @@ struct hd_launch {
     const char *version;      /* hex content hash */
     const char *runtime;      /* "deno", "node", "python", "http" */
     const char *root;         /* absolute functions folder */
+    const char *dir;          /* absolute folder of the function, outside of root if it is a link
+                               * there; NULL: below root */
     const char *entry;        /* absolute path of the entry file */
     const char *handler;      /* "file.name", or NULL */
     const char *import_map;   /* absolute path of an import map or deno.json, or NULL */
