@@ -115,6 +115,9 @@ static int make_backend(struct hd_node *n, struct hd_error *err)
         rc = make_dir(cache, err);
     if (rc < 0)
         return rc;
+    if (runtimes == NULL && o->runtimes_dir != NULL)
+        return hd_fail(err, HD_ENOTFOUND, "%s: the runtime hosts are not there (--runtimes-dir)",
+                       o->runtimes_dir);
     if (runtimes == NULL)
         return hd_fail(err, HD_ENOTFOUND,
                        "the runtime hosts are not beside this program; name their folder with "
@@ -298,6 +301,7 @@ static int open_admin(struct hd_node *n, struct hd_error *err)
     if (rc < 0)
         return rc;
     int fd = hd_listen_unix(n->opt->admin_socket, err);
+    n->has_admin_socket = fd >= 0;
     if (fd >= 0)
         rc = hd_server_listen_fd(n->admin, fd, err);
     if (fd < 0 || rc < 0)
@@ -483,7 +487,8 @@ int hd_node_run(const struct hd_node_options *opt, char *const *env, struct hd_l
     else
         unwind(n);
     tear_down(n);
-    unlink(opt->admin_socket);
+    if (n->has_admin_socket) /* else it may be another node's */
+        unlink(opt->admin_socket);
     free(n);
     return code;
 }

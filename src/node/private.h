@@ -77,6 +77,7 @@ struct hd_node {
 
     /* admin */
     struct hd_server *admin;
+    bool has_admin_socket; /* made by us, removed by us */
     struct hd_logtail *logtail;
 
     /* the end */
