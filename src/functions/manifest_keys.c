@@ -75,7 +75,8 @@ const struct hd_key_spec hd_key_specs[HD_KEY_COUNT] = {
                        .help = "memory of one instance; 0: no limit"},
     [HD_KEY_CPU] = {TOP("cpuMs"), .kind = HD_KIND_INT, RANGE(0, DAY_MS), .fallback = "0",
                     SETTING(cpu_ms), .restarts = true,
-                    .help = "CPU time of one request; 0: no limit"},
+                    .help = "CPU time in which an instance must finish a request; one that uses "
+                            "more and finishes none is ended (502, `cpu_limit`); 0: no limit"},
     [HD_KEY_RECYCLE_REQUESTS] = {IN("recycle", "maxRequests"), .kind = HD_KIND_INT,
                                  RANGE(0, 1000000000), .fallback = "0", SETTING(recycle_requests),
                                  .help = "an instance is replaced after so many; 0: never"},

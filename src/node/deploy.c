@@ -58,6 +58,7 @@ struct hd_launch hd_node_launch(const struct hd_node *n, const struct hd_functio
                               .version = fn->version,
                               .runtime = hd_runtime_name(fn->runtime),
                               .root = hd_registry_root(n->registry),
+                              .dir = fn->dir,
                               .entry = fn->entry,
                               .handler = fn->handler,
                               .import_map = fn->import_map,

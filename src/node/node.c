@@ -115,6 +115,9 @@ static int make_backend(struct hd_node *n, struct hd_error *err)
         rc = make_dir(cache, err);
     if (rc < 0)
         return rc;
+    if (runtimes == NULL && o->runtimes_dir != NULL)
+        return hd_fail(err, HD_ENOTFOUND, "%s: the runtime hosts are not there (--runtimes-dir)",
+                       o->runtimes_dir);
     if (runtimes == NULL)
         return hd_fail(err, HD_ENOTFOUND,
                        "the runtime hosts are not beside this program; name their folder with "
@@ -298,6 +301,7 @@ static int open_admin(struct hd_node *n, struct hd_error *err)
     if (rc < 0)
         return rc;
     int fd = hd_listen_unix(n->opt->admin_socket, err);
+    n->has_admin_socket = fd >= 0;
     if (fd >= 0)
         rc = hd_server_listen_fd(n->admin, fd, err);
     if (fd < 0 || rc < 0)
@@ -312,24 +316,30 @@ static int open_admin(struct hd_node *n, struct hd_error *err)
     return hd_server_listen_fd(n->admin, fd, err);
 }
 
-static void door_open(void *arg)
+/* Each loop opens its own door; when all are open, or one cannot, the control loop says so. */
+static void door_is_open(void *arg)
 {
-    struct hd_node *n = arg;
-    if (--n->doors_to_open == 0)
+    struct hd_worker *w = arg;
+    struct hd_node *n = w->node;
+    if (w->failure.code != 0 && n->failure.code == 0) {
+        n->failure = w->failure;
+        n->exit_code = HD_EXIT_FAILED;
+        hd_node_shutdown(n, "it cannot listen");
+    }
+    if (--n->doors_shut == 0 && atomic_load(&n->state) == HD_NODE_SERVING)
         hd_node_say_ready(n);
 }
 
 static void open_door(void *arg)
 {
     struct hd_worker *w = arg;
-    struct hd_error err;
     int fd = w->listen_fd;
     w->listen_fd = -1;
     if (atomic_load(&w->node->state) > HD_NODE_SERVING)
         close(fd);
-    else if (hd_server_listen_fd(w->server, fd, &err) < 0)
-        hd_log(w->node->log, HD_ERROR, "a loop cannot listen", hd_kv_str("error", err.msg));
-    hd_loop_post(w->node->workers[0].loop, door_open, w->node);
+    else
+        hd_server_listen_fd(w->server, fd, &w->failure);
+    hd_loop_post(w->node->workers[0].loop, door_is_open, w);
 }
 
 void hd_node_open(struct hd_node *n)
@@ -337,7 +347,7 @@ void hd_node_open(struct hd_node *n)
     int starting = HD_NODE_STARTING;
     if (!atomic_compare_exchange_strong(&n->state, &starting, HD_NODE_SERVING))
         return;
-    n->doors_to_open = n->n_workers;
+    n->doors_shut = n->n_workers;
     for (unsigned i = 0; i < n->n_workers; i++)
         hd_loop_post(n->workers[i].loop, open_door, &n->workers[i]);
 }
@@ -477,7 +487,8 @@ int hd_node_run(const struct hd_node_options *opt, char *const *env, struct hd_l
     else
         unwind(n);
     tear_down(n);
-    unlink(opt->admin_socket);
+    if (n->has_admin_socket) /* else it may be another node's */
+        unlink(opt->admin_socket);
     free(n);
     return code;
 }

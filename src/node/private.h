@@ -31,6 +31,7 @@ struct hd_worker {
     struct hd_door *door;
     struct hd_server *server;
     int listen_fd;           /* -1: given to the server */
+    struct hd_error failure; /* code 0: its server listens, or has not tried yet */
     _Atomic unsigned active; /* requests under way, as of the last look */
 };
 
@@ -45,7 +46,7 @@ struct hd_node {
     int64_t start_unix_ms;
 
     struct hd_worker workers[HD_NODE_LOOPS_MAX]; /* [0] is the control loop */
-    unsigned n_workers, doors_to_open;
+    unsigned n_workers;
     uint16_t port;
     struct hd_gate *gate;
 
@@ -76,6 +77,7 @@ struct hd_node {
 
     /* admin */
     struct hd_server *admin;
+    bool has_admin_socket; /* made by us, removed by us */
     struct hd_logtail *logtail;
 
     /* the end */
@@ -83,7 +85,7 @@ struct hd_node {
     unsigned open_signals;
     struct hd_timer shutdown_timer;
     uint64_t shutdown_due_ms, drain_began_ms;
-    unsigned servers_open;
+    unsigned servers_open, doors_shut;
     void (*after_policies)(void *node);
 };
 
@@ -151,5 +153,5 @@ void hd_node_shutdown(struct hd_node *n, const char *why);
 void hd_node_abandon(struct hd_node *n);
 /** Tell that it serves: a line for programs, or for people. */
 void hd_node_say_ready(struct hd_node *n);
-/** Open the doors to the public; again is fine. */
+/** Open the doors to the public, and say so when they are; again is fine. Control loop. */
 void hd_node_open(struct hd_node *n);

@@ -4,12 +4,18 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+static bool has_hosts(const char *dir)
+{
+    hd_auto_free char *host = hd_printf("%s/node/host.mjs", dir);
+    return access(host, R_OK) == 0;
+}
+
 char *hd_node_runtimes_dir(const struct hd_node_options *opt)
 {
     static const char *const places[] = {"../share/heddle/runtimes", "../runtimes",
                                          "../../runtimes", "../../../runtimes"};
     if (opt->runtimes_dir != NULL)
-        return hd_strdup(opt->runtimes_dir);
+        return has_hosts(opt->runtimes_dir) ? hd_strdup(opt->runtimes_dir) : NULL;
     char exe[PATH_MAX];
     ssize_t len = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
     if (len <= 0)
@@ -18,8 +24,7 @@ char *hd_node_runtimes_dir(const struct hd_node_options *opt)
     *strrchr(exe, '/') = '\0';
     for (size_t i = 0; i < HD_COUNT(places); i++) {
         hd_auto_free char *dir = hd_printf("%s/%s", exe, places[i]);
-        hd_auto_free char *host = hd_printf("%s/node/host.mjs", dir);
-        if (access(host, R_OK) == 0)
+        if (has_hosts(dir))
             return realpath(dir, NULL);
     }
     return NULL;

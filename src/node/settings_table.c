@@ -218,7 +218,8 @@ const struct hd_option hd_node_option_table[] = {
      .help = "Listen at once and load functions in the background; on with --dev or --hmr"},
     {.key = "boot.lazy", .flag = "lazy", .inverse = "eager", .env = "HEDDLE_LAZY",
      .kind = HD_OPTION_BOOL, AT(lazy), .group = group_reload, .commands = NODE,
-     .help = "Load a function at its first request"},
+     .help = "Load a function at its first request; without it up to 64 functions are "
+             "loaded at the start, and where there are more none is"},
     {.key = "boot.lanes", .flag = "boot-lanes", .alias = "deno-worker-concurrency",
      .env = "HEDDLE_BOOT_LANES", .history = "1TUBE_DENO_WORKER_CONCURRENCY", .kind = HD_OPTION_U32,
      .min = 1, .max = 256, .zero = "auto", AT(boot_lanes), .fallback = "auto",

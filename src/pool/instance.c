@@ -148,6 +148,8 @@ static void on_pinged(void *owner, int rc)
     struct hd_pool *p = i->pool;
     if (i->state != HD_INSTANCE_READY || i->ping_until_ms == 0)
         return;
+    if (rc == HD_EIO)
+        return; /* on_gone follows, and says why; if not, the ping's time runs out */
     if (rc < 0) {
         i->ping_until_ms = hd_loop_now_ms(p->control);
     } else {

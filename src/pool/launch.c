@@ -26,7 +26,7 @@ static void free_list(const char *const *list)
 
 /* Every pointer of struct hd_launch is named here and in hd_launch_done(); the size is how we learn
  * of a new one. */
-_Static_assert(sizeof(void *) != 8 || sizeof(struct hd_launch) == 14 * 8 + 4 * 4 + 8,
+_Static_assert(sizeof(void *) != 8 || sizeof(struct hd_launch) == 15 * 8 + 4 * 4 + 8,
                "struct hd_launch has changed: copy what is new");
 
 void hd_launch_copy(struct hd_launch *to, const struct hd_launch *from)
@@ -36,6 +36,7 @@ void hd_launch_copy(struct hd_launch *to, const struct hd_launch *from)
     to->version = hd_strdup(from->version);
     to->runtime = hd_strdup(from->runtime);
     to->root = hd_strdup(from->root);
+    to->dir = hd_strdup(from->dir);
     to->entry = hd_strdup(from->entry);
     to->handler = hd_strdup(from->handler);
     to->import_map = hd_strdup(from->import_map);
@@ -54,6 +55,7 @@ void hd_launch_done(struct hd_launch *l)
     free((char *)l->version);
     free((char *)l->runtime);
     free((char *)l->root);
+    free((char *)l->dir);
     free((char *)l->entry);
     free((char *)l->handler);
     free((char *)l->import_map);

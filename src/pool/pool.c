@@ -127,7 +127,10 @@ void hd_pool_error(struct hd_pool *p, struct hd_error *err)
 struct hd_pool *hd_pool_previous(struct hd_pool *p)
 {
     pthread_mutex_lock(&p->group->lock);
-    struct hd_pool *previous = p->previous != NULL ? hd_pool_ref(p->previous) : NULL;
+    /* Who holds a version that was replaced meanwhile is served by the newest, as in take(). */
+    const struct hd_pool *now = p->life == HD_LIFE_RETIRED ? p->group->newest : p;
+    struct hd_pool *previous =
+        now != NULL && now->previous != NULL ? hd_pool_ref(now->previous) : NULL;
     pthread_mutex_unlock(&p->group->lock);
     return previous;
 }

@@ -20,7 +20,7 @@ export function serve(handler: (req: Request, auth: any) => unknown, options = {
 # Who the gateway says is asking.
 WHOAMI = """
 import { serve } from "../_shared/handler.ts";
-serve((_req, auth) => Response.json(auth === undefined ? null :
+serve((_req, auth) => Response.json(auth == null ? null :
   { userId: auth.userId, role: auth.payload.role }), OPTIONS);
 """
 

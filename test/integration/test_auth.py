@@ -191,7 +191,7 @@ def test_a_changed_payload_is_refused(node):
     refused(node.get("guarded", bearer(f"{head}.{body}.{signature}")))
 
 
-@pytest.mark.parametrize("text", ["a", "a.b", "a.b.c", "....", "a.b.c.d", "x" * 20000])
+@pytest.mark.parametrize("text", ["a", "a.b", "a.b.c", "....", "a.b.c.d", "x" * 17000], ids=range(6))
 def test_what_is_no_token_is_refused(node, text):
     refused(node.get("guarded", bearer(text)))
 

@@ -54,6 +54,7 @@ def test_an_instance_that_dies_is_a_502_and_replaced(start_node):
     node = start_node()
     node.get("slow?ms=1")
     with Wire(node.port) as wire:
+        # a GET would be tried again on another instance
         wire.send(get("/functions/v1/slow?ms=60000", "Content-Length: 0", method="POST"))
         eventually(lambda: in_flight(node) == 1, what="the request")
         kill_children(node)

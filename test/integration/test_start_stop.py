@@ -13,6 +13,9 @@ from heddle import BUILT, eventually, run
 from wire import Wire, get
 
 
+PROTECTED = {"guarded/index.ts": "Deno.serve(() => new Response('ok'));\n"}
+
+
 def test_says_where_it_listens_and_ends_cleanly(start_node):
     node = start_node()
     assert node.url == f"http://127.0.0.1:{node.port}"
@@ -99,6 +102,39 @@ def test_a_port_that_is_taken_is_said_with_exit_code_1(tmp_path, write_functions
     assert str(port) in done.stderr
 
 
+def test_a_second_node_on_the_same_data_is_refused(start_node, write_functions):
+    node = start_node(write_functions({}), command="dev")
+    done = run(node.cwd, "dev", node.functions, "--port", "0")
+    assert done.returncode == 1, done
+    assert ".heddle" in done.stderr and "--data-dir" in done.stderr
+    assert node.get("/").status == 200  # and the first one does not mind
+    assert node.admin("/livez").status == 200
+
+
+SECRET = {"JWT_SECRET": "x" * 40}
+
+
+@pytest.mark.parametrize("args, env, code, words", [
+    (["--data-dir", "functions/heddle.json/x"], SECRET, 78, ["functions/heddle.json/x"]),
+    (["--runtimes-dir", "nowhere"], SECRET, 78, ["nowhere"]),
+    (["--jwks-file", "nowhere.json"], SECRET, 78, ["nowhere.json"]),
+    (["--jwks-url", "ftp://keys.test/"], SECRET, 64, ["--jwks-url", "https://"]),
+    (["--cors-origin", "https://a.test:99999"], SECRET, 78, ["cors"]),
+    (["--trusted-proxies", "10.0.0.0/99"], SECRET, 78, ["10.0.0.0/99"]),
+    (["--host", "192.0.2.1"], SECRET, 1, ["192.0.2.1"]),
+    (["--admin-socket", "no/such/folder/x.sock"], SECRET, 1, ["no/such/folder/x.sock"]),
+    ([], {**SECRET, "HEDDLE_JWKS": "{]"}, 78, ["jwks"]),
+])
+def test_a_start_that_fails_says_why_and_leaves_nothing(tmp_path, write_functions, args, env, code,
+                                                        words):
+    functions = write_functions({**PROTECTED, "heddle.json": "{}"})
+    done = run(tmp_path, "serve", functions, "--port", "0", *args, env=env)
+    assert done.returncode == code, done
+    for word in words:
+        assert word.lower() in done.stderr.lower(), done.stderr
+    assert not list(tmp_path.rglob("*.sock"))
+
+
 @pytest.mark.parametrize("args, code, words", [
     (["--prot", "80"], 64, ["--prot", "--port"]),
     (["--port", "80x"], 64, ["--port", "80x"]),
@@ -123,9 +159,6 @@ def test_a_missing_folder_ends_with_78_and_its_name(tmp_path):
     done = run(tmp_path, "serve", tmp_path / "nowhere", env={"JWT_SECRET": "x" * 40})
     assert done.returncode == 78, done
     assert "nowhere" in done.stderr
-
-
-PROTECTED = {"guarded/index.ts": "Deno.serve(() => new Response('ok'));\n"}
 
 
 def test_production_needs_a_secret_for_protected_functions(tmp_path, write_functions):

@@ -350,8 +350,9 @@ static void a_second_node_is_refused(void **state)
     rig_open(&r, HD_PROCESS_SANDBOX_OFF);
     assert_int_equal(hd_process_new(&second, &r.opt, &err), HD_EBUSY);
     snprintf(expected, sizeof(expected),
-             "run folder: %s is already served by pid %d; stop that one first", r.run,
-             (int)getpid());
+             "run folder: %s is already served by pid %d; stop that one first, or give this one a "
+             "folder of its own (--data-dir)",
+             r.run, (int)getpid());
     assert_string_equal(err.msg, expected);
     rig_close(&r);
     (void)state;

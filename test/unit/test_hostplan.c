@@ -40,6 +40,28 @@ static void expect_command(const struct hd_launch *w, bool cgroup, const char *e
     hd_hostplan_done(&p);
 }
 
+static void a_function_that_is_a_link_to_elsewhere_sees_its_real_folder(void **state)
+{
+    const char *const none[] = {NULL};
+    struct hd_launch w = launch("deno");
+    w.read = none;
+    static const struct {
+        const char *dir;
+        bool kept;
+    } cases[] = {{NULL, false}, {"/f/hello", false}, {"/else/hello", true}, {"/fox/hello", true}};
+    for (size_t i = 0; i < HD_COUNT(cases); i++) {
+        struct hd_hostplan p;
+        struct hd_error err;
+        w.dir = cases[i].dir;
+        assert_int_equal(hd_hostplan_make(&p, &opt, &w, 0, true, &err), 0);
+        hd_auto_free char *keep = joined(&p.spec.keep), *argv = joined(&p.spec.argv);
+        assert_int_equal(w.dir != NULL && strstr(keep, w.dir) != NULL, cases[i].kept);
+        assert_int_equal(w.dir != NULL && strstr(argv, w.dir) != NULL, cases[i].kept);
+        hd_hostplan_done(&p);
+    }
+    (void)state;
+}
+
 static void deno_gets_its_permissions_from_the_lists(void **state)
 {
     static const char start[] = "/usr/bin/deno run --quiet --no-prompt --no-lock "
@@ -206,6 +228,7 @@ static void the_load_request_is_json_whatever_is_in_it(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_function_that_is_a_link_to_elsewhere_sees_its_real_folder),
         cmocka_unit_test(deno_gets_its_permissions_from_the_lists),
         cmocka_unit_test(an_import_map_is_named_by_the_flag_it_needs),
         cmocka_unit_test(without_a_cgroup_the_runtime_limits_its_memory),

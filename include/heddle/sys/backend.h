@@ -22,6 +22,8 @@ struct hd_launch {
     const char *version;      /* hex content hash */
     const char *runtime;      /* "deno", "node", "python", "http" */
     const char *root;         /* absolute functions folder */
+    const char *dir;          /* absolute folder of the function, outside of root if it is a link
+                               * there; NULL: below root */
     const char *entry;        /* absolute path of the entry file */
     const char *handler;      /* "file.name", or NULL */
     const char *import_map;   /* absolute path of an import map or deno.json, or NULL */
@@ -81,8 +83,9 @@ struct hd_backend_ops {
      * Calling again with a shorter grace shortens it. on_gone follows.
      */
     void (*terminate)(struct hd_instance_handle *h, uint32_t grace_ms);
-    /** Ask whether the instance's event loop turns: done() with 0, or HD_ETIMEOUT after
-     *  @p within_ms. done() is not called when the instance goes first. */
+    /** Ask whether the instance's event loop turns: done() with 0; HD_ETIMEOUT after @p within_ms;
+     *  or HD_EIO: it refused or broke off, as one does that is about to be gone. done() is not
+     *  called when the instance goes first. */
     void (*ping)(struct hd_instance_handle *h, uint32_t within_ms,
                  void (*done)(void *owner, int rc), void *owner);
     /** @return resident memory in bytes, or 0 if unknown. */

@@ -50,12 +50,23 @@ static void allow(struct hd_spec_list *argv, const char *flag, const char *const
         add(argv, text);
 }
 
+/* @return where the function's folder is if it is not below the root; else NULL. */
+static const char *linked_dir(const struct hd_launch *w)
+{
+    size_t n = strlen(w->root);
+    bool below = w->dir == NULL || (strncmp(w->dir, w->root, n) == 0 && w->dir[n] == '/');
+    return below ? NULL : w->dir;
+}
+
 static void deno_permissions(struct hd_spec_list *argv, const struct hd_process_options *opt,
                              const struct hd_launch *w)
 {
     static const char *const reach[] = {"unix:" HD_PLAN_DIR "/sock", NULL};
     static const char *const writable[] = {HD_PLAN_DIR, NULL};
-    const char *const readable[] = {w->root, HD_PLAN_DIR, opt->cache_dir, NULL};
+    const char *linked = linked_dir(w);
+    const char *const in_root[] = {w->root, HD_PLAN_DIR, opt->cache_dir, NULL};
+    const char *const outside[] = {linked, w->root, HD_PLAN_DIR, opt->cache_dir, NULL};
+    const char *const *readable = linked != NULL ? outside : in_root;
     if (is_everything(w->net) && is_everything(w->read) && is_everything(w->write)) {
         add(argv, "--allow-all");
         return;
@@ -218,6 +229,8 @@ static void confine(struct hd_sandbox_spec *s, const struct hd_process_options *
     if (parts & HD_SANDBOX_UID)
         s->max_processes = w->pids > 0 ? w->pids : opt->default_pids;
     add(&s->keep, w->root);
+    if (linked_dir(w) != NULL)
+        add(&s->keep, linked_dir(w));
     add(&s->keep, opt->runtimes_dir);
     keep_program(&s->keep, s->argv.v[0]);
     add(&s->write, HD_PLAN_DIR);

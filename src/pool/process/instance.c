@@ -324,8 +324,7 @@ static void on_ping(void *arg, const struct hd_hostcall_answer *a)
 {
     struct hd_instance_handle *h = arg;
     h->ping = NULL;
-    /* A host which refuses or breaks off is as suspect as one that says nothing in time. */
-    h->on_pong(h->pong_owner, a->rc == 0 ? 0 : HD_ETIMEOUT);
+    h->on_pong(h->pong_owner, a->rc == 0 || a->rc == HD_ETIMEOUT ? a->rc : HD_EIO);
 }
 
 void hd_process_instance_ping(struct hd_instance_handle *h, uint32_t within_ms,

@@ -100,7 +100,9 @@ static int take_lock(struct hd_rundir *d, struct hd_error *err)
             return hd_fail_sys(err, sys, "%s", name);
         struct hd_str rest = hd_str(text), pid;
         hd_str_split(&pid, &rest, ' ');
-        return hd_fail(err, HD_EBUSY, "%s is already served by pid %.*s; stop that one first",
+        return hd_fail(err, HD_EBUSY,
+                       "%s is already served by pid %.*s; stop that one first, or give this "
+                       "one a folder of its own (--data-dir)",
                        d->path, HD_FMT(pid));
     }
     struct hd_proc self = {0};
