@@ -259,11 +259,12 @@ static void on_writable(void *owner)
 }
 
 /* May it be sent again? What no instance got, always; what one may have begun with, if doing it
- * twice is like doing it once. */
+ * twice is like doing it once, and it may not be what used up the CPU time. */
 static bool may_retry(const struct call *c, enum hd_client_lost lost)
 {
     return c->whole && c->report.retries + 1 < MAX_TRIES &&
-           (lost == HD_LOST_UNSENT || (lost == HD_LOST_UNANSWERED && c->idempotent));
+           (lost == HD_LOST_UNSENT ||
+            (lost == HD_LOST_UNANSWERED && c->idempotent && c->report.fate != HD_FATE_CPU));
 }
 
 static void on_failed(void *owner, const struct hd_error *err, enum hd_client_lost lost)
@@ -272,8 +273,7 @@ static void on_failed(void *owner, const struct hd_error *err, enum hd_client_lo
     c->conn = NULL; /* it closes itself */
     c->report.fate = hd_instance_fate(c->lease.instance);
     release(c, HD_LEASE_BROKEN);
-    if (c->report.fate != HD_FATE_CPU && unanswered && c->idempotent && c->whole &&
-        c->report.retries + 1 < MAX_TRIES) {
+    if (may_retry(c, lost)) {
         c->report.retries++;
         if (take(c))
             dispatch(c);
