@@ -262,7 +262,7 @@ static void on_writable(void *owner)
  * twice is like doing it once. */
 static bool may_retry(const struct call *c, enum hd_client_lost lost)
 {
-    return c->whole && c->report.retries + 1 < MAX_TRIES &&
+    return c->whole && c->report.retries + 1 < MAX_TRIES && c->report.fate != HD_FATE_CPU &&
            (lost == HD_LOST_UNSENT || (lost == HD_LOST_UNANSWERED && c->idempotent));
 }
 
@@ -272,8 +272,7 @@ static void on_failed(void *owner, const struct hd_error *err, enum hd_client_lo
     c->conn = NULL; /* it closes itself */
     c->report.fate = hd_instance_fate(c->lease.instance);
     release(c, HD_LEASE_BROKEN);
-    if (c->report.fate != HD_FATE_CPU && unanswered && c->idempotent && c->whole &&
-        c->report.retries + 1 < MAX_TRIES) {
+    if (may_retry(c, lost)) {
         c->report.retries++;
         if (take(c))
             dispatch(c);
