@@ -259,12 +259,11 @@ static void on_writable(void *owner)
 }
 
 /* May it be sent again? What no instance got, always; what one may have begun with, if doing it
- * twice is like doing it once, and it may not be what used up the CPU time. */
+ * twice is like doing it once. */
 static bool may_retry(const struct call *c, enum hd_client_lost lost)
 {
-    return c->whole && c->report.retries + 1 < MAX_TRIES &&
-           (lost == HD_LOST_UNSENT ||
-            (lost == HD_LOST_UNANSWERED && c->idempotent && c->report.fate != HD_FATE_CPU));
+    return c->whole && c->report.retries + 1 < MAX_TRIES && c->report.fate != HD_FATE_CPU &&
+           (lost == HD_LOST_UNSENT || (lost == HD_LOST_UNANSWERED && c->idempotent));
 }
 
 static void on_failed(void *owner, const struct hd_error *err, enum hd_client_lost lost)
