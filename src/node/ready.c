@@ -51,8 +51,9 @@ static void say_to_people(struct hd_node *n, const char *url)
         hd_buf_fmt(&b, "\n  Try it:  %scurl %s%s/%s%s\n", bold, url, n->opt->route_prefix, name,
                    off);
     else
-        hd_buf_fmt(&b, "\n  No functions in %s yet; make one:  %sheddle new hello%s\n",
-                   n->opt->functions_dir, bold, off);
+        hd_buf_fmt(&b,
+                   "  No functions in %s yet; make one:\n  %sheddle new hello --functions %s%s\n",
+                   n->opt->functions_dir, bold, n->opt->functions_dir, off);
     hd_buf_fmt(&b, "  %sCtrl-C ends it.%s\n\n", dim, off);
     hd_log_raw(n->log, hd_buf_view(&b));
     hd_buf_done(&b);

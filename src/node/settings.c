@@ -344,7 +344,7 @@ int hd_node_options_check_functions(const struct hd_node_options *opt, struct hd
     if (errno == ENOENT && is_default(opt, "functions_dir"))
         return hd_fail(err, HD_ENOTFOUND,
                        "no functions here: neither ./supabase/functions nor ./functions exists; "
-                       "name the folder (heddle serve DIR), or run `heddle init` to begin one");
+                       "name the folder with --functions, or run `heddle init` to begin one");
     return hd_fail_sys(err, errno, "functions folder %s (from %s)", opt->functions_dir, from);
 }
 
