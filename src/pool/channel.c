@@ -272,8 +272,7 @@ static void on_failed(void *owner, const struct hd_error *err, enum hd_client_lo
     c->conn = NULL; /* it closes itself */
     c->report.fate = hd_instance_fate(c->lease.instance);
     release(c, HD_LEASE_BROKEN);
-    if (c->report.fate != HD_FATE_CPU && unanswered && c->idempotent && c->whole &&
-        c->report.retries + 1 < MAX_TRIES) {
+    if (c->report.fate != HD_FATE_CPU && may_retry(c, lost)) {
         c->report.retries++;
         if (take(c))
             dispatch(c);
