@@ -65,8 +65,7 @@ static void settle_paths(struct hd_node_options *opt)
     if (opt->functions_dir == NULL) {
         hd_auto_free char *usual = hd_printf("%s/supabase/functions", opt->cwd);
         hd_auto_free char *plain = hd_printf("%s/functions", opt->cwd);
-        set_default(opt, "functions_dir", is_dir(usual) ? usual : plain,
-                    "default");
+        set_default(opt, "functions_dir", is_dir(usual) ? usual : plain, "default");
     }
     hd_auto_free char *sock = hd_printf("%s/run/admin.sock", opt->data_dir);
     set_default(opt, "admin.socket", sock, "default");
