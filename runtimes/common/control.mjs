@@ -1,5 +1,7 @@
 /* common/control.mjs - what the JavaScript hosts share of doc/host-protocol.md: the token, the load
  * request, what code declares about itself, and background work. */
+import { pathToFileURL } from "node:url";
+import { describe, plain } from "./log.mjs";
 
 /** Compare two secrets in a time that does not tell where they differ. */
 export function sameToken(given, expected) {
@@ -112,6 +114,35 @@ export function createBackground(onError, currentId) {
       return count === 0 ? Promise.resolve() : new Promise((resolve) => waiting.push(resolve));
     },
   };
+}
+
+/**
+ * The answer to a load that failed: what was thrown, with the first place in the functions folder
+ * that its stack names in front ("hello/index.ts:3:7: ReferenceError: x is not defined").
+ */
+export function loadFailure(thrown, root) {
+  if (!(thrown instanceof Error))
+    return { ok: false, message: describe(thrown) };
+  const stack = plain(thrown.stack ?? "");
+  let message = plain(thrown.message);
+  if (thrown.name !== "Error" && !/^\w*Error\b/.test(message))
+    message = `${thrown.name}: ${message}`;
+  const place = placeIn(root, stack);
+  if (place !== null && !message.split("\n", 1)[0].includes(place))
+    message = `${place}: ${message}`;
+  return { ok: false, message, stack };
+}
+
+function placeIn(root, stack) {
+  if (typeof root !== "string")
+    return null;
+  for (const folder of [`${root}/`, `${pathToFileURL(root).pathname}/`]) {
+    const at = stack.indexOf(folder);
+    const found = at < 0 ? null : /^[^\s:()]+:\d+(:\d+)?/.exec(stack.slice(at + folder.length));
+    if (found !== null)
+      return found[0];
+  }
+  return null;
 }
 
 /** The body of an answer for a handler that failed: opaque, but for development. */

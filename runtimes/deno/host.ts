@@ -9,6 +9,7 @@ import { captureConsole, createLog, describe, plain } from "../common/log.mjs";
 import {
   createBackground,
   failureBody,
+  loadFailure,
   readAuth,
   readLoadRequest,
   sameToken,
@@ -126,8 +127,10 @@ async function load(text: string): Promise<Response> {
   if (loading)
     return json(409, { ok: false, message: "load: came before; a host loads one function" });
   loading = true;
+  let root: string | undefined;
   try {
     const what = readLoadRequest(text);
+    root = what.root;
     dev = what.dev === true;
     for (const [key, value] of Object.entries(what.env))
       Deno.env.set(key, value as string);
@@ -149,9 +152,7 @@ async function load(text: string): Promise<Response> {
       imports: dev ? localImports(what.entry, resolveBare) : undefined,
     });
   } catch (thrown) {
-    const message = thrown instanceof Error ? plain(thrown.message) : describe(thrown);
-    const stack = thrown instanceof Error ? plain(thrown.stack ?? "") : undefined;
-    return json(500, { ok: false, message, stack });
+    return json(500, loadFailure(thrown, root));
   }
 }
 

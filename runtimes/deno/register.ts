@@ -18,10 +18,9 @@ export interface Registered {
   require?: string[];
 }
 
-export const NO_HANDLER = "loaded without registering a handler: call Deno.serve(handler) or " +
-  "serve(handler) at the top level of the entry file, or write " +
-  "`export default { fetch(req) { return new Response() } }`. A call after an await that nobody " +
-  "awaits, or under `if (import.meta.main)`, comes too late or never";
+export const NO_HANDLER = "loaded without registering a handler: call Deno.serve(handler) at the " +
+  "top level (not after an await, not under `import.meta.main`), or write " +
+  "`export default { fetch(req) { ... } }`";
 
 export class Registry {
   #found: Registered | null = null;

@@ -8,9 +8,8 @@ const CHECK_MS = 5000;
 const CHECK_FILES_MAX = 50;
 
 export const NO_HANDLER = "loaded without registering a handler: write " +
-  "`export default { fetch(request) { return new Response() } }`, or export a default function " +
-  "(req, res), or export `handler(event, context)`. A program that listens by itself runs with " +
-  '"runtime": "http"';
+  "`export default { fetch(request) { ... } }`, or a default function (req, res), or export " +
+  '`handler(event, context)`; what listens by itself is "runtime": "http"';
 
 /**
  * Import the entry file.

@@ -10,6 +10,7 @@ import { captureConsole, createLog, describe, plain } from "../common/log.mjs";
 import {
   createBackground,
   failureBody,
+  loadFailure,
   readAuth,
   readLoadRequest,
   sameToken,
@@ -187,12 +188,7 @@ async function load(message, res) {
       imports: what.dev ? localImports(what.entry, () => null) : undefined,
     });
   } catch (thrown) {
-    const isError = thrown instanceof Error;
-    json(res, 500, {
-      ok: false,
-      message: isError ? plain(thrown.message) : describe(thrown),
-      stack: isError ? plain(thrown.stack ?? "") : undefined,
-    });
+    json(res, 500, loadFailure(thrown, what?.root));
   }
 }
 

@@ -149,6 +149,9 @@ static void tell_people(struct hd_boot *b, const char *name, uint64_t took_us, c
         hd_buf_char(&line, '\n');
     } else {
         struct hd_str rest = hd_str(why), part;
+        hd_auto_free char *known = hd_printf("function %s: ", name);
+        if (strncmp(why, known, strlen(known)) == 0)
+            rest = hd_str(why + strlen(known));
         hd_buf_fmt(&line, "%s\xe2\x9c\x97 %s%s\n", bad, name, off);
         while (hd_str_split(&part, &rest, '\n')) {
             hd_buf_cstr(&line, "      ");

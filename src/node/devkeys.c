@@ -78,7 +78,7 @@ static int save(const struct hd_devkeys *keys, const char *data_dir, const char 
                 struct hd_error *err)
 {
     if (mkdir(data_dir, 0700) < 0 && errno != EEXIST)
-        return hd_fail_sys(err, errno, "data folder %s", data_dir);
+        return hd_fail_sys(err, errno, "data folder %s (see --data-dir)", data_dir);
     struct hd_buf text;
     hd_buf_init(&text, FILE_MAX_BYTES);
     hd_buf_cstr(&text, "{\n  \"jwt_secret\": ");
@@ -93,11 +93,12 @@ static int save(const struct hd_devkeys *keys, const char *data_dir, const char 
     int fd = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     int rc = 0;
     if (fd < 0) {
-        rc = hd_fail_sys(err, errno, "%s", beside);
+        rc = hd_fail_sys(err, errno, "data folder %s (see --data-dir)", data_dir);
     } else {
         ssize_t n = write(fd, text.ptr, text.len);
         if (n != (ssize_t)text.len || fsync(fd) < 0)
-            rc = hd_fail_sys(err, n >= 0 && n != (ssize_t)text.len ? ENOSPC : errno, "%s", beside);
+            rc = hd_fail_sys(err, n >= 0 && n != (ssize_t)text.len ? ENOSPC : errno,
+                             "data folder %s (see --data-dir)", data_dir);
         close(fd);
     }
     if (rc == 0 && link(beside, path) < 0)

@@ -143,7 +143,7 @@ static int make_backend(struct hd_node *n, struct hd_error *err)
     if (rc < 0)
         return rc;
     hd_log(n->log, HD_INFO, "sandbox",
-           hd_kv_str("enforced", hd_process_enforcement(n->backend)->text));
+           hd_kv_str("parts", hd_process_enforcement(n->backend)->text));
     return n->backend->ops->reap_stale(n->backend, err);
 }
 

@@ -5,18 +5,18 @@
 #include <stdio.h>
 
 /* A function that answers without a token makes the better first example. */
-static const char *example(const struct hd_snapshot *s)
+static const struct hd_function *example(const struct hd_snapshot *s)
 {
     size_t n;
     const struct hd_function *const *all = hd_snapshot_all(s, &n);
     const struct hd_function *hello = hd_snapshot_find(s, hd_str("hello"));
     if (hello != NULL && hello->problem == NULL)
-        return hello->name;
+        return hello;
     for (size_t i = 0; i < n; i++) {
         if (all[i]->problem == NULL && !all[i]->set.verify_jwt)
-            return all[i]->name;
+            return all[i];
     }
-    return n > 0 ? all[0]->name : NULL;
+    return n > 0 ? all[0] : NULL;
 }
 
 static void say_to_people(struct hd_node *n, const char *url)
@@ -46,13 +46,17 @@ static void say_to_people(struct hd_node *n, const char *url)
     }
     if (count > SHOWN)
         hd_buf_fmt(&b, "  %s... and %zu more: heddle list%s\n", dim, count - SHOWN, off);
-    const char *name = example(n->snapshot);
-    if (name != NULL)
-        hd_buf_fmt(&b, "\n  Try it:  %scurl %s%s/%s%s\n", bold, url, n->opt->route_prefix, name,
+    const struct hd_function *fn = example(n->snapshot);
+    if (fn != NULL && fn->set.verify_jwt && n->opt->dev) /* it has the keys */
+        hd_buf_fmt(&b, "\n  Try it:  %sheddle invoke %s --port %u%s\n", bold, fn->name, n->port,
+                   off);
+    else if (fn != NULL)
+        hd_buf_fmt(&b, "\n  Try it:  %scurl %s%s/%s%s\n", bold, url, n->opt->route_prefix, fn->name,
                    off);
     else
-        hd_buf_fmt(&b, "\n  No functions in %s yet; make one:  %sheddle new hello%s\n",
-                   n->opt->functions_dir, bold, off);
+        hd_buf_fmt(&b,
+                   "  No functions in %s yet; make one:\n  %sheddle new hello --functions %s%s\n",
+                   n->opt->functions_dir, bold, n->opt->functions_dir, off);
     hd_buf_fmt(&b, "  %sCtrl-C ends it.%s\n\n", dim, off);
     hd_log_raw(n->log, hd_buf_view(&b));
     hd_buf_done(&b);

@@ -65,8 +65,7 @@ static void settle_paths(struct hd_node_options *opt)
     if (opt->functions_dir == NULL) {
         hd_auto_free char *usual = hd_printf("%s/supabase/functions", opt->cwd);
         hd_auto_free char *plain = hd_printf("%s/functions", opt->cwd);
-        set_default(opt, "functions_dir", !is_dir(usual) && is_dir(plain) ? plain : usual,
-                    "default");
+        set_default(opt, "functions_dir", is_dir(usual) ? usual : plain, "default");
     }
     hd_auto_free char *sock = hd_printf("%s/run/admin.sock", opt->data_dir);
     set_default(opt, "admin.socket", sock, "default");
@@ -344,7 +343,7 @@ int hd_node_options_check_functions(const struct hd_node_options *opt, struct hd
     if (errno == ENOENT && is_default(opt, "functions_dir"))
         return hd_fail(err, HD_ENOTFOUND,
                        "no functions here: neither ./supabase/functions nor ./functions exists; "
-                       "name the folder (heddle serve DIR), or run `heddle init` to begin one");
+                       "name the folder with --functions, or run `heddle init` to begin one");
     return hd_fail_sys(err, errno, "functions folder %s (from %s)", opt->functions_dir, from);
 }
 

@@ -114,7 +114,9 @@ static void on_gone(void *owner, const struct hd_error *err)
     move(i, HD_INSTANCE_GONE);
     switch (from) {
     case HD_INSTANCE_STARTING:
-        log_event(i, HD_WARN, "instance did not start", err->msg);
+        /* A fault of the function's own is told with the state it leads to. */
+        log_event(i, hd_pool_failure_of(err) == HD_FAILURE_LOAD ? HD_DEBUG : HD_WARN,
+                  "instance did not start", err->msg);
         hd_pool_failed(p, hd_pool_failure_of(err), err);
         break;
     case HD_INSTANCE_READY:

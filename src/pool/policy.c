@@ -361,8 +361,8 @@ void hd_pool_admit(const struct hd_pool_node *node, struct hd_pool_wish *wishes,
 
 enum hd_pool_failure hd_pool_failure_of(const struct hd_error *err)
 {
-    if (err->code == HD_EINVAL)
-        return HD_FAILURE_LOAD;
+    if (err->code == HD_EINVAL || err->code == HD_ENOTFOUND)
+        return HD_FAILURE_LOAD; /* its own fault, or its runtime is not there */
     return err->code == HD_ETIMEOUT ? HD_FAILURE_TIMEOUT : HD_FAILURE_SYSTEM;
 }
 

@@ -152,7 +152,7 @@ static void defaults_are_those_of_the_contract(void **state)
     char path[128];
     snprintf(path, sizeof(path), "%s/.heddle/run/admin.sock", f->dir);
     assert_string_equal(o->admin_socket, path);
-    snprintf(path, sizeof(path), "%s/supabase/functions", f->dir);
+    snprintf(path, sizeof(path), "%s/functions", f->dir);
     assert_string_equal(o->functions_dir, path);
     assert_false(o->admin_tcp);
 }

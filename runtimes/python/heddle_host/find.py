@@ -33,17 +33,21 @@ def import_entry(entry, root):
     try:
         spec.loader.exec_module(module)
     except SyntaxError as error:
-        at = f"{error.filename}:{error.lineno}:{error.offset}"
-        raise LoadError(f"{type(error).__name__}: {error.msg}\n    {(error.text or '').strip()}\n    at {at}",
-                        traceback.format_exc()) from error
+        at = f"{_short(error.filename, root)}:{error.lineno}:{error.offset}"
+        raise LoadError(f"{at}: {type(error).__name__}: {error.msg}", traceback.format_exc()) from error
     except SystemExit as error:
         raise LoadError(f"the module ended the program (exit {error.code}) while it was loaded",
                         traceback.format_exc()) from error
     except BaseException as error:
         frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename.startswith(root)]
-        at = f"\n    at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
-        raise LoadError(f"{type(error).__name__}: {error}{at}", traceback.format_exc()) from error
+        at = f"{_short(frames[-1].filename, root)}:{frames[-1].lineno}: " if frames else ""
+        raise LoadError(f"{at}{type(error).__name__}: {error}", traceback.format_exc()) from error
     return module
+
+
+def _short(filename, root):
+    """A file of the functions folder as it is called there."""
+    return filename.removeprefix(root + "/")
 
 
 def _is_async(value):

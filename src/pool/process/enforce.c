@@ -143,12 +143,16 @@ static void find_cgroups(struct hd_process_enforcement *e, const struct hd_cgrou
     e->cgroup_pids = g->pids != NULL;
     e->cgroup_cpu = g->cpu != NULL;
     const char *why = g->why_not[0] != '\0' ? g->why_not : "no cgroups are mounted";
+    if (!e->cgroup_memory && !e->cgroup_pids && !e->cgroup_cpu) {
+        note(missing, "cgroup limits of memory, processes and CPU", why);
+        return;
+    }
     if (!e->cgroup_memory)
-        note(missing, "memory limit but by the runtime's own heap limit", why);
+        note(missing, "cgroup limit of memory", why);
     if (!e->cgroup_pids)
-        note(missing, "limit of processes", why);
+        note(missing, "cgroup limit of processes", why);
     if (!e->cgroup_cpu)
-        note(missing, "fair share of CPU", why);
+        note(missing, "cgroup share of CPU", why);
 }
 
 int hd_enforce_probe(struct hd_process_enforcement *out, const struct hd_process_options *opt,
@@ -169,7 +173,8 @@ int hd_enforce_probe(struct hd_process_enforcement *out, const struct hd_process
     describe(out, site, hd_buf_view(&missing));
     if (opt->sandbox == HD_PROCESS_SANDBOX_REQUIRE && missing.len > 0)
         rc = hd_fail(err, HD_EDENIED,
-                     "the sandbox is required, but this machine does not permit: %.*s",
+                     "the sandbox is required, but this machine does not permit: %.*s; "
+                     "`heddle doctor` says more, --sandbox auto takes what there is",
                      HD_FMT(hd_buf_view(&missing)));
     hd_buf_done(&missing);
     return rc;

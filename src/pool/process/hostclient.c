@@ -7,7 +7,13 @@
 #include "core/buf.h"
 #include "http/parse.h"
 
-enum { RETRY_FIRST_MS = 1, RETRY_SLOW_MS = 10, SLOW_AFTER = 200, READ_BYTES = 16 << 10, HEAD_MAX = 32 << 10 };
+enum {
+    RETRY_FIRST_MS = 1,
+    RETRY_SLOW_MS = 10,
+    SLOW_AFTER = 200,
+    READ_BYTES = 16 << 10,
+    HEAD_MAX = 32 << 10
+};
 
 struct hd_hostcall {
     struct hd_loop *loop;

@@ -250,16 +250,16 @@ static int check_program(const struct hd_process_options *opt, const struct hd_l
                          struct hd_error *err)
 {
     const struct {
-        const char *runtime, *program, *option;
+        const char *runtime, *program, *command;
     } needed[] = {{"deno", opt->deno_bin, "deno"},
                   {"node", opt->node_bin, "node"},
                   {"python", opt->python_bin, "python3"}};
     for (size_t i = 0; i < HD_COUNT(needed); i++)
         if (strcmp(w->runtime, needed[i].runtime) == 0 && needed[i].program == NULL)
             return hd_fail(err, HD_ENOTFOUND,
-                           "function %s: runtime %s is not installed (no %s in PATH that functions "
-                           "may run); `heddle doctor` says how to install it",
-                           w->function, w->runtime, needed[i].option);
+                           "function %s: runtime %s is not there: no %s that functions may run in "
+                           "PATH or where --%s says; `heddle doctor` says how to install it",
+                           w->function, w->runtime, needed[i].command, w->runtime);
     return 0;
 }
 

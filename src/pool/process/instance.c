@@ -100,10 +100,10 @@ static void on_line(void *owner, struct hd_str id, int level, struct hd_str text
 
 static void log_stack(struct hd_instance_handle *h, const char *stack)
 {
-    struct hd_str rest = hd_str(stack), line;
+    struct hd_str rest = hd_str(stack), line = {.ptr = stack};
     for (int i = 0; i < STACK_LINES && hd_str_split(&line, &rest, '\n'); i++)
-        if (line.len > 0)
-            on_line(h, hd_str_n(NULL, 0), HD_ERROR, line);
+        ;
+    on_line(h, hd_str_n(NULL, 0), HD_ERROR, hd_str_n(stack, (size_t)(line.ptr + line.len - stack)));
 }
 
 /* A message for the report: one line of it. */
