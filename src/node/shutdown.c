@@ -20,13 +20,13 @@ static void on_signal(uv_signal_t *handle, int signum)
         hd_node_rescan(n);
         return;
     }
+    if (signum == SIGINT && hd_log_get_terminal(n->log))
+        hd_log_raw(n->log, hd_str("\n")); /* the terminal has shown ^C */
     if (atomic_load(&n->state) >= HD_NODE_DRAINING) {
         hd_log(n->log, HD_WARN, "second signal, ending at once");
         hd_log_flush(n->log, 200);
         _exit(128 + signum);
     }
-    if (signum == SIGINT && hd_log_get_terminal(n->log))
-        hd_log_raw(n->log, hd_str("\n")); /* the terminal has shown ^C */
     hd_node_shutdown(n, signum == SIGINT ? "SIGINT" : "SIGTERM");
 }
 

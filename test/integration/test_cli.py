@@ -379,7 +379,7 @@ def test_logs_are_read_from_the_admin_socket(tmp_path, serve):
     assert done.returncode == 0, done
     assert server.seen[0][1] == "/heddle/logs?follow=0&function=pay&level=warn"
     assert done.stdout == ("00:00:00.123 info  hello one\n"
-                           "00:00:00.124 error pay t?[2Jwo extra=5\n")
+                           "00:00:00.124 error pay t\\x1b[2Jwo extra=5\n")
     last = run(tmp_path, *args, "-n", "1", "--json")
     assert [json.loads(line) for line in last.stdout.splitlines()] == LINES[1:]
     follow = run(tmp_path, *args, "-f")
