@@ -35,6 +35,7 @@ static void done(struct hd_edge_request *r, uint64_t bytes_in, uint64_t bytes_ou
     uint64_t took_us = hd_clock_us() - r->start_us;
     int64_t now_ms = hd_net_unix_ms(d->net);
     hd_timer_stop(d->net->loop, &r->timer);
+    hd_stat_in_flight(r->stats, -1);
     hd_stats_done(r->stats, r->status == CLIENT_CLOSED ? 0 : r->status, took_us, bytes_in,
                   bytes_out, now_ms);
     if (d->edge->access_log) {
@@ -60,7 +61,6 @@ static void done(struct hd_edge_request *r, uint64_t bytes_in, uint64_t bytes_ou
     hd_identity_unref(r->who);
     hd_table_leave(r->table);
     d->active--;
-    hd_stat_in_flight(r->stats, -1);
     hd_slab_put(&d->requests, r);
 }
 

@@ -86,17 +86,19 @@ static void on_ready(void *owner, const struct hd_endpoint *at, const struct hd_
     hd_pool_unref(p);
 }
 
-static void on_crashed(struct hd_instance *i, const struct hd_error *err)
+static void on_crashed(struct hd_instance *i, uint64_t ready_ms, const struct hd_error *err)
 {
     struct hd_pool *p = i->pool;
     bool served = atomic_load_explicit(&i->served, memory_order_relaxed);
     hd_pool_count(&p->group->counters.crashes);
     log_event(i, HD_WARN, "instance ended by itself", err->msg);
-    hd_pool_health_crashed(&p->health, served, hd_rng_next(&p->set->rng),
-                           hd_loop_now_ms(p->control));
+    /* Several that end together are one failure: only a later start says something new. */
+    if (p->health.strikes == 0 || ready_ms > p->health.strike_ms)
+        hd_pool_health_crashed(&p->health, served, hd_rng_next(&p->set->rng),
+                               hd_loop_now_ms(p->control));
     if (p->n[HD_INSTANCE_READY] + p->n[HD_INSTANCE_STARTING] == 0)
         p->eager = true; /* the next request shall not have to wait for it */
-    hd_pool_blame(p, err);
+    hd_pool_blame(p, 0, err);
 }
 
 static void on_gone(void *owner, const struct hd_error *err)
@@ -104,6 +106,7 @@ static void on_gone(void *owner, const struct hd_error *err)
     struct hd_instance *i = owner;
     struct hd_pool *p = i->pool;
     enum hd_instance_state from = i->state;
+    uint64_t since_ms = i->since_ms;
     struct hd_error unsaid;
     if (err == NULL) {
         hd_fail(&unsaid, HD_EIO, "function %s: the instance ended by itself", p->group->key);
@@ -120,7 +123,7 @@ static void on_gone(void *owner, const struct hd_error *err)
         hd_pool_failed(p, hd_pool_failure_of(err), err);
         break;
     case HD_INSTANCE_READY:
-        on_crashed(i, err);
+        on_crashed(i, since_ms, err);
         break;
     case HD_INSTANCE_DRAINING:
         log_event(i, HD_INFO, "instance ended by itself while it drained", err->msg);

@@ -205,8 +205,9 @@ void hd_instance_reap(struct hd_instance *i);
 void hd_pool_step(struct hd_pool *p);
 /** A launch failed: note it, and blame it. */
 void hd_pool_failed(struct hd_pool *p, enum hd_pool_failure why, const struct hd_error *err);
-/** An instance or a launch was lost: refuse those who need not wait any longer. */
-void hd_pool_blame(struct hd_pool *p, const struct hd_error *err);
+/** An instance or a launch was lost: refuse those who need not wait any longer.
+ *  @param launches  launches lost by it: a waiting request lives through some. */
+void hd_pool_blame(struct hd_pool *p, uint32_t launches, const struct hd_error *err);
 /** Hand over to the newest version (or to none: removed), and drain. */
 void hd_pool_retire(struct hd_pool *p);
 /** Have the previous version end: this one takes over. */

@@ -199,7 +199,7 @@ void hd_pool_step(struct hd_pool *p)
                        todo.next_wake_ms > now_ms ? todo.next_wake_ms - now_ms : 0, on_wake);
 }
 
-void hd_pool_blame(struct hd_pool *p, const struct hd_error *err)
+void hd_pool_blame(struct hd_pool *p, uint32_t launches, const struct hd_error *err)
 {
     bool alone = p->n[HD_INSTANCE_READY] + p->n[HD_INSTANCE_STARTING] == 0;
     if (p->health.failed)
@@ -210,7 +210,7 @@ void hd_pool_blame(struct hd_pool *p, const struct hd_error *err)
     hd_list_each(item, &p->queue)
     {
         struct hd_pool_waiter *w = hd_container_of(item, struct hd_pool_waiter, link);
-        w->failures++;
+        w->failures += launches;
         if (alone && (p->health.failed || w->failures >= HD_POOL_WAIT_FAILURES))
             hd_pool_refuse(w, HD_REJECT_FAILED, &p->error);
     }
@@ -221,7 +221,7 @@ void hd_pool_failed(struct hd_pool *p, enum hd_pool_failure why, const struct hd
 {
     hd_pool_count(&p->group->counters.failures[why]);
     hd_pool_health_failed(&p->health, why, hd_rng_next(&p->set->rng), hd_loop_now_ms(p->control));
-    hd_pool_blame(p, err);
+    hd_pool_blame(p, 1, err);
 }
 
 void hd_pool_retire(struct hd_pool *p)

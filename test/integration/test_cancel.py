@@ -95,11 +95,13 @@ def test_a_death_under_load_costs_no_more_than_what_was_in_flight(start_node):
             served = len(statuses)
             eventually(lambda: len(statuses) > served + 50, what="load")
             failed = sum(status != 200 for status in statuses)
-            kill_children(node)  # one after the other: a client can be hit on the next one again
+            # One after the other, the hosts that wait as well: a client can be hit on each of the
+            # two instances, and on a host that had just taken the place of one.
+            kill_children(node)
             assert ok(eventually(lambda: ok(node.post("slow?ms=1")), what="the next answer"))
             served = len(statuses)
             eventually(lambda: len(statuses) > served + 20, what="load after the deaths")
-            assert sum(status != 200 for status in statuses) - failed <= 2 * 4
+            assert sum(status != 200 for status in statuses) - failed <= 4 * 4
     finally:
         end.set()
         for thread in threads:
