@@ -113,7 +113,7 @@ bool hd_exchange_respond(struct hd_exchange *ex, const struct hd_response_head *
     bool until_close = how.framing == HD_FRAMING_NONE && !bodyless && !ex->tunnel;
     c->chunked_out = how.framing == HD_FRAMING_CHUNKED && !bodyless;
     /* A half-closed client may have sent more requests before, which wait in `in`. */
-    if (until_close || c->server->draining || !ex->body_done || (c->eof && c->in.len == 0))
+    if (until_close || c->server->draining || (end && !ex->body_done) || (c->eof && c->in.len == 0))
         c->keep_alive = false;
     how.connection = connection_field(c);
     ex->responded = true;

@@ -77,7 +77,8 @@ int hd_server_listen_fd(struct hd_server *s, int fd, struct hd_error *err)
 {
     struct sockaddr_storage addr;
     socklen_t len = sizeof(addr);
-    int rc = getsockname(fd, (struct sockaddr *)&addr, &len) == 0 && listen(fd, BACKLOG) == 0
+    int rc = getsockname(fd, (struct sockaddr *)&addr, &len) == 0 && listen(fd, BACKLOG) == 0 &&
+                     fcntl(fd, F_SETFL, O_NONBLOCK) == 0
                  ? 0
                  : -errno;
     struct listener *l = hd_new(struct listener);

@@ -221,6 +221,8 @@ static void end_call(struct call *c)
 {
     c->done = true;
     c->reusable = hd_client_reusable(c->conn);
+    if (!c->reusable)
+        hd_client_close(c->conn);
 }
 
 static void on_head(void *owner, const struct hd_head *head, struct hd_str body, bool end)
@@ -417,7 +419,6 @@ static void a_server_that_drains_closes_idle_connections_and_answers_the_rest(vo
     until(busy.done);
     assert_true(hd_str_is(hd_buf_view(&busy.body), "one two"));
     assert_false(busy.reusable); /* it said Connection: close */
-    hd_client_close(busy_conn);
     hd_buf_done(&idle.body);
     hd_buf_done(&busy.body);
     (void)state;
@@ -572,7 +573,6 @@ static void bytes_behind_an_answer_are_nobodys(void **state)
     assert_true(hd_str_is(hd_buf_view(&c.body), "ok"));
     assert_false(c.reusable);
     hd_buf_done(&c.body);
-    hd_client_close(conn);
     close(fd);
     (void)state;
 }
@@ -659,7 +659,6 @@ static void an_answer_before_the_body_is_read_even_if_the_peer_closes(void **sta
     assert_int_equal(c.status, 413);
     assert_false(c.reusable);
     hd_buf_done(&c.body);
-    hd_client_close(conn);
     (void)state;
 }
 
