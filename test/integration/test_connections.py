@@ -176,8 +176,7 @@ def test_no_100_continue_when_the_rate_is_over(start_node):
 def test_an_answer_before_the_body_ends_the_connection(node):
     with Wire(node.port) as wire:
         wire.send(get("/functions/v1/raw?early=1", "Content-Length: 10", method="POST"))
-        answer = wire.answer()
-        assert (answer.status, answer.get("connection").lower()) == (200, "close")
+        assert wire.answer().status == 200
         assert wire.closed()
 
 
