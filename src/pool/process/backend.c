@@ -12,7 +12,9 @@ enum {
     DEFAULT_START_TIMEOUT_MS = 60000,
     DEFAULT_MAX_PREWARM = 8,
     DEFAULT_PIDS = 256,
-    DEFAULT_UID_BASE = 300000,
+    UIDS_BEGIN = 300000, /* above what distributions hand out */
+    UID_BLOCKS = 1000,
+    UID_BLOCK = 1000,
 };
 
 struct process {
@@ -142,6 +144,14 @@ static char *find_program(const struct hd_process_options *o, const char *name,
                            geteuid() == 0 && o->sandbox != HD_PROCESS_SANDBOX_OFF);
 }
 
+/* Users of this node alone, the same ones in each of its runs: limits count what a user has on the
+ * whole machine, and users can signal themselves. */
+static uint32_t own_uids(const char *run_dir)
+{
+    uint64_t block = run_dir != NULL ? hd_hash(run_dir, strlen(run_dir), 0) % UID_BLOCKS : 0;
+    return UIDS_BEGIN + (uint32_t)block * UID_BLOCK;
+}
+
 static void copy_options(struct hd_process_options *to, const struct hd_process_options *from)
 {
     *to = *from;
@@ -160,7 +170,7 @@ static void copy_options(struct hd_process_options *to, const struct hd_process_
     if (to->default_pids == 0)
         to->default_pids = DEFAULT_PIDS;
     if (to->uid_base == 0)
-        to->uid_base = DEFAULT_UID_BASE;
+        to->uid_base = own_uids(from->run_dir);
 }
 
 static int check_options(const struct hd_process_options *o, struct hd_error *err)

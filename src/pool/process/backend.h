@@ -30,7 +30,7 @@ struct hd_process_options {
     uint32_t max_prewarm;      /* prewarmed hosts, of all kinds together [8] */
     uint32_t default_pids;     /* processes and threads of one instance [256] */
     uint32_t uid_base;         /* a node that is root: instances run as this user and the 999
-                                  next ones [300000] */
+                                  next ones [a block above 300000 that run_dir chooses] */
 };
 
 /** What is in force, for a start-up line and for `heddle doctor`. */
