@@ -5,6 +5,7 @@ import signal
 import threading
 
 from heddle import eventually
+from sources import INSTANCE, OPEN
 from wire import Closed, Wire, get
 
 
@@ -76,39 +77,42 @@ def test_what_may_be_repeated_is_tried_once_more(start_node):
         assert (answer.status, answer.body) == (200, b"done")
 
 
-def test_a_death_under_load_costs_no_more_than_what_was_in_flight(start_node):
+def test_a_death_under_load_costs_no_more_than_what_was_in_flight(start_node, write_functions):
     """Contract section 23, row 20."""
-    node = start_node(None, "--min-instances", "2", "--concurrency", "4", kind="release",
-                      env={"HEDDLE_PREWARM": "2"})
-    assert ok(node.post("slow?ms=1"))
-    statuses, end = [], threading.Event()
+    functions = write_functions({"work/index.ts": INSTANCE, "work/heddle.json": OPEN})
+    node = start_node(functions, "--min-instances", "2", "--concurrency", "4",
+                      "--cold-wait-ms", "15000", kind="release")
+    assert ok(node.post("work"))
+    answers, end = [], threading.Event()
 
     def load():
         while not end.is_set():
-            statuses.append(node.post("slow?ms=5").status)
+            answers.append(node.post("work?ms=5").status)
+
+    def failed():
+        return sum(status != 200 for status in answers)
+
+    def more(count):
+        goal = len(answers) + count
+        eventually(lambda: len(answers) >= goal, what="load")
 
     threads = [threading.Thread(target=load) for _ in range(4)]
     for thread in threads:
         thread.start()
     try:
         for _ in range(3):
-            served = len(statuses)
-            eventually(lambda: len(statuses) > served + 50, what="load")
-            failed = sum(status != 200 for status in statuses)
-            # One after the other, the hosts that wait as well: a client can be hit on each of the
-            # two instances, and on a host that had just taken the place of one.
-            kill_children(node)
-            assert ok(eventually(lambda: ok(node.post("slow?ms=1")), what="the next answer"))
-            served = len(statuses)
-            eventually(lambda: len(statuses) > served + 20, what="load after the deaths")
-            assert sum(status != 200 for status in statuses) - failed <= 4 * 4
+            more(50)
+            before = failed()
+            assert node.post("work?exit=1").status == 502
+            assert ok(node.post("work"))  # the very next one
+            more(50)
+            assert failed() - before <= 4
     finally:
         end.set()
         for thread in threads:
             thread.join()
-    assert set(statuses) <= {200, 502}
-    assert not [k for k, v in node.metrics().items() if k.startswith("heddle_breaker") and
-                'state="open"' in k and v]
+    assert set(answers) <= {200, 502}
+    assert not [r for r in node.records() if r.get("msg") == "circuit breaker open"]
 
 
 def ok(answer):
