@@ -154,7 +154,8 @@ static bool keep(struct hd_stream *s, const struct hd_str *parts, unsigned n, si
     for (unsigned i = 0; i < n; i++) {
         size_t cut = HD_MIN(skip, parts[i].len);
         skip -= cut;
-        hd_buf_add(s->out, parts[i].ptr + cut, parts[i].len - cut);
+        if (parts[i].len > cut)
+            hd_buf_add(s->out, parts[i].ptr + cut, parts[i].len - cut);
     }
     return false;
 }
