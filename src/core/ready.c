@@ -7,14 +7,14 @@ enum { ROUNDS = 4 /* batches in one turn, before timers and posts have theirs */
 
 static void run_later(struct hd_ready *r)
 {
-    struct hd_list todo, *item;
+    struct hd_list due, *item;
     if (hd_list_empty(&r->later))
         return;
     /* What is asked for meanwhile waits for the next time. */
-    hd_list_init(&todo);
+    hd_list_init(&due);
     while ((item = hd_list_pop(&r->later)) != NULL)
-        hd_list_push(&todo, item);
-    while ((item = hd_list_pop(&todo)) != NULL) {
+        hd_list_push(&due, item);
+    while ((item = hd_list_pop(&due)) != NULL) {
         struct hd_later *l = hd_container_of(item, struct hd_later, link);
         l->link.next = l->link.prev = NULL;
         l->fn(l);
@@ -129,12 +129,4 @@ void hd_ready_later(struct hd_ready *r, struct hd_later *l, void (*fn)(struct hd
     l->fn = fn;
     if (l->link.next == NULL)
         hd_list_push(&r->later, &l->link);
-}
-
-void hd_ready_never(struct hd_later *l)
-{
-    if (l->link.next == NULL)
-        return;
-    hd_list_remove(&l->link);
-    l->link.next = l->link.prev = NULL;
 }

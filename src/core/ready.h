@@ -51,5 +51,3 @@ void hd_ready_stop(struct hd_ready *r, struct hd_watched *w);
 
 /** Run @p fn when the code that runs now has returned to the loop. Asked for already: once. */
 void hd_ready_later(struct hd_ready *r, struct hd_later *l, void (*fn)(struct hd_later *l));
-/** Take it back. */
-void hd_ready_never(struct hd_later *l);

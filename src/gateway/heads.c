@@ -115,7 +115,8 @@ static bool is_among(struct hd_str name, const struct hd_field *fields, size_t n
 }
 
 size_t hd_answer_sort(struct hd_field *out, const struct hd_field *fields, size_t n,
-                      const struct hd_field *own, size_t n_own, struct hd_str *error)
+                      const struct hd_field *own, size_t n_own, const struct hd_cors *cors,
+                      struct hd_str *error)
 {
     size_t kept = 0;
     for (size_t i = 0; i < n; i++) {
@@ -124,6 +125,8 @@ size_t hd_answer_sort(struct hd_field *out, const struct hd_field *fields, size_
                 *error = fields[i].value;
             continue;
         }
+        if (cors != NULL && hd_cors_owns(cors, fields[i].name))
+            continue;
         /* Vary is a list: several fields of it add up. */
         if (is_among(fields[i].name, own, n_own) && !is(fields[i].name, "vary"))
             continue;

@@ -1,6 +1,7 @@
 /* gateway/heads.h - which header fields cross the gateway, and which are made by it. Pure. */
 #pragma once
 
+#include "gateway/cors.h"
 #include "http/parse.h"
 
 /** What a request's fields say to the gateway; slices of the head, ptr NULL where absent. */
@@ -26,9 +27,11 @@ bool hd_is_reserved(struct hd_str name);
 
 /**
  * Copy the fields of a function's answer which the client gets: none of ours, none that @p own
- * (fields the gateway sets itself) replaces.
+ * (fields the gateway sets itself) replaces, none that CORS answers for.
+ * @param cors   NULL: the function answers for itself.
  * @param error  set to the value of x-heddle-error, or left alone.
  * @return how many were copied to @p out, which has room for all.
  */
 size_t hd_answer_sort(struct hd_field *out, const struct hd_field *fields, size_t n,
-                      const struct hd_field *own, size_t n_own, struct hd_str *error);
+                      const struct hd_field *own, size_t n_own, const struct hd_cors *cors,
+                      struct hd_str *error);

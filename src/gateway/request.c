@@ -110,7 +110,9 @@ static bool respond(struct hd_edge_request *r, const struct hd_response_head *gi
     for (size_t i = 0; i < r->cors.n; i++)
         own[n_own++] = r->cors.fields[i];
     struct hd_response_head head = *given;
-    head.n_fields = hd_answer_sort(d->out, given->fields, given->n_fields, own, n_own, &error);
+    const struct hd_cors *cors = r->route->fn->set.cors == HD_CORS_GATEWAY ? d->edge->cors : NULL;
+    head.n_fields =
+        hd_answer_sort(d->out, given->fields, given->n_fields, own, n_own, cors, &error);
     if (r->reason != NULL && given->n_fields > 0) { /* ours: nothing of it is in a namespace */
         memcpy(d->out, given->fields, given->n_fields * sizeof(*d->out));
         head.n_fields = given->n_fields;

@@ -12,6 +12,10 @@ FUNCTIONS = {
     "guarded/index.ts": says("ok"),
     "vary/index.ts": "Deno.serve(() => new Response('', { headers: { vary: 'accept' } }));\n",
     "vary/heddle.json": OPEN,
+    "loud/index.ts": "Deno.serve(() => new Response('', { headers: {"
+                     " 'access-control-allow-origin': '*', 'access-control-allow-methods': '*',"
+                     " vary: 'Origin' } }));\n",
+    "loud/heddle.json": OPEN,
     "own/index.ts": "Deno.serve((req) => new Response(req.method, { headers: {"
                     " 'access-control-allow-origin': 'https://own.test' } }));\n",
     "own/heddle.json": '{ "verify_jwt": false, "cors": "function" }\n',
@@ -95,6 +99,16 @@ def test_answers_carry_the_fields_too(node):
 def test_vary_is_added_to_what_the_function_says(node):
     for origin in (APP, "https://evil.test"):
         assert vary(node.get("vary", {"origin": origin})) == {"accept", "origin"}
+
+
+def test_what_a_function_says_opens_no_door_that_the_gateway_keeps(node):
+    foreign = node.get("loud", {"origin": "https://evil.test"})
+    assert foreign.status == 200
+    assert foreign.get("access-control-allow-origin") is None
+    assert foreign.get("access-control-allow-methods") is None
+    allowed = node.get("loud", {"origin": APP})
+    assert allowed.all("access-control-allow-origin") == [APP]
+    assert allowed.get("access-control-allow-methods") is None
 
 
 def test_a_function_may_answer_for_itself(node):
