@@ -70,7 +70,8 @@ def test_the_shortest_timeout_of_code_manifest_and_node_counts_in_this_order(
     for name, ms in (("by-node", 600), ("by-manifest", 300), ("by-code", 150)):
         began = time.monotonic()
         expect(node.get(name), 504, {"error": "Function execution timed out"})
-        assert ms / 1000 <= time.monotonic() - began < ms / 1000 + 2
+        # A loop's clock moves in milliseconds and once a turn: a wait may seem a little short.
+        assert ms / 1000 - 0.05 <= time.monotonic() - began < ms / 1000 + 2
 
 
 def test_a_function_that_spins_is_killed_and_hurts_nobody_else(start_node, write_functions):
@@ -135,7 +136,7 @@ def test_streams_have_their_own_limits(start_node, write_functions):
     node = start_node(write_functions({
         "stream/index.ts": stream, "stream/heddle.json": manifest(streamIdleMs=300),
         "total/index.ts": stream, "total/heddle.json": OPEN}), "--total-timeout", "900")
-    for path, least, most in (("stream?gap=20000", 0.3, 3), ("total?gap=50", 0.9, 4)):
+    for path, least, most in (("stream?gap=20000", 0.25, 3), ("total?gap=50", 0.85, 4)):
         with Wire(node.port) as wire:
             began = time.monotonic()
             wire.send(get("/functions/v1/" + path))
