@@ -51,6 +51,7 @@ struct hd_pool_spec {
     const char *key;         /* the function's name */
     struct hd_launch launch; /* launch.version tells versions apart */
     struct hd_pool_limits limits;
+    struct hd_backend *backend; /* borrowed, as the set's own; NULL: that one */
     bool eager; /* start one now, in the background; else when the first request comes */
     int64_t last_used_unix_ms; /* from the log; the most recently used start first; 0: unknown */
 };

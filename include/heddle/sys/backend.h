@@ -16,11 +16,32 @@ struct hd_endpoint {
     uint16_t port;     /* TCP only */
 };
 
+/** What an instance with Lambda semantics sees beside the rest. All borrowed as the launch is. */
+struct hd_launch_lambda {
+    const char *runtime_id; /* as the API has it: "nodejs20.x", "provided.al2023"; NULL: image */
+    const char *code_dir;   /* absolute: seen read-only as /var/task; NULL: image */
+    const char *opt_dir;    /* absolute: merged layers, seen read-only as /opt; NULL: none */
+    const char *image;      /* image reference; NULL: zip */
+    const char *const *image_entry_point, *const *image_command; /* overrides; NULL: the image's */
+    const char *image_workdir;                                   /* same */
+    const char *architecture;                                    /* "x86_64", "arm64" */
+    const char *account, *region;
+    const char *arn;              /* unqualified */
+    const char *name, *qualifier; /* function name; "$LATEST" or the version's number */
+    const char *log_group;
+    const char *log_level; /* "INFO", ...; NULL: not set */
+    uint32_t ephemeral_mb; /* size of /tmp */
+    uint32_t init_timeout_ms;
+    bool provisioned; /* AWS_LAMBDA_INITIALIZATION_TYPE */
+    bool log_json;
+    bool tracing; /* TracingConfig.Mode is Active */
+};
+
 /** What to run; borrowed until launch() returns, so copied by the backend. */
 struct hd_launch {
     const char *function;     /* name, for logs and labels */
     const char *version;      /* hex content hash */
-    const char *runtime;      /* "deno", "node", "python", "http" */
+    const char *runtime;      /* "deno", "node", "python", "http", "provided", "native" */
     const char *root;         /* absolute functions folder */
     const char *dir;          /* absolute folder of the function, outside of root if it is a link
                                * there; NULL: below root */
@@ -38,7 +59,8 @@ struct hd_launch {
     uint32_t pids;            /* 0: the backend's default */
     uint32_t timeout_ms;      /* told to the host */
     bool dev;
-    const char *prefix; /* route prefix, told to the host */
+    const char *prefix;                    /* route prefix, told to the host */
+    const struct hd_launch_lambda *lambda; /* NULL: an edge function */
 };
 
 /** What a host declared when it had loaded the function; -1 or NULL: nothing. */
@@ -88,6 +110,11 @@ struct hd_backend_ops {
      *  called when the instance goes first. */
     void (*ping)(struct hd_instance_handle *h, uint32_t within_ms,
                  void (*done)(void *owner, int rc), void *owner);
+    /**
+     * Report everything that the instance has written so far by on_line; then done(), later. What
+     * comes after that belongs to the next invocation. May be NULL: output comes when it comes.
+     */
+    void (*flush_output)(struct hd_instance_handle *h, void (*done)(void *owner), void *owner);
     /** @return resident memory in bytes, or 0 if unknown. */
     uint64_t (*rss_bytes)(struct hd_instance_handle *h);
     /** @return CPU time used so far in microseconds, or 0 if unknown. */
