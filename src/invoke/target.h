@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 struct hd_admission; /* invoke/admission.h: how many may run at once */
+struct hd_provision;
 
 enum hd_target_kind {
     HD_TARGET_FOLDER, /* a function of the functions folder */
@@ -28,9 +29,11 @@ struct hd_target {
     bool log_json;        /* LoggingConfig.LogFormat is JSON */
     int log_level_app, log_level_system; /* enum hd_log_level; JSON only */
     struct hd_admission *admission;      /* of the function, shared by its versions; NULL: none */
+    struct hd_provision *provision;      /* of this version: places kept for it; NULL: none */
 };
 
-/** @return a zeroed one with a reference for the caller; strings and pool become its own. */
+/** @return a zeroed one with a reference for the caller; strings become its own, and one reference
+ *  of pool, admission and provision. */
 struct hd_target *hd_target_new(void);
 struct hd_target *hd_target_ref(struct hd_target *t);
 void hd_target_unref(struct hd_target *t); /* NULL is fine */
