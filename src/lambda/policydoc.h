@@ -6,6 +6,23 @@
 
 enum { HD_POLICYDOC_BYTES_MAX = 20480 };
 
+/** How a condition compares. */
+enum hd_policydoc_match {
+    HD_MATCH_EQUAL,
+    HD_MATCH_NOCASE,
+    HD_MATCH_LIKE, /* "*" and "?" */
+    HD_MATCH_ARN,  /* same, part by part */
+    HD_MATCH_NETWORK,
+    HD_MATCH_NULL, /* whether it is there at all */
+};
+struct hd_policydoc_operator {
+    enum hd_policydoc_match match;
+    bool negated;
+    bool if_exists; /* true where the caller does not have the key */
+};
+/** Read "StringEquals", "ArnNotLikeIfExists", ... @return 0, or HD_EINVAL: it is not enforced. */
+int hd_policydoc_operator(struct hd_policydoc_operator *out, struct hd_str name);
+
 /** One statement as AddPermission describes it. Empty members are not given. */
 struct hd_policydoc_permission {
     struct hd_str sid, action;
