@@ -27,7 +27,9 @@ static int shortest(char *out, double number)
     while (n > 1 && out[n - 1] == '0')
         n--;
     out[n] = '\0';
-    return (int)strtol(e + 1, NULL, 10) + 1;
+    uint64_t power = 0;
+    hd_str_to_u64(&power, hd_str(e + 2)); /* behind its sign */
+    return (e[1] == '-' ? -(int)power : (int)power) + 1;
 }
 
 static void zeros(struct hd_buf *out, int n)
