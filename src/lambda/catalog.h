@@ -5,7 +5,8 @@
  *
  * A record is a JSON document under a key (store/store.h names the kinds). It is kept as text and
  * parsed when it is asked for: the caller gets a document of its own, changes it as it likes, and
- * puts it back. Keys are in the order of hd_names_key_cmp(). Control loop only.
+ * puts it back. Keys are in the order of their bytes, those of versions in the order of their
+ * numbers (hd_names_key_cmp()). Control loop only.
  *
  * The documents; members that are not set are absent:
  *
@@ -55,7 +56,7 @@ json_t *hd_catalog_get(const struct hd_catalog *c, enum hd_record kind, const ch
 bool hd_catalog_has(const struct hd_catalog *c, enum hd_record kind, const char *key);
 /**
  * Walk in order.
- * @param prefix  keys begin with it; "": all.
+ * @param prefix  keys begin with it: whole parts of a key with the "/" or ":" behind; "": all.
  * @param after   the key to go on from; NULL: from the first. It need not exist.
  * @return the next key, valid until the next change; or NULL.
  */
@@ -79,7 +80,7 @@ struct hd_change *hd_change_new(struct hd_catalog *c);
 /** @param doc  borrowed. */
 void hd_change_put(struct hd_change *ch, enum hd_record kind, const char *key, const json_t *doc);
 void hd_change_delete(struct hd_change *ch, enum hd_record kind, const char *key);
-/** Every record whose key begins with @p prefix. */
+/** Every record that is there now and whose key begins with @p prefix. */
 void hd_change_delete_under(struct hd_change *ch, enum hd_record kind, const char *prefix);
 /** @return the store's transaction: what else is put into it becomes true with the change. */
 struct hd_store_tx *hd_change_tx(struct hd_change *ch);

@@ -85,7 +85,10 @@ int hd_names_key_cmp(const char *a, const char *b)
     if (an == NULL || bn == NULL || an - a != bn - b || memcmp(a, b, (size_t)(an - a)) != 0)
         return strcmp(a, b);
     struct hd_str as = hd_str(an + 1), bs = hd_str(bn + 1);
-    if (hd_names_is_number(as) && hd_names_is_number(bs) && as.len != bs.len)
+    bool a_is = hd_names_is_number(as), b_is = hd_names_is_number(bs);
+    if (as.len == 0 || bs.len == 0 || a_is != b_is)
+        return as.len == 0 || bs.len == 0 ? strcmp(a, b) : (int)b_is - (int)a_is;
+    if (a_is && as.len != bs.len)
         return as.len < bs.len ? -1 : 1;
     return strcmp(a, b);
 }

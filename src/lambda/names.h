@@ -43,7 +43,7 @@ bool hd_names_is_number(struct hd_str qualifier);
 bool hd_names_is_latest(struct hd_str qualifier);
 
 /**
- * Compare two records' keys: by bytes, but numbers at the end by their value, so that version 9
- * comes before version 10.
+ * Compare two records' keys: by bytes, but a number after the last "/" by its value, and before
+ * what is none, so that version 9 comes before version 10.
  */
 int hd_names_key_cmp(const char *a, const char *b);

@@ -15,6 +15,7 @@
 #pragma once
 
 #include "core/buf.h"
+#include "lambda/shape_pattern.h"
 
 #include <jansson.h>
 
@@ -93,14 +94,11 @@ int hd_shape_types(const struct hd_shape *members, json_t *object, struct hd_err
  *             cut where the buffer's ceiling is.
  * @return how many constraints are broken.
  */
-unsigned hd_shape_check(const struct hd_shape *members, const json_t *object, struct hd_buf *out);
+unsigned hd_shape_check(struct hd_patterns *patterns, const struct hd_shape *members,
+                        const json_t *object, struct hd_buf *out);
 /**
  * Turn text of a path or query into a member's value.
  * @return 0 and *out, a new reference; or HD_EINVAL.
  */
 int hd_shape_text(const struct hd_shape *member, struct hd_str text, json_t **out,
                   struct hd_error *err);
-/** @return whether all of @p text matches a pattern. Patterns are ours; control loop only. */
-bool hd_shape_matches(const char *pattern, struct hd_str text);
-/** Forget the compiled patterns. */
-void hd_shape_patterns_free(void);
