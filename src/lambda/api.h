@@ -6,9 +6,71 @@
 #pragma once
 
 #include "core/buf.h"
+#include "core/log.h"
 #include "core/loop.h"
 
 struct hd_api;
+struct hd_bundles;
+struct hd_fetcher;
+struct hd_pool_set;
+struct hd_store;
+struct hd_view;
+
+/** Limits of one function or account; 0: the service's. */
+struct hd_api_limits {
+    uint64_t zip_bytes;      /* an archive in a request */
+    uint64_t unpacked_bytes; /* code and layers */
+    uint32_t env_bytes, layers, tags, policy_bytes;
+    uint32_t timeout_s, memory_mb, ephemeral_mb; /* the most */
+    uint32_t account_concurrency, unreserved_min;
+    uint64_t code_storage_bytes;
+};
+
+struct hd_api_options {
+    struct hd_store *store; /* these are borrowed, and outlive the API */
+    struct hd_bundles *bundles;
+    struct hd_pool_set *pools;
+    struct hd_fetcher *fetcher; /* of the control loop: code from S3 */
+    struct hd_loop *control;
+    struct hd_log *log;
+
+    const char *account, *region;   /* where a request names none: 12 digits; "us-east-1" */
+    const char *functions_root;     /* absolute: hd_launch.root */
+    const char *s3_endpoint;        /* "http://127.0.0.1:9000"; NULL: code cannot come from S3 */
+    const char *s3_key, *s3_secret; /* NULL: unsigned */
+    const char *url_domain;         /* of function URLs; NULL: "localhost" */
+    const char *url_scheme;         /* NULL: "http" */
+    uint16_t url_port;              /* 0 or 80 with http, 443 with https: not shown */
+    bool hot_reload;            /* S3Bucket "hot-reload": a folder of this machine is the code */
+    bool allow_credentials_env; /* AWS_ACCESS_KEY_ID and its kin may be set */
+    bool accept_retired;        /* runtimes that the service no longer takes */
+    bool dev;
+    uint32_t idle_ms;         /* of an instance; 0: the default, 300 s */
+    uint32_t init_timeout_ms; /* 0: 10 s */
+    uint32_t queue_wait_ms;   /* 0: 10 s */
+    struct hd_api_limits limits;
+    /**
+     * @param runtime  as the API has it: "nodejs22.x".
+     * @return NULL: this machine can run it; else why not, and what to do; static or as long as
+     *         the API is. May be NULL: everything can run.
+     */
+    const char *(*runtime_problem)(void *arg, const char *runtime);
+    /** There is a new view; with a reference for the node, which gives it to each loop. Control
+     *  loop; also from inside hd_api_new(). */
+    void (*on_view)(void *arg, struct hd_view *view);
+    void *arg; /* of both */
+};
+
+/**
+ * Read everything that is kept, make pools, go on with what was Pending when a node died, publish
+ * the first view. Blocks; before the loops run.
+ * @return 0 and *out; or an error that says which record is damaged.
+ */
+int hd_api_new(struct hd_api **out, const struct hd_api_options *opt, struct hd_error *err);
+/** Take no more requests (they get ServiceException); @p done when nothing is under way. */
+void hd_api_close(struct hd_api *api, void (*done)(void *arg), void *arg);
+/** After close is done, or if no loop ever ran. NULL is fine. */
+void hd_api_free(struct hd_api *api);
 
 /** Who asks, and in which name space. */
 struct hd_api_caller {
@@ -37,6 +99,9 @@ struct hd_api_answer {
 
 /** @return whether this path is one of the API's (it begins with a date, or is a download). */
 bool hd_api_is_path(struct hd_str path);
+/** @return whether it is a download, which carries a signature of ours in its query: no other one
+ * is asked for. */
+bool hd_api_is_download(struct hd_str path);
 /**
  * Carry it out. Any loop of the node.
  * @param request  copied.

@@ -69,8 +69,17 @@ void hd_op_file(struct hd_op *op, const char *path);
 
 /* --- what many handlers need --- */
 
+/**
+ * Take a FunctionName that is not in the path: sets op->function and op->qualifier.
+ * @return false, and the operation has failed: no name, another region or account, or another
+ *         qualifier than Qualifier has.
+ */
+bool hd_op_take_function(struct hd_op *op, const char *text);
 /** Write the key of the operation's function (and one more part; see hd_catalog_key). */
 char *hd_op_key(const struct hd_op *op, char *out, char sep, const char *last);
+/** Write the prefix of the keys of what hangs on the operation's function: its own key and @p sep.
+ */
+char *hd_op_prefix(const struct hd_op *op, char *out, char sep);
 /** @return the function's ARN in this name space, for the caller to free. */
 char *hd_op_arn(const struct hd_op *op, const char *qualifier);
 /** @return the function's document, a new reference; or NULL, and the operation has failed with
