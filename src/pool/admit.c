@@ -10,15 +10,16 @@ static size_t find_idle(struct hd_pool *p, struct hd_pool_idle *idle, struct hd_
 {
     uint32_t spare = p->n[HD_INSTANCE_READY];
     size_t n = 0;
-    if (p->life != HD_LIFE_ACTIVE || spare <= p->limits.min)
+    uint32_t kept = p->limits.min + p->limits.provisioned;
+    if (p->life != HD_LIFE_ACTIVE || spare <= kept)
         return 0;
-    spare -= p->limits.min;
+    spare -= kept;
     pthread_mutex_lock(&p->group->lock);
     if (atomic_load(&p->waiting) > 0)
         spare = 0;
     for (struct hd_list *at = p->ready.prev; at != &p->ready && n < spare; at = at->prev) {
         struct hd_instance *i = hd_container_of(at, struct hd_instance, ready_link);
-        if (atomic_load(&i->in_flight) > 0)
+        if (atomic_load(&i->in_flight) > 0 || (i->provisioned && p->limits.provisioned > 0))
             continue;
         uint64_t used_ms = atomic_load_explicit(&i->last_used_ms, memory_order_relaxed);
         idle[n] = (struct hd_pool_idle){.last_used_ms = HD_MAX(used_ms, i->since_ms),
@@ -52,6 +53,7 @@ static void grant(struct hd_pool *p, const struct hd_pool_wish *w)
 {
     for (uint32_t n = 0; n < w->granted; n++)
         hd_instance_launch(p);
+    p->wish -= HD_MIN(p->wish, w->granted); /* what it wishes for from here on is something new */
     uint64_t now_ms = hd_loop_now_ms(p->control);
     bool no_room = w->no_room && w->granted == 0;
     bool give_up = no_room && w->urgency == HD_URGENT_EAGER;

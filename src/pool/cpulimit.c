@@ -17,7 +17,7 @@ static void look_at(struct hd_instance *i)
     pthread_mutex_lock(&p->group->lock); /* both counters of the same moment */
     uint64_t finished = atomic_load(&i->requests) - atomic_load(&i->in_flight);
     pthread_mutex_unlock(&p->group->lock);
-    uint64_t used_us = p->set->backend->ops->cpu_us(i->handle);
+    uint64_t used_us = p->backend->ops->cpu_us(i->handle);
     if (!i->cpu_marked || finished != i->cpu_mark_finished) {
         i->cpu_marked = true;
         i->cpu_mark_us = used_us;

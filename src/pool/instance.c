@@ -55,6 +55,22 @@ static void log_event(const struct hd_instance *i, enum hd_log_level level, cons
 
 /* --- what the backend reports --- */
 
+/* It came up only to tell the first request what went wrong in its init (doc/host-protocol.md). If
+ * nobody waits to hear it, there is nothing to keep it for. */
+static void note_failed_init(struct hd_instance *i, const struct hd_declared *declared)
+{
+    struct hd_pool *p = i->pool;
+    if (declared == NULL || declared->kind == NULL || strcmp(declared->kind, "init-failed") != 0)
+        return;
+    pthread_mutex_lock(&p->group->lock);
+    hd_fail(&p->error, HD_EIO, "function %s: its init failed", p->group->key);
+    if (atomic_load(&p->waiting) == 0)
+        atomic_store(&i->suspicion, HD_SUSPECT_LEAVING);
+    pthread_mutex_unlock(&p->group->lock);
+    hd_pool_health_failed(&p->health, HD_FAILURE_SYSTEM, hd_rng_next(&p->set->rng),
+                          hd_loop_now_ms(p->control));
+}
+
 static void on_ready(void *owner, const struct hd_endpoint *at, const struct hd_declared *declared)
 {
     struct hd_instance *i = owner;
@@ -64,6 +80,7 @@ static void on_ready(void *owner, const struct hd_endpoint *at, const struct hd_
         return; /* it is being ended already */
     uint64_t us = hd_clock_us() - i->launched_us;
     i->endpoint = *at;
+    i->init_us = us;
     if (declared != NULL && declared->concurrency > 0) {
         p->declared = (uint32_t)HD_MIN(declared->concurrency, (int64_t)UINT32_MAX);
         pthread_mutex_lock(&p->group->lock);
@@ -74,6 +91,7 @@ static void on_ready(void *owner, const struct hd_endpoint *at, const struct hd_
     atomic_store_explicit(&p->cold_start_us, HD_MAX(us, 1u), memory_order_relaxed);
     hd_pool_health_ready(&p->health);
     p->eager = false;
+    note_failed_init(i, declared);
     move(i, HD_INSTANCE_READY);
     hd_list_push(&set->samples, &i->sample_link);
     hd_pool_set_sample(set);
@@ -96,9 +114,16 @@ static void on_crashed(struct hd_instance *i, uint64_t ready_ms, const struct hd
     if (p->health.strikes == 0 || ready_ms > p->health.strike_ms)
         hd_pool_health_crashed(&p->health, served, hd_rng_next(&p->set->rng),
                                hd_loop_now_ms(p->control));
-    if (p->n[HD_INSTANCE_READY] + p->n[HD_INSTANCE_STARTING] == 0)
+    if (p->n[HD_INSTANCE_READY] + p->n[HD_INSTANCE_STARTING] == 0 && p->limits.max_starting == 0)
         p->eager = true; /* the next request shall not have to wait for it */
     hd_pool_blame(p, 0, err);
+}
+
+/* It said that it would. */
+static void on_left(struct hd_instance *i)
+{
+    hd_pool_count(&i->pool->group->counters.recycles[HD_RECYCLE_EXITED]);
+    log_event(i, HD_DEBUG, "instance ended", hd_pool_recycle_name(HD_RECYCLE_EXITED));
 }
 
 static void on_gone(void *owner, const struct hd_error *err)
@@ -115,15 +140,19 @@ static void on_gone(void *owner, const struct hd_error *err)
     atomic_store(&i->alive, false);
     i->handle = NULL;
     move(i, HD_INSTANCE_GONE);
+    hd_witness_gone(i, err);
     switch (from) {
     case HD_INSTANCE_STARTING:
         /* A fault of the function's own is told with the state it leads to. */
         log_event(i, hd_pool_failure_of(err) == HD_FAILURE_LOAD ? HD_DEBUG : HD_WARN,
                   "instance did not start", err->msg);
-        hd_pool_failed(p, hd_pool_failure_of(err), err);
+        hd_pool_failed(p, hd_pool_failure_of(err), err, i);
         break;
     case HD_INSTANCE_READY:
-        on_crashed(i, since_ms, err);
+        if (atomic_load(&i->suspicion) == HD_SUSPECT_LEAVING)
+            on_left(i);
+        else
+            on_crashed(i, since_ms, err);
         break;
     case HD_INSTANCE_DRAINING:
         log_event(i, HD_INFO, "instance ended by itself while it drained", err->msg);
@@ -143,8 +172,18 @@ static void on_line(void *owner, struct hd_str id, int level, struct hd_str text
 {
     struct hd_instance *i = owner;
     struct hd_pool_set *set = i->pool->set;
+    hd_witness_line(i, id, text);
     if (set->events->on_line != NULL)
         set->events->on_line(set->arg, i->pool, id, level, text);
+}
+
+static void on_exit_told(void *owner, const struct hd_exit_status *how)
+{
+    struct hd_instance *i = owner;
+    i->exited = true;
+    i->exit = *how;
+    if (how->oom)
+        hd_pool_count(&i->pool->group->counters.ooms);
 }
 
 static void on_pinged(void *owner, int rc)
@@ -168,7 +207,7 @@ static void on_pinged(void *owner, int rc)
 }
 
 static const struct hd_backend_events backend_events = {
-    .on_ready = on_ready, .on_gone = on_gone, .on_line = on_line};
+    .on_ready = on_ready, .on_gone = on_gone, .on_line = on_line, .on_exit = on_exit_told};
 
 /* --- what is done to it --- */
 
@@ -180,6 +219,31 @@ uint64_t hd_pool_estimate(const struct hd_pool *p)
     if (p->launch.memory_mb > 0)
         bytes = HD_MIN(bytes, (uint64_t)p->launch.memory_mb << 20);
     return bytes;
+}
+
+/* @return whether one that is launched now is to be a provisioned one. */
+static bool lacks_provisioned(struct hd_pool *p)
+{
+    uint32_t n = 0;
+    hd_list_each(item, &p->instances)
+    {
+        const struct hd_instance *i = hd_container_of(item, struct hd_instance, link);
+        n += i->provisioned && i->state <= HD_INSTANCE_READY && i->replace_since_ms == 0;
+    }
+    return n < p->limits.provisioned;
+}
+
+static struct hd_instance_handle *launch(struct hd_instance *i)
+{
+    struct hd_pool *p = i->pool;
+    struct hd_launch what = p->launch;
+    struct hd_launch_lambda lambda;
+    if (what.lambda != NULL) {
+        lambda = *what.lambda;
+        lambda.provisioned = i->provisioned;
+        what.lambda = &lambda;
+    }
+    return p->backend->ops->launch(p->backend, &what, &backend_events, i);
 }
 
 void hd_instance_launch(struct hd_pool *p)
@@ -197,6 +261,8 @@ void hd_instance_launch(struct hd_pool *p)
     hd_list_init(&i->ready_link);
     hd_list_init(&i->sample_link);
     hd_list_init(&i->cpu_link);
+    hd_list_init(&i->witnesses);
+    i->provisioned = p->limits.provisioned > 0 && lacks_provisioned(p);
     for (unsigned l = 0; l < set->n_loops; l++)
         hd_list_init(&i->conns[l]);
     pthread_mutex_lock(&p->group->lock);
@@ -210,13 +276,13 @@ void hd_instance_launch(struct hd_pool *p)
     if (p->n[HD_INSTANCE_READY] == 0 && atomic_load(&p->waiting) > 0)
         hd_pool_count(&c->cold_starts);
     log_event(i, HD_DEBUG, "instance starting", NULL);
-    i->handle = set->backend->ops->launch(set->backend, &p->launch, &backend_events, i);
+    i->handle = launch(i);
 }
 
 static void terminate(struct hd_instance *i, uint32_t grace_ms)
 {
     i->stop_until_ms = grace_ms > 0 ? hd_loop_now_ms(i->pool->control) + grace_ms : 0;
-    i->pool->set->backend->ops->terminate(i->handle, grace_ms);
+    i->pool->backend->ops->terminate(i->handle, grace_ms);
 }
 
 static void stop_starting(struct hd_instance *i)
@@ -234,7 +300,7 @@ static void stop_starting(struct hd_instance *i)
     hd_fail(&err, HD_ETIMEOUT, "function %s did not become ready within %u ms", p->group->key,
             p->limits.start_timeout_ms);
     log_event(i, HD_WARN, "instance did not start", err.msg);
-    hd_pool_failed(p, HD_FAILURE_TIMEOUT, &err);
+    hd_pool_failed(p, HD_FAILURE_TIMEOUT, &err, i);
 }
 
 /* Take it out of service. @return false if it was to be idle and is not. */
@@ -258,7 +324,8 @@ static void end_ready(struct hd_instance *i, enum hd_pool_recycle why)
         [HD_RECYCLE_REQUESTS] = HD_INFO,   [HD_RECYCLE_RSS] = HD_WARN,
         [HD_RECYCLE_TIMEOUT] = HD_WARN,    [HD_RECYCLE_CPU] = HD_WARN,
         [HD_RECYCLE_UNANSWERED] = HD_WARN, [HD_RECYCLE_IDLE] = HD_DEBUG,
-        [HD_RECYCLE_REPLACED] = HD_DEBUG,
+        [HD_RECYCLE_REPLACED] = HD_DEBUG,  [HD_RECYCLE_EXITED] = HD_DEBUG,
+        [HD_RECYCLE_ENDED] = HD_INFO,
     };
     struct hd_pool *p = i->pool;
     i->why = why;
@@ -277,7 +344,8 @@ static bool kill_now(struct hd_instance *i, enum hd_pool_recycle why)
     case HD_INSTANCE_READY:
         end_ready(i, why);
         withdraw(i, HD_INSTANCE_STOPPING, false);
-        if (why != HD_RECYCLE_REPLACED && p->n[HD_INSTANCE_READY] + p->n[HD_INSTANCE_STARTING] == 0)
+        if (why != HD_RECYCLE_REPLACED && p->limits.max_starting == 0 &&
+            p->n[HD_INSTANCE_READY] + p->n[HD_INSTANCE_STARTING] == 0)
             p->eager = true; /* it was in use: replace it */
         break;
     case HD_INSTANCE_DRAINING:
@@ -295,14 +363,16 @@ static bool kill_now(struct hd_instance *i, enum hd_pool_recycle why)
 static bool stop(struct hd_instance *i, enum hd_pool_recycle why)
 {
     uint64_t now_ms = hd_loop_now_ms(i->pool->control);
-    uint32_t grace_ms = i->pool->limits.drain_ms;
+    const struct hd_pool_limits *l = &i->pool->limits;
+    uint32_t grace_ms = l->stop_ms > 0 ? l->stop_ms : l->drain_ms;
     if (i->state == HD_INSTANCE_READY) {
         if (!withdraw(i, HD_INSTANCE_STOPPING, true))
             return false;
         end_ready(i, why);
     } else {
         uint64_t spent = now_ms - i->since_ms;
-        grace_ms = spent < grace_ms ? grace_ms - (uint32_t)spent : 0;
+        uint32_t left_ms = spent < l->drain_ms ? l->drain_ms - (uint32_t)spent : 0;
+        grace_ms = HD_MIN(grace_ms, left_ms);
         move(i, HD_INSTANCE_STOPPING);
     }
     terminate(i, grace_ms);
@@ -317,7 +387,7 @@ bool hd_instance_act(struct hd_instance *i, enum hd_pool_act act, enum hd_pool_r
     case HD_ACT_PING:
         /* A backend that never answers is not waited for. */
         i->ping_until_ms = hd_loop_now_ms(i->pool->control) + HD_POOL_PING_MS + HD_POOL_RETRY_MS;
-        i->pool->set->backend->ops->ping(i->handle, HD_POOL_PING_MS, on_pinged, i);
+        i->pool->backend->ops->ping(i->handle, HD_POOL_PING_MS, on_pinged, i);
         break;
     case HD_ACT_REPLACE:
         i->replace_since_ms = hd_loop_now_ms(i->pool->control);
@@ -350,8 +420,11 @@ void hd_instance_measure(struct hd_instance *i)
     struct hd_pool_group *g = i->pool->group;
     if (i->state != HD_INSTANCE_READY && i->state != HD_INSTANCE_DRAINING)
         return;
-    const struct hd_backend_ops *ops = set->backend->ops;
+    const struct hd_backend_ops *ops = i->pool->backend->ops;
     uint64_t rss = ops->rss_bytes(i->handle);
+    uint64_t peak = ops->peak_bytes != NULL ? ops->peak_bytes(i->handle) : 0;
+    peak = HD_MAX(HD_MAX(peak, rss), hd_instance_peak_bytes(i));
+    atomic_store_explicit(&i->peak_bytes, peak, memory_order_relaxed);
     atomic_store_explicit(&i->cpu_us, ops->cpu_us(i->handle), memory_order_relaxed);
     if (rss == 0)
         return;

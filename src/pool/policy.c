@@ -5,10 +5,11 @@
 /* What hd_pool_plan() counts while it walks over the instances. */
 struct tally {
     uint32_t starting;
-    uint32_t ready;     /* and stay so; those that are being replaced too */
-    uint32_t replacing; /* of `ready` */
-    uint64_t room;      /* free places of those that get requests */
-    bool successor;     /* one that is not being replaced is ready, and younger than the mark */
+    uint32_t ready;       /* and stay so; those that are being replaced too */
+    uint32_t replacing;   /* of `ready` */
+    uint32_t provisioned; /* of `starting` and `ready` */
+    uint64_t room;        /* free places of those that get requests */
+    bool successor;       /* one that is not being replaced is ready, and younger than the mark */
     uint64_t wake_ms;
 };
 
@@ -40,6 +41,7 @@ static void plan_starting(const struct hd_pool_view *v, struct tally *t, struct 
         return;
     }
     t->starting++;
+    t->provisioned += i->provisioned;
     wake_by(t, until);
 }
 
@@ -60,6 +62,14 @@ static void plan_ready(const struct hd_pool_view *v, struct tally *t, struct hd_
         act(i, HD_ACT_KILL, HD_RECYCLE_UNANSWERED);
         return;
     }
+    if (i->suspicion == HD_SUSPECT_DOOMED) {
+        act(i, HD_ACT_KILL, HD_RECYCLE_ENDED);
+        return;
+    }
+    if (i->suspicion == HD_SUSPECT_LEAVING) {
+        act(i, i->in_flight == 0 ? HD_ACT_STOP : HD_ACT_DRAIN, HD_RECYCLE_EXITED);
+        return;
+    }
     /* With one request at a time the one that timed out still runs in there. */
     if (i->suspicion == HD_SUSPECT_TIMEOUT && l->concurrency == 1) {
         act(i, HD_ACT_KILL, HD_RECYCLE_TIMEOUT);
@@ -74,6 +84,7 @@ static void plan_ready(const struct hd_pool_view *v, struct tally *t, struct hd_
     else if (i->suspicion != HD_TRUSTED)
         i->act = HD_ACT_PING;
     t->ready++;
+    t->provisioned += i->provisioned;
     if (i->replace_since_ms != 0)
         t->replacing++;
     if (i->suspicion == HD_TRUSTED && i->in_flight < l->concurrency)
@@ -86,8 +97,13 @@ static void plan_draining(const struct hd_pool_view *v, struct tally *t, struct 
     uint32_t linger_ms = HD_MIN(v->limits->drain_ms, (uint32_t)HD_POOL_LINGER_MS);
     uint64_t until = i->since_ms + v->limits->drain_ms;
     uint64_t quiet = i->last_used_ms > 0 ? i->last_used_ms + linger_ms : 0;
+    bool runs_on = i->suspicion == HD_SUSPECT_TIMEOUT && v->limits->concurrency == 1;
+    if (i->suspicion == HD_SUSPECT_LEAVING)
+        quiet = 0;
     if (is_over_cpu(v->limits, i)) {
         act(i, HD_ACT_KILL, HD_RECYCLE_CPU);
+    } else if (runs_on || i->suspicion == HD_SUSPECT_DOOMED) {
+        i->act = HD_ACT_KILL;
     } else if (now_ms >= until) {
         i->act = i->in_flight == 0 ? HD_ACT_STOP : HD_ACT_KILL;
     } else if (i->in_flight == 0 && now_ms >= quiet) {
@@ -172,7 +188,9 @@ static uint32_t plan_demand(const struct hd_pool_view *v, struct tally *t, uint3
     if (v->waiting <= places)
         return 0;
     uint64_t need = (v->waiting - places + v->limits->concurrency - 1) / v->limits->concurrency;
-    uint32_t have = t->ready + coming;
+    uint32_t have = t->ready + coming, at_once = v->limits->max_starting;
+    if (at_once > 0)
+        return (uint32_t)HD_MIN(need, at_once > coming ? at_once - coming : 0);
     if (have == 0)
         return (uint32_t)HD_MIN(need, v->ramp);
     /* Short requests free their places soon: give them a moment, then at most double. */
@@ -183,34 +201,58 @@ static uint32_t plan_demand(const struct hd_pool_view *v, struct tally *t, uint3
     return 0;
 }
 
+/* What is wanted although nobody waits. Instances on demand do not stand in for provisioned ones;
+ * provisioned ones that are too many count as on demand. */
+static uint32_t plan_base(const struct hd_pool_view *v, const struct tally *t, bool *keep)
+{
+    const struct hd_pool_limits *l = v->limits;
+    uint32_t kept = HD_MIN(t->provisioned, l->provisioned);
+    uint32_t others = t->ready + t->starting - kept, base = HD_MAX(l->min, v->eager ? 1u : 0u);
+    *keep = l->min > others || l->provisioned > kept;
+    return l->provisioned - kept + (base > others ? base - others : 0);
+}
+
+/* Starts that a back-off forbids are none: not before it is over. */
+static uint32_t unless_blocked(const struct hd_pool_view *v, struct tally *t, uint32_t start,
+                               uint64_t now_ms)
+{
+    if (start == 0 || now_ms >= v->blocked_until_ms)
+        return start;
+    wake_by(t, v->blocked_until_ms);
+    return 0;
+}
+
 static void plan_starts(struct hd_pool_plan *plan, const struct hd_pool_view *v, struct tally *t,
                         uint64_t now_ms)
 {
     const struct hd_pool_limits *l = v->limits;
     uint32_t have = t->ready + t->starting, start = 0, successors = 0;
-    bool demand = v->life != HD_LIFE_RETIRED && v->waiting > 0;
+    bool demand = v->life != HD_LIFE_RETIRED && v->waiting > 0, own = l->max_starting > 0;
+    bool keep;
     plan->urgency = HD_URGENT_EAGER;
     if (v->life == HD_LIFE_ACTIVE) {
-        uint32_t base = HD_MAX(l->min, v->eager ? 1u : 0u);
-        start = base > have ? base - have : 0;
+        start = plan_base(v, t, &keep);
         successors = plan_replacements(v, t, now_ms);
         if (successors > 0 || (start > 0 && v->replacing))
             plan->urgency = HD_URGENT_REPLACE;
-        else if (l->min > have)
+        else if (keep)
             plan->urgency = HD_URGENT_KEEP;
+        if (own) {
+            start = unless_blocked(v, t, start, now_ms);
+            successors = unless_blocked(v, t, successors, now_ms);
+        }
     }
     if (demand) {
-        start += plan_demand(v, t, t->starting + start, now_ms);
+        uint32_t more = plan_demand(v, t, t->starting + start, now_ms);
+        start += own && t->ready == 0 ? more : unless_blocked(v, t, more, now_ms);
         if (start > 0)
-            plan->urgency = t->ready == 0 ? HD_URGENT_COLD : HD_URGENT_SCALE;
+            plan->urgency = t->ready == 0 || own ? HD_URGENT_COLD : HD_URGENT_SCALE;
     }
     /* A successor may stand beside a full pool for as long as it takes to drain the old one. */
     start = HD_MIN(start, l->max > have ? l->max - have : 0);
     plan->start = HD_MAX(start, successors);
-    if (plan->start > 0 && now_ms < v->blocked_until_ms) {
-        plan->start = 0;
-        wake_by(t, v->blocked_until_ms);
-    }
+    if (!own)
+        plan->start = unless_blocked(v, t, plan->start, now_ms);
 }
 
 /* --- less: the least recently used first, never below min --- */
@@ -219,14 +261,21 @@ static void plan_idle(const struct hd_pool_view *v, struct tally *t, uint64_t no
 {
     const struct hd_pool_limits *l = v->limits;
     uint32_t have = t->ready; /* one that starts may fail */
+    uint32_t kept = 0;        /* provisioned ones, as many as are wanted */
     if (l->idle_ms == 0 || v->waiting > 0 || v->life != HD_LIFE_ACTIVE)
         return;
-    while (have > l->min) {
+    for (size_t n = 0; n < v->n_instances; n++)
+        kept += v->instances[n].provisioned && v->instances[n].state == HD_INSTANCE_READY;
+    uint32_t spare = kept > l->provisioned ? kept - l->provisioned : 0; /* of the provisioned */
+    kept -= spare;
+    while (have > l->min + kept) {
         struct hd_instance_view *oldest = NULL;
         for (size_t n = 0; n < v->n_instances; n++) {
             struct hd_instance_view *i = &v->instances[n];
             if (i->state != HD_INSTANCE_READY ||
                 (i->act != HD_ACT_NONE && i->act != HD_ACT_REPLACE))
+                continue;
+            if (i->provisioned && spare == 0)
                 continue;
             if (i->in_flight > 0) /* it cannot be idle for long enough before this */
                 wake_by(t, now_ms + l->idle_ms);
@@ -240,6 +289,7 @@ static void plan_idle(const struct hd_pool_view *v, struct tally *t, uint64_t no
             return;
         }
         act(oldest, HD_ACT_STOP, HD_RECYCLE_IDLE);
+        spare -= oldest->provisioned;
         have--;
     }
 }

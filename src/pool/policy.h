@@ -37,7 +37,13 @@ enum hd_pool_life {
     HD_LIFE_RETIRED, /* replaced or removed: nothing waits here any more */
 };
 
-enum hd_suspicion { HD_TRUSTED, HD_SUSPECT_BROKEN, HD_SUSPECT_TIMEOUT };
+enum hd_suspicion {
+    HD_TRUSTED,
+    HD_SUSPECT_BROKEN,
+    HD_SUSPECT_TIMEOUT,
+    HD_SUSPECT_LEAVING, /* it said that it ends */
+    HD_SUSPECT_DOOMED,  /* somebody wants it ended */
+};
 
 enum hd_pool_act {
     HD_ACT_NONE,
@@ -56,6 +62,7 @@ struct hd_instance_view {
     uint64_t requests, rss_bytes;
     uint64_t request_cpu_us; /* used since a request was finished, or the oldest began */
     enum hd_suspicion suspicion;
+    bool provisioned;
     uint64_t ping_until_ms;    /* 0: no ping under way */
     uint64_t replace_since_ms; /* 0: it is not being replaced */
     uint64_t stop_until_ms;    /* STOPPING: force is due then; 0: it was by force */
@@ -74,7 +81,7 @@ struct hd_pool_view {
     uint64_t oldest_ms;        /* when the oldest waiter asked */
     uint64_t next_deadline_ms; /* of the waiters; UINT64_MAX: none */
     uint64_t last_start_ms;    /* 0: never */
-    uint64_t blocked_until_ms; /* back-off; 0: none */
+    uint64_t blocked_until_ms; /* back-off; 0: none; see max_starting of the limits */
     uint32_t ramp;             /* instances that the first step may start at once, 1 or more */
 };
 

@@ -52,6 +52,7 @@ struct hd_pool *hd_pool_new(struct hd_pool_set *set, struct hd_pool_group *group
     p->set = set;
     p->control = set->control;
     p->group = hd_pool_group_ref(group);
+    p->backend = spec->backend != NULL ? spec->backend : set->backend;
     atomic_init(&p->refs, 2);
     hd_launch_copy(&p->launch, &spec->launch);
     p->limits = spec->limits;
@@ -150,6 +151,21 @@ bool hd_instance_alive(const struct hd_instance *i)
 uint64_t hd_instance_serial(const struct hd_instance *i)
 {
     return i->serial;
+}
+
+uint64_t hd_instance_init_us(const struct hd_instance *i)
+{
+    return i->init_us;
+}
+
+bool hd_instance_provisioned(const struct hd_instance *i)
+{
+    return i->provisioned;
+}
+
+uint64_t hd_instance_peak_bytes(const struct hd_instance *i)
+{
+    return atomic_load_explicit(&i->peak_bytes, memory_order_relaxed);
 }
 
 enum hd_instance_fate hd_instance_fate(const struct hd_instance *i)

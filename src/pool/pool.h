@@ -27,6 +27,18 @@ struct hd_pool_limits {
     uint64_t recycle_rss_bytes; /* 0: never */
     uint32_t cpu_ms;            /* CPU time in which an instance must finish a request; 0: any */
     uint32_t drain_ms;          /* grace of an instance that is replaced */
+    uint32_t stop_ms;           /* of one that ends with nothing in flight; 0: drain_ms */
+    /**
+     * 0: for servers of many requests at once. More instances start bit by bit, and what fails is
+     * not tried again for a while, whoever asks.
+     * Else each request has an attempt of its own: one that finds no place starts an instance at
+     * once, so many at a time; a launch that fails is told to one of those who wait, and is made
+     * again for the next. Only what nobody waits for is held back after failures, and an instance
+     * that crashed is not replaced before somebody asks.
+     */
+    uint32_t max_starting;
+    uint32_t
+        provisioned; /* instances beside `min` that are always there, and told so; within max */
 };
 
 /** What a client may be told; see contract "deferred boot and warm-up". */
@@ -55,6 +67,10 @@ struct hd_lease {
     const struct hd_endpoint *endpoint; /* valid until given back */
     uint64_t waited_us;                 /* 0: it got its place at once */
     bool cold;                          /* it waited for an instance to start */
+    bool first;                         /* nobody had a place in this instance before */
+    int start_code;                     /* refused with HD_EIO: what the launch failed with */
+    bool exited;                        /* same: its program ended like this */
+    struct hd_exit_status exit;
 
     struct hd_pool_waiter *waiter; /* the pool's: while it waits */
 };
@@ -65,6 +81,8 @@ enum hd_lease_result {
     HD_LEASE_CANCELED, /* the client went away */
     HD_LEASE_TIMEOUT,  /* the function took too long: the instance is suspect */
     HD_LEASE_BROKEN,   /* the connection broke: the instance is suspect */
+    HD_LEASE_EXITS, /* an answer came, and with it that the instance ends itself: not used again */
+    HD_LEASE_END,   /* end the instance now, whatever else is in flight there */
 };
 
 /**
@@ -107,6 +125,7 @@ struct hd_pool_stats {
     uint64_t rss_bytes;     /* of all its instances, as last sampled */
     uint64_t cpu_us;        /* same */
     uint64_t cold_start_us; /* the last one; 0: none yet */
+    uint32_t provisioned;   /* of idle and busy: those that were told to be */
 };
 void hd_pool_stats(struct hd_pool *p, struct hd_pool_stats *out);
 
@@ -122,6 +141,12 @@ struct hd_list *hd_instance_conns(struct hd_instance *i, const struct hd_loop *l
 bool hd_instance_alive(const struct hd_instance *i);
 /** @return a number that no other instance of this node has or had. Any thread. */
 uint64_t hd_instance_serial(const struct hd_instance *i);
+/** @return from launch to ready. Who has a place. */
+uint64_t hd_instance_init_us(const struct hd_instance *i);
+/** @return whether it is one of limits.provisioned. Any thread. */
+bool hd_instance_provisioned(const struct hd_instance *i);
+/** @return the most memory it was seen to take, in bytes; 0: not looked at yet. Any thread. */
+uint64_t hd_instance_peak_bytes(const struct hd_instance *i);
 
 /** What became of an instance that broke its connections. */
 enum hd_instance_fate {

@@ -46,6 +46,7 @@ struct hd_pool {
     struct hd_loop *control;      /* I */
     struct hd_pool_group *group;  /* I */
     atomic_uint refs;             /* A */
+    struct hd_backend *backend;   /* I */
     struct hd_launch launch;      /* I, an own copy */
     struct hd_pool_limits limits; /* CL */
     uint32_t declared;            /* C: concurrency that its host declared; 0: none */
@@ -61,6 +62,9 @@ struct hd_pool {
     uint64_t next_deadline_ms;      /* L: not after that of any waiter */
     uint64_t refuse_until_ms;       /* CL: FAILED, and trying again is not due */
     struct hd_error error;          /* CL: of the last launch that failed */
+    int start_code;                 /* CL: same, as the backend has it */
+    bool exited;                    /* CL: same: its program ended, like this */
+    struct hd_exit_status exit;     /* CL */
     _Atomic uint64_t cold_start_us; /* A: the last one */
 
     struct hd_list link;              /* C: in the set's pools; linked: it has not ended */
@@ -82,6 +86,8 @@ struct hd_instance {
     uint64_t serial;              /* I */
     struct hd_pool *pool;         /* I, a reference */
     struct hd_endpoint endpoint;  /* written before it joins `ready` */
+    uint64_t init_us;             /* same */
+    bool provisioned;             /* I */
     enum hd_instance_state state; /* CL */
     struct hd_list link;          /* CL: in the pool's instances, or gone */
     struct hd_list ready_link;    /* L */
@@ -95,6 +101,7 @@ struct hd_instance {
     atomic_bool alive;                  /* A */
     atomic_int fate;                    /* A: enum hd_instance_fate */
     _Atomic uint64_t rss_bytes, cpu_us; /* A */
+    _Atomic uint64_t peak_bytes;        /* A */
 
     struct hd_instance_handle *handle;        /* C: the backend's */
     uint64_t since_ms, stop_until_ms;         /* C */
@@ -108,6 +115,11 @@ struct hd_instance {
     uint64_t cpu_mark_us, cpu_mark_finished;  /* C: CPU time and requests finished at the mark */
     uint64_t request_cpu_us;                  /* C: used since the mark */
     enum hd_pool_recycle why;                 /* C */
+    bool exited;                              /* C: the backend said how */
+    struct hd_exit_status exit;               /* C */
+    struct hd_error ended;                    /* C: gone: as the backend said */
+    struct hd_list witnesses;                 /* C: see pool/witness.h */
+    bool flushing;                            /* C: the backend is asked for its output */
     bool timed_out;                           /* C: it did not become ready in time */
     unsigned acks;                            /* C: loops that have not heard that it is gone */
     bool told;                                /* C: every loop has closed its connections */
@@ -127,7 +139,11 @@ struct hd_pool_waiter {
     uint32_t failures;                        /* L: launches that failed meanwhile */
     bool cold;                                /* I */
     struct hd_instance *instance;             /* the decision: a place, */
+    bool first;                               /* nobody had one there before, */
     struct hd_error err;                      /* or why not */
+    int start_code;                           /* and of a launch that failed: how */
+    bool exited;
+    struct hd_exit_status exit;
 };
 
 struct hd_pool_set {
@@ -203,8 +219,9 @@ void hd_instance_reap(struct hd_instance *i);
 /* step.c; control loop */
 /** Plan for one pool and carry it out. */
 void hd_pool_step(struct hd_pool *p);
-/** A launch failed: note it, and blame it. */
-void hd_pool_failed(struct hd_pool *p, enum hd_pool_failure why, const struct hd_error *err);
+/** A launch failed: note it, and blame it. @param i  whose; its program may have ended. */
+void hd_pool_failed(struct hd_pool *p, enum hd_pool_failure why, const struct hd_error *err,
+                    const struct hd_instance *i);
 /** An instance or a launch was lost: refuse those who need not wait any longer.
  *  @param launches  launches lost by it: a waiting request lives through some. */
 void hd_pool_blame(struct hd_pool *p, uint32_t launches, const struct hd_error *err);
@@ -220,6 +237,12 @@ void hd_pool_end(struct hd_pool *p);
 void hd_pool_set_admit(struct hd_pool_set *set);
 /** Measure instances from time to time, while there are any. */
 void hd_pool_set_sample(struct hd_pool_set *set);
+
+/* witness.c; control loop */
+/** It wrote a line. */
+void hd_witness_line(struct hd_instance *i, struct hd_str id, struct hd_str text);
+/** It is gone. */
+void hd_witness_gone(struct hd_instance *i, const struct hd_error *err);
 
 /* cpulimit.c; control loop */
 /** Watch what a ready instance uses, if its pool has a limit. */

@@ -7,27 +7,31 @@
 #include "core/clock.h"
 
 /* The least loaded, and of those the last used: a low load stays on few instances, so that the
- * others become idle and end; a high one is spread. `ready` is sorted by last use. */
+ * others become idle and end; a high one is spread. `ready` is sorted by last use. An idle one that
+ * is provisioned comes first. */
 static struct hd_instance *pick(struct hd_pool *p)
 {
     struct hd_instance *best = NULL;
     unsigned least = p->limits.concurrency;
+    bool prefer = p->limits.provisioned > 0;
     hd_list_each(item, &p->ready)
     {
         struct hd_instance *i = hd_container_of(item, struct hd_instance, ready_link);
         unsigned load = atomic_load(&i->in_flight);
-        if (load >= least ||
-            atomic_load_explicit(&i->suspicion, memory_order_relaxed) != HD_TRUSTED)
+        bool better = load < least || (prefer && best != NULL && load == least && i->provisioned &&
+                                       !best->provisioned);
+        if (!better || atomic_load_explicit(&i->suspicion, memory_order_relaxed) != HD_TRUSTED)
             continue;
         best = i;
         least = load;
-        if (load == 0)
+        if (load == 0 && (!prefer || i->provisioned))
             break;
     }
     return best;
 }
 
-static void reserve(struct hd_instance *i, uint64_t now_ms)
+/* @return whether it was the first request there. */
+static bool reserve(struct hd_instance *i, uint64_t now_ms)
 {
     struct hd_pool *p = i->pool;
     atomic_fetch_add(&i->in_flight, 1);
@@ -41,6 +45,7 @@ static void reserve(struct hd_instance *i, uint64_t now_ms)
     if (n == p->limits.recycle_requests)
         hd_pool_kick(p);
     hd_pool_count(&p->group->counters.requests);
+    return n == 1;
 }
 
 static void hand_over(struct hd_lease *lease, struct hd_instance *i)
@@ -101,6 +106,10 @@ static void on_decided(void *arg)
     lease->waiter = NULL;
     lease->cold = w->cold;
     lease->waited_us = hd_clock_us() - w->asked_us;
+    lease->first = w->first;
+    lease->start_code = w->start_code;
+    lease->exited = w->exited;
+    lease->exit = w->exit;
     if (i != NULL) {
         hand_over(lease, i);
         hd_pool_histogram_add(&w->group->counters.queue_wait, lease->waited_us);
@@ -115,7 +124,7 @@ void hd_pool_serve(struct hd_pool *p)
     while (!hd_list_empty(&p->queue) && (i = pick(p)) != NULL) {
         struct hd_pool_waiter *w = hd_container_of(p->queue.next, struct hd_pool_waiter, link);
         unqueue(w);
-        reserve(i, w->asked_ms);
+        w->first = reserve(i, w->asked_ms);
         w->instance = i;
         hd_loop_post(w->loop, on_decided, w);
     }
@@ -123,8 +132,14 @@ void hd_pool_serve(struct hd_pool *p)
 
 void hd_pool_refuse(struct hd_pool_waiter *w, enum hd_pool_reject why, const struct hd_error *err)
 {
+    const struct hd_pool *p = w->pool;
     unqueue(w);
     w->err = *err;
+    if (why == HD_REJECT_FAILED) {
+        w->start_code = p->start_code;
+        w->exited = p->exited;
+        w->exit = p->exit;
+    }
     hd_pool_count(&w->group->counters.rejections[why]);
     hd_loop_post(w->loop, on_decided, w);
 }
@@ -210,14 +225,17 @@ static int take_locked(struct hd_pool *p, struct hd_lease *lease, uint64_t now_m
         return reject(g, HD_REJECT_CLOSING, hd_fail(err, HD_ECANCELED, "the node is ending"));
     struct hd_instance *i = hd_list_empty(&p->queue) ? pick(p) : NULL;
     if (i != NULL) {
-        reserve(i, now_ms);
+        lease->first = reserve(i, now_ms);
         hand_over(lease, i);
         return 1;
     }
     bool cold = hd_list_empty(&p->ready);
-    if (cold && now_ms < p->refuse_until_ms) {
+    if (cold && p->limits.max_starting == 0 && now_ms < p->refuse_until_ms) {
         if (err != NULL)
             *err = p->error;
+        lease->start_code = p->start_code;
+        lease->exited = p->exited;
+        lease->exit = p->exit;
         return reject(g, HD_REJECT_FAILED, HD_EIO);
     }
     if (atomic_load(&p->waiting) >= p->limits.queue_max)
@@ -249,7 +267,8 @@ int hd_pool_take(struct hd_pool *p, struct hd_lease *lease, struct hd_loop *loop
     lease->instance = NULL;
     lease->endpoint = NULL;
     lease->waited_us = 0;
-    lease->cold = false;
+    lease->cold = lease->first = lease->exited = false;
+    lease->start_code = 0;
     lease->waiter = NULL;
     atomic_store_explicit(&g->used_ms, (int64_t)now_ms, memory_order_relaxed);
     pthread_mutex_lock(&g->lock);
@@ -299,6 +318,14 @@ void hd_pool_give(struct hd_lease *lease, enum hd_lease_result how)
         hd_pool_kick(i->pool);
         break;
     }
+    case HD_LEASE_EXITS:
+        atomic_store(&i->suspicion, HD_SUSPECT_LEAVING);
+        hd_pool_kick(i->pool);
+        break;
+    case HD_LEASE_END:
+        atomic_store(&i->suspicion, HD_SUSPECT_DOOMED);
+        hd_pool_kick(i->pool);
+        break;
     }
     place_back(i, hd_loop_now_ms(lease->loop));
 }

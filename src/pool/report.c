@@ -31,7 +31,8 @@ const char *hd_pool_recycle_name(enum hd_pool_recycle r)
         [HD_RECYCLE_REQUESTS] = "requests",     [HD_RECYCLE_RSS] = "rss",
         [HD_RECYCLE_TIMEOUT] = "timeout",       [HD_RECYCLE_CPU] = "cpu_limit",
         [HD_RECYCLE_UNANSWERED] = "unanswered", [HD_RECYCLE_IDLE] = "idle",
-        [HD_RECYCLE_REPLACED] = "replaced",
+        [HD_RECYCLE_REPLACED] = "replaced",     [HD_RECYCLE_EXITED] = "exited",
+        [HD_RECYCLE_ENDED] = "ended",
     };
     return names[r];
 }
@@ -60,6 +61,7 @@ static void add_stats(struct hd_pool *p, struct hd_pool_stats *out)
             break;
         case HD_INSTANCE_READY:
             *(in_flight > 0 ? &out->busy : &out->idle) += 1;
+            out->provisioned += i->provisioned;
             break;
         case HD_INSTANCE_DRAINING:
         case HD_INSTANCE_STOPPING:

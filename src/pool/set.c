@@ -48,7 +48,9 @@ static int check(const char *key, const struct hd_pool_limits *l, struct hd_erro
                        : l->min > l->max         ? "min must be at most max"
                        : l->wait_ms < 1          ? "wait_ms must be at least 1"
                        : l->start_timeout_ms < 1 ? "start_timeout_ms must be at least 1"
-                                                 : NULL;
+                       : l->provisioned > l->max - l->min
+                           ? "min and provisioned together must be at most max"
+                           : NULL;
     if (what != NULL)
         return hd_fail(err, HD_EINVAL, "function %s: pool: %s", key, what);
     return 0;
@@ -100,7 +102,9 @@ int hd_pool_set_put(struct hd_pool_set *set, struct hd_pool **out, const struct 
     struct hd_pool *p = hd_pool_new(set, g, spec), *old = g->newest, *dropped = NULL;
     note_last_use(g, spec, hd_loop_now_ms(set->control));
     pthread_mutex_lock(&g->lock);
-    if (old != NULL && old->n[HD_INSTANCE_READY] > 0) {
+    if (old != NULL && spec->at_once) {
+        dropped = old;
+    } else if (old != NULL && old->n[HD_INSTANCE_READY] > 0) {
         p->previous = hd_pool_ref(old);
         p->eager = true;
     } else if (old != NULL) {

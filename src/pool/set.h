@@ -52,7 +52,8 @@ struct hd_pool_spec {
     struct hd_launch launch; /* launch.version tells versions apart */
     struct hd_pool_limits limits;
     struct hd_backend *backend; /* borrowed, as the set's own; NULL: that one */
-    bool eager; /* start one now, in the background; else when the first request comes */
+    bool eager;   /* start one now, in the background; else when the first request comes */
+    bool at_once; /* the version before gets no request any more: see hd_pool_set_put() */
     int64_t last_used_unix_ms; /* from the log; the most recently used start first; 0: unknown */
 };
 
@@ -60,6 +61,9 @@ struct hd_pool_spec {
  * Make the newest version of a function. The one before keeps serving until this one is READY (see
  * hd_pool_previous()), then drains; so this one is started at once if that one runs. A version in
  * between which never became ready is dropped, and its queue moves on to this one.
+ * With spec->at_once nothing of that: from the return on every request that comes, or waits, is for
+ * this version, which starts when it is asked for; of the older ones idle instances end, busy ones
+ * finish what they have.
  * @return 0 and *out with a reference for the caller; or HD_EINVAL.
  */
 int hd_pool_set_put(struct hd_pool_set *set, struct hd_pool **out, const struct hd_pool_spec *spec,
@@ -109,6 +113,8 @@ enum hd_pool_recycle {                        /* why a working instance was ende
                        HD_RECYCLE_IDLE,       /* nobody needed it */
                        HD_RECYCLE_REPLACED,   /* a newer version took over, or the function was
                                                  removed */
+                       HD_RECYCLE_EXITED,     /* it said that it ends itself */
+                       HD_RECYCLE_ENDED,      /* who had a place in it wanted its end */
                        HD_RECYCLE_COUNT
 };
 const char *hd_pool_reject_name(enum hd_pool_reject r);
@@ -131,6 +137,7 @@ struct hd_pool_counters {
     uint64_t failures[HD_FAILURE_COUNT];
     uint64_t abandoned; /* launches ended before they were ready: nobody wanted them any more */
     uint64_t crashes;   /* ready instances that ended by themselves */
+    uint64_t ooms;      /* instances, ready or not, that ended for their memory */
     uint64_t recycles[HD_RECYCLE_COUNT];
     uint64_t evictions; /* idle instances ended for the memory of others */
     uint64_t rejections[HD_REJECT_COUNT];

@@ -29,6 +29,7 @@ static size_t view_instances(struct hd_pool *p)
             .rss_bytes = atomic_load_explicit(&i->rss_bytes, memory_order_relaxed),
             .request_cpu_us = i->request_cpu_us,
             .suspicion = (enum hd_suspicion)atomic_load(&i->suspicion),
+            .provisioned = i->provisioned,
             .ping_until_ms = i->ping_until_ms,
             .replace_since_ms = i->replace_since_ms,
             .stop_until_ms = i->stop_until_ms,
@@ -199,6 +200,15 @@ void hd_pool_step(struct hd_pool *p)
                        todo.next_wake_ms > now_ms ? todo.next_wake_ms - now_ms : 0, on_wake);
 }
 
+/* Each launch is somebody's: its failure is told to the first who waits. Where others are ready who
+ * waits goes on waiting for those. */
+static void blame_one(struct hd_pool *p)
+{
+    if (p->n[HD_INSTANCE_READY] == 0 && !hd_list_empty(&p->queue))
+        hd_pool_refuse(hd_container_of(p->queue.next, struct hd_pool_waiter, link),
+                       HD_REJECT_FAILED, &p->error);
+}
+
 void hd_pool_blame(struct hd_pool *p, uint32_t launches, const struct hd_error *err)
 {
     bool alone = p->n[HD_INSTANCE_READY] + p->n[HD_INSTANCE_STARTING] == 0;
@@ -207,6 +217,12 @@ void hd_pool_blame(struct hd_pool *p, uint32_t launches, const struct hd_error *
     pthread_mutex_lock(&p->group->lock);
     p->error = *err;
     p->error.code = HD_EIO;
+    if (p->limits.max_starting > 0) {
+        if (launches > 0)
+            blame_one(p);
+        pthread_mutex_unlock(&p->group->lock);
+        return;
+    }
     hd_list_each(item, &p->queue)
     {
         struct hd_pool_waiter *w = hd_container_of(item, struct hd_pool_waiter, link);
@@ -217,8 +233,14 @@ void hd_pool_blame(struct hd_pool *p, uint32_t launches, const struct hd_error *
     pthread_mutex_unlock(&p->group->lock);
 }
 
-void hd_pool_failed(struct hd_pool *p, enum hd_pool_failure why, const struct hd_error *err)
+void hd_pool_failed(struct hd_pool *p, enum hd_pool_failure why, const struct hd_error *err,
+                    const struct hd_instance *i)
 {
+    pthread_mutex_lock(&p->group->lock);
+    p->start_code = err->code;
+    p->exited = i->exited;
+    p->exit = i->exit;
+    pthread_mutex_unlock(&p->group->lock);
     hd_pool_count(&p->group->counters.failures[why]);
     hd_pool_health_failed(&p->health, why, hd_rng_next(&p->set->rng), hd_loop_now_ms(p->control));
     hd_pool_blame(p, 1, err);

@@ -45,6 +45,11 @@ static void vanish(struct sim_handle *h, const struct hd_error *err)
         h->version->failures++;
         h->version->failed_ms = hd_loop_now_ms(b->loop);
     }
+    if (err != NULL && err->code == HD_EIO) {
+        struct hd_exit_status how = {.signal = below(b, 3) == 0 ? 9 : 0, .code = 1};
+        how.oom = how.signal == 9 && below(b, 2) == 0;
+        h->events->on_exit(h->owner, &how);
+    }
     h->events->on_gone(h->owner, err);
 }
 
@@ -76,6 +81,8 @@ static void become_ready(struct sim_handle *h)
     struct hd_declared declared = {.is_public = -1, .timeout_ms = -1, .concurrency = -1};
     if (h->concurrency != UINT32_MAX)
         declared.concurrency = h->concurrency;
+    if (h->mood == SIM_STILLBORN)
+        declared.kind = "init-failed";
     h->was_ready = true;
     h->version->failures = 0;
     b->starting--;
@@ -116,11 +123,11 @@ static void check_memory(struct sim_backend *b, const struct hd_launch *what)
               "over the memory budget");
 }
 
-static void check_launch(struct sim_backend *b, const struct sim_version *v)
+static void check_launch(struct sim_backend *b, const struct sim_version *v, bool own)
 {
     sim_check(b, ++b->starting <= b->lanes, "more starts at once than there are lanes");
     b->alive++;
-    if (v->failures == 0)
+    if (v->failures == 0 || own)
         return;
     uint64_t wait_ms = (uint64_t)HD_POOL_BACKOFF_MS << HD_MIN(v->failures - 1, 16u);
     wait_ms = HD_MIN(wait_ms, (uint64_t)HD_POOL_BACKOFF_MAX_MS) * 4 / 5;
@@ -135,14 +142,18 @@ static struct hd_instance_handle *launch(struct hd_backend *base, const struct h
     struct sim_version *v = find_version(b, what);
     *h = (struct sim_handle){.backend = b, .events = events, .owner = owner, .version = v};
     check_memory(b, what);
-    check_launch(b, v);
+    h->own = what->lambda != NULL;
+    h->provisioned = h->own && what->lambda->provisioned;
+    check_launch(b, v, h->own);
     h->number = ++b->numbers;
     b->by_number[h->number] = h;
     hd_list_push(&b->handles, &h->link);
     h->concurrency = below(b, 4) == 0 ? 1 + (uint32_t)below(b, 4) : UINT32_MAX;
     h->rss_bytes = (20 + below(b, 60)) << 20;
     if (!b->healthy && below(b, 100) < b->max_failing)
-        h->mood = (enum sim_mood)below(b, SIM_MOODS);
+        h->mood = (enum sim_mood)below(b, h->own ? SIM_MOODS : SIM_STILLBORN);
+    if (h->own)
+        h->concurrency = 1;
     switch (h->mood) {
     case SIM_DEAD:
         later(h, below(b, 200), crash);
@@ -156,6 +167,7 @@ static struct hd_instance_handle *launch(struct hd_backend *base, const struct h
     case SIM_LYING:
     case SIM_CRASHING:
     case SIM_LEAKING:
+    case SIM_STILLBORN:
     case SIM_MOODS:
         later(h, below(b, 10) == 0 ? below(b, 1000) : below(b, 100), become_ready);
         break;
@@ -242,6 +254,13 @@ void sim_backend_done(struct sim_backend *b)
     while (hd_map_next(&b->versions, &at, &key, &value))
         free(value);
     hd_map_done(&b->versions);
+}
+
+void sim_handle_leave(struct sim_handle *h)
+{
+    h->leaving = true;
+    if (!h->gone && !h->terminated)
+        later(h, below(h->backend, 60), crash);
 }
 
 struct sim_handle *sim_handle_at(struct sim_backend *b, const struct hd_endpoint *at)

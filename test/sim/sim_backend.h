@@ -11,12 +11,13 @@ enum { SIM_LOOPS = 3 };
 
 enum sim_mood {
     SIM_FINE,
-    SIM_DEAD,     /* ends before it is ready; another time it may work */
-    SIM_REFUSING, /* ends before it is ready: the function's own fault */
-    SIM_SLOW,     /* is never ready */
-    SIM_LYING,    /* is ready, but answers nothing */
-    SIM_CRASHING, /* is ready, and ends by itself some time later */
-    SIM_LEAKING,  /* takes more memory each time it is asked */
+    SIM_DEAD,      /* ends before it is ready; another time it may work */
+    SIM_REFUSING,  /* ends before it is ready: the function's own fault */
+    SIM_SLOW,      /* is never ready */
+    SIM_LYING,     /* is ready, but answers nothing */
+    SIM_CRASHING,  /* is ready, and ends by itself some time later */
+    SIM_LEAKING,   /* takes more memory each time it is asked */
+    SIM_STILLBORN, /* is ready only to say that its init failed; where each has its own attempt */
     SIM_MOODS
 };
 
@@ -31,7 +32,8 @@ struct sim_handle {
     uint32_t concurrency; /* as declared, or UINT32_MAX */
     uint32_t held;        /* by the clients of the simulation */
     uint64_t rss_bytes;
-    bool was_ready, terminated, gone;
+    bool was_ready, terminated, gone, own, provisioned;
+    bool leaving; /* it said that it ends */
     uint64_t end_ms;
     void (*next)(struct sim_handle *h);
     struct hd_timer timer, ping;
@@ -65,6 +67,8 @@ struct sim_backend {
 
 void sim_backend_init(struct sim_backend *b, struct hd_loop *loop, uint64_t seed, unsigned lanes);
 void sim_backend_done(struct sim_backend *b);
+/** It said that it ends itself, and does so soon. */
+void sim_handle_leave(struct sim_handle *h);
 struct sim_handle *sim_handle_at(struct sim_backend *b, const struct hd_endpoint *at);
 /** End the program with the seed and the claim that does not hold. */
 void sim_check(const struct sim_backend *b, bool holds, const char *claim);

@@ -22,6 +22,7 @@ struct function {
     struct hd_pool *old[OLD_REFS]; /* as in older snapshots that some loop still uses */
     struct hd_pool_limits limits;  /* of the newest */
     unsigned generation;
+    unsigned oldest; /* generation that may answer a request which comes now */
     bool was_removed;
     uint64_t replaced_ms;
 };
@@ -37,6 +38,7 @@ struct client {
     uint64_t due_ms; /* HELD: ends then; WAITING: leaves then, UINT64_MAX: is patient */
     uint64_t refused_by_ms;
     enum hd_lease_result how;
+    unsigned oldest; /* generation that may answer */
     struct sim_handle *handle;
     struct conn *conn;
 };
@@ -110,18 +112,29 @@ static void begin(struct client *c)
     c->handle = h;
     s->granted++;
     sim_check(&s->backend, h->was_ready, "a place in an instance that was never ready");
+    sim_check(&s->backend, !h->leaving, "a place in an instance that said that it ends");
+    uint64_t generation = 0;
+    struct hd_str name = hd_str(h->version->name);
+    hd_str_to_u64(&generation, hd_str_n(name.ptr + 3, name.len - 3)); /* "f0.12" */
+    sim_check(&s->backend, generation >= c->oldest, "a version that was replaced at once served");
     sim_check(&s->backend, ++h->held <= h->concurrency, "more requests than concurrency allows");
     connect_to(c);
     bool answers = h->mood != SIM_LYING;
     c->how = answers ? (chance(s, 2) ? HD_LEASE_TIMEOUT : HD_LEASE_OK) : HD_LEASE_TIMEOUT;
     if (chance(s, 5))
         c->how = HD_LEASE_CANCELED;
+    if (h->own && chance(s, 2))
+        c->how = HD_LEASE_END;
+    if (h->mood == SIM_STILLBORN || (h->own && chance(s, 2)))
+        c->how = HD_LEASE_EXITS;
     c->due_ms = s->now_ms + (chance(s, 80) ? below(s, 60) : below(s, 1500));
 }
 
 static void end(struct client *c)
 {
     struct sim_handle *h = c->handle;
+    if (c->how == HD_LEASE_EXITS)
+        sim_handle_leave(h);
     if (h->gone && c->how != HD_LEASE_CANCELED)
         c->how = HD_LEASE_BROKEN;
     h->held--;
@@ -145,6 +158,8 @@ static void on_granted(struct hd_lease *lease, const struct hd_error *err)
               err->code == HD_ETIMEOUT || err->code == HD_EIO || err->code == HD_ENOTFOUND ||
                   err->code == HD_ECANCELED || err->code == HD_EBUSY,
               "a refusal with an unknown code");
+    sim_check(&s->backend, err->code != HD_EIO || lease->start_code != 0,
+              "a start that failed without a reason");
     c->state = FREE;
     s->refused++;
 }
@@ -162,6 +177,7 @@ static void arrive(struct sim *s, struct client *c)
     c->due_ms = chance(s, 20) ? s->now_ms + below(s, 400) : UINT64_MAX;
     c->refused_by_ms = s->now_ms + (c->lease.wait_ms > 0 ? c->lease.wait_ms : 5000) + LAG_MS;
     s->takes++;
+    c->oldest = f->oldest;
     struct hd_error err;
     int rc = hd_pool_take(previous != NULL ? previous : p, &c->lease, s->loops[below(s, SIM_LOOPS)],
                           &err);
@@ -170,6 +186,8 @@ static void arrive(struct sim *s, struct client *c)
         begin(c);
     } else if (rc < 0) {
         sim_check(&s->backend, err.msg[0] != 0, "a refusal without words");
+        sim_check(&s->backend, rc != HD_EIO || f->limits.max_starting == 0,
+                  "a request was refused without an attempt of its own");
         c->state = FREE;
         s->refused++;
     }
@@ -213,12 +231,25 @@ static void deploy(struct sim *s, struct function *f)
         .drain_ms = (uint32_t)below(s, 3000),
     };
     l->min = chance(s, 30) ? (uint32_t)below(s, l->max + 1) : 0;
+    bool own = chance(s, 40);
+    if (own) {
+        l->concurrency = 1;
+        l->max_starting = 1 + (uint32_t)below(s, 4);
+        l->provisioned = (uint32_t)below(s, l->max - l->min + 1);
+        l->stop_ms = 1 + (uint32_t)below(s, 500);
+        f->oldest = f->generation;
+    }
+    const struct hd_launch_lambda lambda = {.name = f->key};
     const char *const env[] = {"SECRET=x", NULL};
     struct hd_pool_spec spec = {
         .key = f->key,
-        .launch = {.function = f->key, .version = version, .env = env},
+        .launch = {.function = f->key,
+                   .version = version,
+                   .env = env,
+                   .lambda = own ? &lambda : NULL},
         .limits = *l,
-        .eager = chance(s, 50),
+        .eager = !own && chance(s, 50),
+        .at_once = own,
         .last_used_unix_ms = (int64_t)below(s, 1000),
     };
     if (f->pool != NULL)
@@ -267,6 +298,14 @@ static void check_settled(struct sim *s, const struct hd_pool *p)
 {
     sim_check(&s->backend, p->life != HD_LIFE_RETIRED || p->waiting == 0,
               "somebody waits for an old version");
+    const struct hd_pool_limits *l = &p->limits;
+    uint32_t starting = p->n[HD_INSTANCE_STARTING];
+    bool may_start = !atomic_load(&p->kicked) && !p->set->admit_posted && l->max_starting > 0 &&
+                     s->memory_bytes == 0 && p->life == HD_LIFE_ACTIVE &&
+                     p->n[HD_INSTANCE_READY] == 0 && starting < HD_MIN(l->max, l->max_starting) &&
+                     s->backend.starting < p->set->lanes;
+    sim_check(&s->backend, !may_start || starting >= p->waiting,
+              "somebody waits, and nothing is started for it");
     hd_list_each(item, &p->instances)
     {
         const struct hd_instance *i = hd_container_of(item, struct hd_instance, link);
@@ -292,6 +331,9 @@ static void check_report(void *arg, const struct hd_pool_report *r)
     sim_check(&s->backend, now.starting + now.idle + now.busy <= l->max + surge,
               "more instances than max");
     sim_check(&s->backend, now.waiting <= l->queue_max, "a queue longer than queue_max");
+    sim_check(&s->backend,
+              l->max_starting == 0 || now.starting <= l->max_starting + l->min + l->provisioned,
+              "more starts at once than max_starting");
     if (r->stats.state == HD_POOL_FAILED)
         sim_check(&s->backend, r->error.msg[0] != 0, "failed, and nobody knows why");
     if (s->settled_ms == s->now_ms) {
@@ -327,9 +369,13 @@ static void check_calm(void *arg, const struct hd_pool_report *r)
         return;
     }
     if (s->memory_bytes == 0)
-        sim_check(&s->backend, ready >= l->min, "fewer than min");
+        sim_check(&s->backend, ready >= l->min + l->provisioned, "fewer than min");
+    /* Where nothing is ever idle for too long, others may be in their place. */
+    sim_check(&s->backend,
+              s->memory_bytes > 0 || l->idle_ms == 0 || r->stats.provisioned == l->provisioned,
+              "not as many provisioned as there should be");
     if (l->idle_ms > 0)
-        sim_check(&s->backend, ready <= l->min, "idle instances were not stopped");
+        sim_check(&s->backend, ready <= l->min + l->provisioned, "idle instances were not stopped");
     sim_check(&s->backend, r->stats.draining == 0, "an old version did not go");
 }
 

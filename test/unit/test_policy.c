@@ -207,6 +207,99 @@ static void with_one_request_at_a_time_a_timeout_ends_the_instance(void **state)
     (void)state;
 }
 
+/* --- each request with an attempt of its own --- */
+
+static struct hd_pool_limits own_limits(void)
+{
+    struct hd_pool_limits l = limits;
+    l.concurrency = 1;
+    l.max_starting = 3;
+    return l;
+}
+
+static void who_finds_no_place_starts_one_at_once_up_to_max_starting(void **state)
+{
+    struct hd_pool_limits l = own_limits();
+    struct hd_instance_view i[3] = {
+        ready(1, 0), ready(1, 0), {.state = HD_INSTANCE_STARTING, .since_ms = NOW}};
+    struct hd_pool_view v = {.limits = &l, .instances = i, .n_instances = 3, .oldest_ms = NOW};
+    v.waiting = 2;
+    struct hd_pool_plan p = plan(&v);
+    assert_int_equal(p.start, 1); /* two wait, one is coming, and nobody waits to see */
+    assert_int_equal(p.urgency, HD_URGENT_COLD);
+    v.waiting = 9;
+    assert_int_equal(plan(&v).start, 2);
+    v.instances = NULL;
+    v.n_instances = 0;
+    assert_int_equal(plan(&v).start, 3);
+    (void)state;
+}
+
+static void a_back_off_holds_back_what_nobody_waits_for(void **state)
+{
+    struct hd_pool_limits l = own_limits();
+    l.min = 2;
+    struct hd_pool_view v = {.limits = &l, .blocked_until_ms = NOW + 100, .oldest_ms = NOW};
+    struct hd_pool_plan p = plan(&v);
+    assert_int_equal(p.start, 0);
+    assert_int_equal(p.next_wake_ms, NOW + 100);
+    v.waiting = 1;
+    assert_int_equal(plan(&v).start, 1);
+    /* With one that works there is something else to wait for. */
+    struct hd_instance_view i = ready(1, 0);
+    v.instances = &i;
+    v.n_instances = 1;
+    assert_int_equal(plan(&v).start, 0);
+    (void)state;
+}
+
+static void provisioned_ones_are_kept_beside_min_and_never_idle_out(void **state)
+{
+    struct hd_pool_limits l = own_limits();
+    l.min = 1;
+    l.provisioned = 2;
+    struct hd_instance_view i[4] = {ready(0, 9000), ready(0, 8000), ready(0, 7000), ready(0, 6000)};
+    struct hd_pool_view v = {.limits = &l, .instances = i, .n_instances = 1};
+    struct hd_pool_plan p = plan(&v);
+    assert_int_equal(p.start, 2); /* the one on demand is min */
+    assert_int_equal(p.urgency, HD_URGENT_KEEP);
+    i[0].provisioned = i[1].provisioned = true;
+    v.n_instances = 4;
+    assert_int_equal(plan(&v).start, 0);
+    assert_int_equal(i[0].act, HD_ACT_NONE);
+    assert_int_equal(i[1].act, HD_ACT_NONE);
+    assert_int_equal(i[2].act, HD_ACT_STOP); /* the older of those on demand */
+    assert_int_equal(i[3].act, HD_ACT_NONE);
+    l.provisioned = 0; /* not wanted any more: like all others */
+    plan(&v);
+    assert_int_equal(i[0].act, HD_ACT_STOP);
+    assert_int_equal(i[1].act, HD_ACT_STOP);
+    assert_int_equal(i[2].act, HD_ACT_STOP);
+    assert_int_equal(i[3].act, HD_ACT_NONE);
+    (void)state;
+}
+
+static void one_that_says_it_ends_is_stopped_and_one_that_shall_end_is_killed(void **state)
+{
+    struct hd_instance_view i = ready(0, 0);
+    struct hd_pool_view v = {.instances = &i, .n_instances = 1};
+    i.suspicion = HD_SUSPECT_LEAVING;
+    plan(&v);
+    assert_int_equal(i.act, HD_ACT_STOP);
+    assert_int_equal(i.why, HD_RECYCLE_EXITED);
+    i.in_flight = 1;
+    plan(&v);
+    assert_int_equal(i.act, HD_ACT_DRAIN);
+    i.suspicion = HD_SUSPECT_DOOMED;
+    plan(&v);
+    assert_int_equal(i.act, HD_ACT_KILL);
+    assert_int_equal(i.why, HD_RECYCLE_ENDED);
+    i.state = HD_INSTANCE_DRAINING; /* replaced meanwhile */
+    plan(&v);
+    assert_int_equal(i.act, HD_ACT_KILL);
+    (void)state;
+}
+
 static void a_worn_instance_goes_after_its_successor_came_even_at_max(void **state)
 {
     struct hd_pool_limits l = limits;
@@ -488,6 +581,10 @@ int main(void)
         cmocka_unit_test(a_back_off_is_waited_out),
         cmocka_unit_test(a_suspect_is_asked_and_ended_when_it_does_not_answer),
         cmocka_unit_test(with_one_request_at_a_time_a_timeout_ends_the_instance),
+        cmocka_unit_test(who_finds_no_place_starts_one_at_once_up_to_max_starting),
+        cmocka_unit_test(a_back_off_holds_back_what_nobody_waits_for),
+        cmocka_unit_test(provisioned_ones_are_kept_beside_min_and_never_idle_out),
+        cmocka_unit_test(one_that_says_it_ends_is_stopped_and_one_that_shall_end_is_killed),
         cmocka_unit_test(a_worn_instance_goes_after_its_successor_came_even_at_max),
         cmocka_unit_test(worn_instances_are_replaced_one_at_a_time),
         cmocka_unit_test(an_old_version_drains_and_starts_nothing),

@@ -73,6 +73,13 @@ struct hd_declared {
     const char *const *imports; /* local files of the module graph, NULL-terminated */
 };
 
+/** How the program of an instance ended. */
+struct hd_exit_status {
+    int signal; /* 0: it exited */
+    int code;   /* then with this */
+    bool oom;   /* it was ended for being over its memory limit */
+};
+
 struct hd_backend;
 struct hd_instance_handle; /* the backend's own */
 
@@ -89,6 +96,9 @@ struct hd_backend_events {
     void (*on_gone)(void *owner, const struct hd_error *err);
     /** One line of output. @p id: invocation id, or empty; @p level: enum hd_log_level. */
     void (*on_line)(void *owner, struct hd_str id, int level, struct hd_str text);
+    /** Its program ended by itself, or was ended for its memory: right before on_gone, from a
+     *  backend that knows how. Its last lines came before. */
+    void (*on_exit)(void *owner, const struct hd_exit_status *how);
 };
 
 /** Control loop only, all of it. */
@@ -112,11 +122,14 @@ struct hd_backend_ops {
                  void (*done)(void *owner, int rc), void *owner);
     /**
      * Report everything that the instance has written so far by on_line; then done(), later. What
-     * comes after that belongs to the next invocation. May be NULL: output comes when it comes.
+     * comes after that belongs to the next invocation. Not called again before done(), which does
+     * not come when the instance goes first. May be NULL: output comes when it comes.
      */
     void (*flush_output)(struct hd_instance_handle *h, void (*done)(void *owner), void *owner);
     /** @return resident memory in bytes, or 0 if unknown. */
     uint64_t (*rss_bytes)(struct hd_instance_handle *h);
+    /** @return the most memory in bytes that it took so far, or 0 if unknown. May be NULL. */
+    uint64_t (*peak_bytes)(struct hd_instance_handle *h);
     /** @return CPU time used so far in microseconds, or 0 if unknown. */
     uint64_t (*cpu_us)(struct hd_instance_handle *h);
     /** Keep hosts ready for the runtime of @p what (a typical launch of it), with nothing loaded.
