@@ -58,6 +58,10 @@ int hd_store_each(struct hd_store *s, enum hd_record kind,
                   int (*each)(void *arg, struct hd_str key, struct hd_str json), void *arg,
                   struct hd_error *err);
 
+/** Look for damage everywhere in a database that nobody has to have open. Blocks, maybe for long.
+ *  @return 0, or HD_EINVAL with what was found; or as hd_store_open(). */
+int hd_store_check(const char *path, struct hd_error *err);
+
 /* --- writing: any thread; never blocks --- */
 
 struct hd_store_tx;
@@ -81,6 +85,7 @@ void hd_store_rollback(struct hd_store_tx *tx);
 
 struct hd_store_stats {
     uint64_t commits, writes, failures; /* a commit holds many writes */
+    uint64_t syncs;                     /* how often the disk was told to keep it */
     uint64_t pending;                   /* asked for and not on the disk yet */
     uint64_t last_commit_us;            /* how long it took */
     uint64_t bytes;                     /* of the database file */
