@@ -71,7 +71,7 @@ static bool keep(struct hd_sigv4_claim *c, struct hd_str *out, struct hd_str val
     int n = (int)value.len;
     if (decode)
         n = hd_path_decode(at, value);
-    else
+    else if (value.len > 0)
         memcpy(at, value.ptr, value.len);
     if (n < 0)
         return false;
