@@ -60,25 +60,13 @@ struct param {
     size_t at, name_len, value_len;
 };
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static size_t add_recoded(struct hd_buf *out, struct hd_str s)
 {
     size_t before = out->len;
     for (size_t i = 0; i < s.len; i++) {
         char c = s.ptr[i];
-        int high = c == '%' && i + 2 < s.len ? hex_digit(s.ptr[i + 1]) : -1;
-        int low = high >= 0 ? hex_digit(s.ptr[i + 2]) : -1;
-        if (low >= 0) {
-            c = (char)(high << 4 | low);
+        if (c == '%' && s.len - i > 2 && hd_unhex(&c, 1, hd_str_n(s.ptr + i + 1, 2)) == 0)
             i += 2;
-        }
         add_escaped(out, hd_str_n(&c, 1));
     }
     return out->len - before;

@@ -1,5 +1,7 @@
 #include "core/buf.h"
 
+#include "core/utf8.h"
+
 #include <stdio.h>
 
 void hd_buf_init(struct hd_buf *b, size_t max_bytes)
@@ -130,35 +132,9 @@ void hd_buf_fmt(struct hd_buf *b, const char *fmt, ...)
     va_end(ap);
 }
 
-/* Length of the well-formed UTF-8 sequence at p (RFC 3629 section 4), or 0. */
-static size_t utf8_len(const unsigned char *p, const unsigned char *end)
-{
-    size_t left = (size_t)(end - p);
-    unsigned char c = p[0];
-    if (c < 0x80)
-        return 1;
-    if (c >= 0xc2 && c <= 0xdf)
-        return left >= 2 && (p[1] & 0xc0) == 0x80 ? 2 : 0;
-    if (c >= 0xe0 && c <= 0xef) {
-        if (left < 3 || (p[1] & 0xc0) != 0x80 || (p[2] & 0xc0) != 0x80)
-            return 0;
-        if ((c == 0xe0 && p[1] < 0xa0) || (c == 0xed && p[1] > 0x9f))
-            return 0;
-        return 3;
-    }
-    if (c >= 0xf0 && c <= 0xf4) {
-        if (left < 4 || (p[1] & 0xc0) != 0x80 || (p[2] & 0xc0) != 0x80 || (p[3] & 0xc0) != 0x80)
-            return 0;
-        if ((c == 0xf0 && p[1] < 0x90) || (c == 0xf4 && p[1] > 0x8f))
-            return 0;
-        return 4;
-    }
-    return 0;
-}
-
 void hd_buf_json(struct hd_buf *b, struct hd_str s)
 {
-    const unsigned char *p = (const unsigned char *)s.ptr, *end = p + s.len;
+    const unsigned char *p = (const unsigned char *)s.ptr, *end = s.len > 0 ? p + s.len : p;
     hd_buf_char(b, '"');
     while (p < end) {
         const unsigned char *plain = p;
@@ -167,7 +143,7 @@ void hd_buf_json(struct hd_buf *b, struct hd_str s)
         hd_buf_add(b, plain, (size_t)(p - plain));
         if (p == end)
             break;
-        size_t n = utf8_len(p, end);
+        size_t n = hd_utf8_len(p, end);
         if (n > 1) {
             hd_buf_add(b, p, n);
         } else if (n == 0) {
@@ -192,9 +168,9 @@ void hd_buf_json(struct hd_buf *b, struct hd_str s)
 
 void hd_buf_printable(struct hd_buf *b, struct hd_str s)
 {
-    const unsigned char *p = (const unsigned char *)s.ptr, *end = p + s.len;
+    const unsigned char *p = (const unsigned char *)s.ptr, *end = s.len > 0 ? p + s.len : p;
     while (p < end) {
-        size_t n = utf8_len(p, end);
+        size_t n = hd_utf8_len(p, end);
         bool control =
             (*p < 0x20 && *p != '\t') || *p == 0x7f || (n == 2 && *p == 0xc2 && p[1] < 0xa0);
         if (n == 0)
