@@ -172,12 +172,15 @@ class Host:
             "HEDDLE_RUN_DIR": self.run_dir, **(env or {}),
         }
         self.process = subprocess.Popen(
-            command(runtime, self.path, self.root, self.run_dir, permissions, config),
+            self.command(runtime, permissions, config),
             env=environment, cwd=self.root, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         for stream in (self.process.stdout, self.process.stderr):
             threading.Thread(target=self._collect, args=(stream,), daemon=True).start()
         self._wait_for_socket()
+
+    def command(self, runtime, permissions, config):
+        return command(runtime, self.path, self.root, self.run_dir, permissions, config)
 
     def __enter__(self):
         return self

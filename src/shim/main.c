@@ -1,0 +1,234 @@
+/* main.c - heddle-shim: stands between a node and one function that speaks the Lambda Runtime API,
+ * inside the function's own process tree, container or pod. */
+#include "shim/shim.h"
+
+#include "shim/tree.h"
+
+#include <errno.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+enum { EXIT_USAGE = 64, EXIT_SYSTEM = 71, TOKEN_CHARS = 32 };
+
+static const char usage[] =
+    "usage: heddle-shim [--port PORT] [--grace MS] [-- COMMAND ARG...]\n"
+    "\n"
+    "Runs one function that speaks the Lambda Runtime API and serves it to a node by heddle's\n"
+    "host protocol. A node starts it; by hand it is of use for tests only.\n"
+    "\n"
+    "  --port PORT   Runtime API port on 127.0.0.1, in a network of the instance's own: everybody\n"
+    "                in it may connect. Without it: any free port, for processes of this user.\n"
+    "  --grace MS    time between SIGTERM and SIGKILL for a runtime without extensions [0]\n"
+    "  COMMAND       what to run; without it the function's bootstrap\n"
+    "\n"
+    "Environment:\n"
+    "  HEDDLE_SOCKET      path of the Unix socket to listen on, or\n"
+    "  PORT               TCP port to listen on\n"
+    "  HEDDLE_HOST_TOKEN  32 hex digits that control requests carry\n";
+
+#ifdef HD_SHIM_STATIC
+/* libuv can look up a home folder and so refers to this. Nothing here asks it to, and without this
+ * the C library's own comes along with the name services that it loads at run time. */
+int getpwuid_r(uid_t uid, struct passwd *out, char *text, size_t bytes, struct passwd **found)
+{
+    (void)uid;
+    (void)out;
+    (void)text;
+    (void)bytes;
+    *found = NULL;
+    return ENOSYS;
+}
+#endif
+
+/* --- command line and environment --- */
+
+static int number(uint32_t *out, const char *flag, const char *text, uint32_t max)
+{
+    uint64_t n = 0;
+    if (text == NULL || hd_str_to_u64(&n, hd_str(text)) < 0 || n > max) {
+        fprintf(stderr, "heddle-shim: %s: must be a number up to %u\n", flag, max);
+        return HD_EINVAL;
+    }
+    *out = (uint32_t)n;
+    return 0;
+}
+
+/* @return 0; 1: all is said and done; HD_EINVAL. */
+static int read_arguments(struct hd_shim_options *o, char **argv)
+{
+    for (char **a = argv + 1; *a != NULL; a++) {
+        uint32_t n = 0;
+        if (strcmp(*a, "--") == 0) {
+            o->argv = a[1] != NULL ? a + 1 : NULL;
+            return 0;
+        }
+        if (strcmp(*a, "--help") == 0 || strcmp(*a, "--version") == 0) {
+            fputs((*a)[2] == 'h' ? usage : "heddle-shim " HD_VERSION "\n", stdout);
+            return 1;
+        }
+        bool port = strcmp(*a, "--port") == 0;
+        if (!port && strcmp(*a, "--grace") != 0) {
+            fprintf(stderr, "heddle-shim: %s: not an option; --help says which there are\n", *a);
+            return HD_EINVAL;
+        }
+        if (number(&n, *a, a[1], port ? UINT16_MAX : 60000) < 0)
+            return HD_EINVAL;
+        if (port)
+            o->api_port = (uint16_t)n;
+        else
+            o->grace_ms = n;
+        a++;
+    }
+    return 0;
+}
+
+/* The secret is nobody's but ours: it goes from where /proc shows it, too. */
+static int take_token(struct hd_shim_options *o)
+{
+    char *token = getenv("HEDDLE_HOST_TOKEN");
+    if (token == NULL || strlen(token) != TOKEN_CHARS ||
+        strspn(token, "0123456789abcdefABCDEF") != TOKEN_CHARS) {
+        fputs("heddle-shim: HEDDLE_HOST_TOKEN: 32 hex digits are needed\n", stderr);
+        return HD_EINVAL;
+    }
+    memcpy(o->token, token, TOKEN_CHARS);
+    explicit_bzero(token, TOKEN_CHARS);
+    unsetenv("HEDDLE_HOST_TOKEN");
+    return 0;
+}
+
+static int read_environment(struct hd_shim_options *o)
+{
+    const char *port = getenv("PORT");
+    uint32_t n = 0;
+    o->socket = getenv("HEDDLE_SOCKET");
+    o->env = environ;
+    if (o->socket != NULL && o->socket[0] == '\0')
+        o->socket = NULL;
+    if (o->socket == NULL && port == NULL) {
+        fputs("heddle-shim: HEDDLE_SOCKET or PORT must say where to listen\n", stderr);
+        return HD_EINVAL;
+    }
+    if (o->socket == NULL && number(&n, "PORT", port, UINT16_MAX) < 0)
+        return HD_EINVAL;
+    o->port = (uint16_t)n;
+    int rc = take_token(o);
+    o->env = environ;
+    return rc;
+}
+
+/* --- signals --- */
+
+struct signals {
+    struct hd_watched watched;
+    struct hd_shim *shim;
+};
+
+static void on_signal(struct hd_watched *w, uint32_t events)
+{
+    struct signals *sg = hd_container_of(w, struct signals, watched);
+    struct signalfd_siginfo info;
+    bool children = false;
+    (void)events;
+    while (read(w->fd, &info, sizeof(info)) == sizeof(info)) {
+        if (info.ssi_signo == SIGCHLD)
+            children = true;
+        else
+            hd_shim_asked_to_end(sg->shim);
+    }
+    if (children)
+        hd_shim_reap(sg->shim);
+}
+
+static int open_signals(struct signals *sg, struct hd_shim *s, struct hd_error *err)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGCHLD);
+    signal(SIGPIPE, SIG_IGN);
+    int fd = sigprocmask(SIG_BLOCK, &set, NULL) < 0
+                 ? -1
+                 : signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    *sg = (struct signals){.watched = {.on_ready = on_signal, .fd = -1}, .shim = s};
+    int rc = fd < 0 ? -errno : hd_ready_watch(hd_loop_ready(s->loop), &sg->watched, fd);
+    return rc < 0 ? hd_fail_sys(err, -rc, "signals") : 0;
+}
+
+/* --- life --- */
+
+static int open_all(struct hd_shim *s, struct signals *sg, struct hd_error *err)
+{
+    hd_tree_adopt();
+    int rc = hd_loop_new(&s->loop, 0, err);
+    if (rc < 0)
+        return rc;
+    s->net = hd_net_new(s->loop);
+    rc = open_signals(sg, s, err);
+    if (rc == 0)
+        rc = hd_shim_sink_open(s, STDERR_FILENO, err);
+    if (rc == 0)
+        rc = hd_shim_api_open(s, err);
+    if (rc == 0)
+        rc = hd_shim_up_open(s, err); /* last: who can connect is served */
+    return rc;
+}
+
+static void on_server_closed(void *arg)
+{
+    unsigned *open = arg;
+    (*open)--;
+}
+
+static void on_closed(void *arg)
+{
+    hd_loop_stop(arg);
+}
+
+static void close_all(struct hd_shim *s, struct signals *sg)
+{
+    unsigned open = 2;
+    hd_server_close(s->up, on_server_closed, &open);
+    hd_server_close(s->api, on_server_closed, &open);
+    while (open > 0) {
+        hd_loop_post(s->loop, on_closed, s->loop);
+        hd_loop_run(s->loop);
+    }
+    hd_server_free(s->up);
+    hd_server_free(s->api);
+    hd_shim_close_programs(s);
+    hd_shim_event_free(s);
+    hd_shim_sink_close(s);
+    hd_shim_load_free(s->load);
+    hd_fault_done(&s->fault);
+    hd_ready_stop(hd_loop_ready(s->loop), &sg->watched);
+    hd_net_free(s->net);
+    hd_loop_free(s->loop);
+    explicit_bzero(s->opt.token, sizeof(s->opt.token));
+    free(s);
+}
+
+int main(int argc, char **argv)
+{
+    struct hd_shim *s = hd_new(struct hd_shim);
+    struct signals sg;
+    struct hd_error err;
+    (void)argc;
+    int rc = read_arguments(&s->opt, argv);
+    if (rc == 0)
+        rc = read_environment(&s->opt);
+    if (rc != 0)
+        return rc > 0 ? 0 : EXIT_USAGE;
+    if (open_all(s, &sg, &err) < 0) {
+        fprintf(stderr, "heddle-shim: %s\n", err.msg);
+        return EXIT_SYSTEM;
+    }
+    hd_loop_run(s->loop);
+    int code = s->exit_code;
+    close_all(s, &sg);
+    return code;
+}

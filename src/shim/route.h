@@ -1,0 +1,28 @@
+/* shim/route.h - the calls of the Runtime API and of the Extensions API, by method and path. Pure.
+ */
+#pragma once
+
+#include "core/base.h"
+
+enum hd_shim_call {
+    HD_CALL_NEXT,
+    HD_CALL_RESPONSE,
+    HD_CALL_ERROR,
+    HD_CALL_INIT_ERROR,
+    HD_CALL_RESTORE_NEXT,
+    HD_CALL_RESTORE_ERROR,
+    HD_CALL_PING,
+    HD_CALL_EXT_REGISTER,
+    HD_CALL_EXT_NEXT,
+    HD_CALL_EXT_INIT_ERROR,
+    HD_CALL_EXT_EXIT_ERROR,
+    HD_CALL_TELEMETRY,
+    HD_CALL_LOGS,
+};
+
+/**
+ * @param id  set for HD_CALL_RESPONSE and HD_CALL_ERROR: the request id, a slice of @p path.
+ * @return 0 and *call; 404: no such path; 405: the path has another method, which *allow names.
+ */
+unsigned hd_shim_route(enum hd_shim_call *call, struct hd_str *id, const char **allow,
+                       struct hd_str method, struct hd_str path);
