@@ -4,4 +4,11 @@
 #include "lambda/op.h"
 
 extern const struct hd_operation hd_operations_alias[];
+extern const struct hd_operation hd_operations_concurrency[];
+extern const struct hd_operation hd_operations_event_config[];
+extern const struct hd_operation hd_operations_permission[];
 extern const struct hd_operation hd_operations_refused[]; /* known, and not offered */
+extern const struct hd_operation hd_operations_settings[];
+extern const struct hd_operation hd_operations_signing[];
+extern const struct hd_operation hd_operations_tags[];
+extern const struct hd_operation hd_operations_url[];
