@@ -94,6 +94,28 @@ int hd_unhex(void *out, size_t len, struct hd_str hex)
     return 0;
 }
 
+/* Write the bytes with variant and version set. */
+static void uuid(char *out, unsigned char b[16], unsigned version)
+{
+    b[6] = (unsigned char)(version << 4 | (b[6] & 0x0f));
+    b[8] = (unsigned char)(0x80 | (b[8] & 0x3f));
+    for (int i = 0; i < 16; i++) {
+        if (i == 4 || i == 6 || i == 8 || i == 10)
+            *out++ = '-';
+        *out++ = digits[b[i] >> 4];
+        *out++ = digits[b[i] & 15];
+    }
+    *out = '\0';
+}
+
+void hd_uuid4(char out[HD_UUID_CHARS + 1], struct hd_rng *r)
+{
+    unsigned char b[16];
+    uint64_t random[2] = {hd_rng_next(r), hd_rng_next(r)};
+    memcpy(b, random, sizeof(b));
+    uuid(out, b, 4);
+}
+
 void hd_uuid7(char out[HD_UUID_CHARS + 1], struct hd_rng *r, int64_t now_unix_ms)
 {
     unsigned char b[16];
@@ -101,14 +123,5 @@ void hd_uuid7(char out[HD_UUID_CHARS + 1], struct hd_rng *r, int64_t now_unix_ms
     for (int i = 0; i < 6; i++)
         b[i] = (unsigned char)(ms >> (40 - 8 * i));
     memcpy(b + 6, random, 10);
-    b[6] = (unsigned char)(0x70 | (b[6] & 0x0f));
-    b[8] = (unsigned char)(0x80 | (b[8] & 0x3f));
-    char *at = out;
-    for (int i = 0; i < 16; i++) {
-        if (i == 4 || i == 6 || i == 8 || i == 10)
-            *at++ = '-';
-        *at++ = digits[b[i] >> 4];
-        *at++ = digits[b[i] & 15];
-    }
-    *at = '\0';
+    uuid(out, b, 7);
 }

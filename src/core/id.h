@@ -18,6 +18,8 @@ uint64_t hd_rng_next(struct hd_rng *r);
 /** @return an even choice from 0 to @p below - 1. */
 uint64_t hd_rng_below(struct hd_rng *r, uint64_t below);
 
+/** Write a random UUID (version 4) in lower case, and a NUL (RFC 9562 section 5.4). */
+void hd_uuid4(char out[HD_UUID_CHARS + 1], struct hd_rng *r);
 /**
  * Write a UUID version 7 in lower case (RFC 9562 section 5.7).
  * @param out  HD_UUID_CHARS characters and a NUL.

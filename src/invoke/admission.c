@@ -11,6 +11,7 @@ struct hd_admission {
     _Atomic int64_t reserved; /* -1: none */
     _Atomic uint32_t provisioned, running;
     _Atomic uint64_t throttles;
+    struct hd_call_stats stats;
 };
 
 struct hd_provision {
@@ -149,6 +150,11 @@ uint32_t hd_admission_free(const struct hd_admission *a)
 uint64_t hd_admission_throttles(const struct hd_admission *a)
 {
     return atomic_load_explicit(&a->throttles, memory_order_relaxed);
+}
+
+struct hd_call_stats *hd_admission_stats(struct hd_admission *a)
+{
+    return &a->stats;
 }
 
 /* --- provisioned places --- */

@@ -12,9 +12,7 @@
  * call; limits may change while invocations run, those keep their place until they leave. */
 #pragma once
 
-#include "core/base.h"
-
-#include <stdatomic.h>
+#include "invoke/callstats.h"
 
 struct hd_account_quota; /* the part of an account that nobody has reserved; counted */
 struct hd_admission;     /* one function, all its versions; counted */
@@ -62,6 +60,9 @@ uint32_t hd_admission_running(const struct hd_admission *a);
 uint32_t hd_admission_free(const struct hd_admission *a);
 /** @return throttled so far. */
 uint64_t hd_admission_throttles(const struct hd_admission *a);
+
+/** @return what is counted of the function; it lives as long as the admission. */
+struct hd_call_stats *hd_admission_stats(struct hd_admission *a);
 
 /** @param places  instances that are kept for the version. */
 struct hd_provision *hd_provision_new(uint32_t places);

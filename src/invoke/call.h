@@ -8,7 +8,7 @@
 #pragma once
 
 #include "invoke/target.h"
-#include "pool/channel.h"
+#include "http/net.h"
 
 #include <heddle/invoke.h>
 
@@ -36,7 +36,7 @@ struct hd_call_request {
     uint32_t timeout_ms; /* shorter than the target's; 0: the target's */
     bool want_stream;    /* the caller takes the answer as it comes */
     bool want_tail;      /* gather the last 4096 bytes of what it logged */
-    uint64_t max_answer_bytes; /* of a collected answer; 0: 6291556 */
+    uint64_t max_answer_bytes; /* of a collected answer; 0: the caller's */
 };
 
 struct hd_call_head {
@@ -54,11 +54,16 @@ struct hd_call_result {
     struct hd_error error;    /* HD_CALL_FAILED, _THROTTLED */
     const char *reason;       /* HD_CALL_THROTTLED: AWS's Reason */
     bool delivered;           /* an instance had it: it may have run */
-    uint64_t duration_us, init_us, waited_us;
+    uint64_t duration_us;     /* from the event's delivery to the end */
+    uint64_t init_us;         /* of the instance, if this was the first call there; else 0 */
+    uint64_t waited_us;       /* for a place */
     const char *request_id;
+    const char *xray; /* the trace header that the function saw */
 };
 
-/** On the caller's loop, never from inside a call of ours. */
+/** On the caller's loop, never from inside a call of ours. A call is not canceled from inside
+ * these.
+ */
 struct hd_call_events {
     /** want_stream only: an answer begins. Not called when it failed before its first byte. */
     void (*on_head)(void *arg, const struct hd_call_head *head);
@@ -68,8 +73,12 @@ struct hd_call_events {
     void (*on_end)(void *arg, const struct hd_call_result *result);
 };
 
-/** @return a call under way. @p target is referenced as long as it lasts; everything else of
- *  @p request is copied or used before return. Always ends in on_end or hd_call_cancel(). */
+/**
+ * Begin. A call that was delivered is never made again; one that no instance got is tried once more
+ * on another one.
+ * @return a call under way. @p target is referenced as long as it lasts; everything else of
+ *  @p request is copied or used before return. Always ends in on_end or hd_call_cancel().
+ */
 struct hd_call *hd_call_start(struct hd_caller *c, struct hd_target *target,
                               const struct hd_call_request *request,
                               const struct hd_call_events *events, void *arg);
@@ -78,14 +87,22 @@ void hd_call_resume(struct hd_call *call);
  *  does for a caller that hung up; else its instance is stopped. */
 void hd_call_cancel(struct hd_call *call, bool let_it_run);
 
-/** Who hears what was logged, START to REPORT; control loop. */
-struct hd_call_log;
+/** A line that the platform wrote about a call, START to REPORT. */
+struct hd_call_line {
+    struct hd_str function, id, text;
+    int level; /* enum hd_log_level */
+    int64_t unix_ms;
+};
 
 struct hd_caller_options {
     struct hd_net *net;
-    struct hd_channel *channel;
-    struct hd_log *log;
     struct hd_loop *control;
+    /** Lines come in order, those of one loop, some time after they were written. Control loop. May
+     *  be NULL. */
+    void (*on_line)(void *arg, const struct hd_call_line *line);
+    void *arg;
+    uint32_t queue_wait_ms;    /* for a place; 0: the pool's limit */
+    uint64_t max_answer_bytes; /* of a collected answer; 0: 6291556 */
 };
 struct hd_caller *hd_caller_new(const struct hd_caller_options *opt);
 /** No call may be under way. NULL is fine. */

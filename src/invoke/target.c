@@ -27,6 +27,8 @@ void hd_target_unref(struct hd_target *t)
     free(t->arn);
     free(t->problem);
     free(t->problem_type);
+    free(t->runtime);
+    free(t->runtime_arn);
     free(t->log_group);
     free(t);
 }

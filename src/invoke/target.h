@@ -25,6 +25,8 @@ struct hd_target {
     char *problem_type;   /* AWS error type of it, as "InvalidRuntimeException"; or NULL */
     uint32_t timeout_ms;  /* of one invocation; 0: none */
     uint32_t memory_mb;   /* 0: no limit */
+    char *runtime;        /* "nodejs22.x", as it was asked for; or NULL */
+    char *runtime_arn;    /* for the log's INIT_START line; or NULL */
     char *log_group;      /* "/aws/lambda/resize" */
     bool log_json;        /* LoggingConfig.LogFormat is JSON */
     int log_level_app, log_level_system; /* enum hd_log_level; JSON only */

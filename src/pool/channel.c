@@ -55,19 +55,25 @@ static void call_free(struct call *c)
     hd_slab_put(&ch->calls, c);
 }
 
+void hd_channel_keep(const struct hd_lease *lease, struct hd_client_conn *conn)
+{
+    struct hd_instance *i = lease->instance;
+    if (hd_client_reusable(conn) && hd_instance_alive(i))
+        hd_list_push_front(hd_instance_conns(i, lease->loop), hd_client_link(conn));
+    else
+        hd_client_close(conn);
+}
+
 /* Give back what is held of the instance. */
 static void release(struct call *c, enum hd_lease_result how)
 {
-    struct hd_instance *instance = c->lease.instance;
     struct hd_client_conn *conn = c->conn;
     c->conn = NULL;
-    if (conn != NULL) {
-        if (how == HD_LEASE_OK && hd_client_reusable(conn) && hd_instance_alive(instance))
-            hd_list_push_front(hd_instance_conns(instance, c->lease.loop), hd_client_link(conn));
-        else
-            hd_client_close(conn);
-    }
-    if (instance != NULL)
+    if (conn != NULL && how == HD_LEASE_OK)
+        hd_channel_keep(&c->lease, conn);
+    else if (conn != NULL)
+        hd_client_close(conn);
+    if (c->lease.instance != NULL)
         hd_pool_give(&c->lease, how);
 }
 
@@ -164,13 +170,11 @@ static void on_idle_gone(struct hd_client_conn *conn)
     hd_list_remove(hd_client_link(conn));
 }
 
-static struct hd_client_conn *connection(struct call *c)
+struct hd_client_conn *hd_channel_connect(struct hd_net *net, const struct hd_lease *lease)
 {
-    struct hd_list *idle = hd_instance_conns(c->lease.instance, c->lease.loop);
-    struct hd_list *link = hd_list_pop(idle);
-    if (link != NULL)
-        return hd_client_of(link);
-    return hd_client_connect(c->ch->net, c->lease.endpoint, on_idle_gone);
+    struct hd_list *link = hd_list_pop(hd_instance_conns(lease->instance, lease->loop));
+    return link != NULL ? hd_client_of(link)
+                        : hd_client_connect(net, lease->endpoint, on_idle_gone);
 }
 
 void hd_channel_drop(const struct hd_loop *loop, struct hd_instance *instance)
@@ -184,7 +188,7 @@ void hd_channel_drop(const struct hd_loop *loop, struct hd_instance *instance)
 static void send_request(struct call *c, struct hd_str body)
 {
     c->report.dispatched = true;
-    c->conn = connection(c);
+    c->conn = hd_channel_connect(c->ch->net, &c->lease);
     struct hd_client_request req = {.head = hd_buf_view(&c->head),
                                     .chunked = c->chunked,
                                     .head_method = c->head_method,

@@ -45,5 +45,13 @@ struct hd_channel_report {
 /** @return the report of the call whose event is being delivered. Valid inside the callback. */
 const struct hd_channel_report *hd_channel_last(const struct hd_channel *ch);
 
+/* For who talks to an instance in another way than by an invocation: connections to the instance of
+ * a lease. On its loop. */
+/** @return an idle one, or a new one that begins to connect. */
+struct hd_client_conn *hd_channel_connect(struct hd_net *net, const struct hd_lease *lease);
+/** The last request on it is over: keep it for the next, if it is good for that; else close it.
+ *  Before the lease is given back. */
+void hd_channel_keep(const struct hd_lease *lease, struct hd_client_conn *conn);
+
 /** Close this loop's idle connections to an instance that is gone. */
 void hd_channel_drop(const struct hd_loop *loop, struct hd_instance *instance);

@@ -93,6 +93,7 @@ static void on_ready(void *owner, const struct hd_endpoint *at, const struct hd_
     p->eager = false;
     note_failed_init(i, declared);
     move(i, HD_INSTANCE_READY);
+    hd_instance_measure(i);
     hd_list_push(&set->samples, &i->sample_link);
     hd_pool_set_sample(set);
     hd_instance_limit_cpu(i);

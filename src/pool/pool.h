@@ -68,6 +68,7 @@ struct hd_lease {
     uint64_t waited_us;                 /* 0: it got its place at once */
     bool cold;                          /* it waited for an instance to start */
     bool first;                         /* nobody had a place in this instance before */
+    bool alone;                         /* it has one place only */
     int start_code;                     /* refused with HD_EIO: what the launch failed with */
     bool exited;                        /* same: its program ended like this */
     struct hd_exit_status exit;

@@ -139,7 +139,7 @@ struct hd_pool_waiter {
     uint32_t failures;                        /* L: launches that failed meanwhile */
     bool cold;                                /* I */
     struct hd_instance *instance;             /* the decision: a place, */
-    bool first;                               /* nobody had one there before, */
+    bool first, alone;                        /* as in the lease; */
     struct hd_error err;                      /* or why not */
     int start_code;                           /* and of a launch that failed: how */
     bool exited;

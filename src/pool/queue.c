@@ -107,6 +107,7 @@ static void on_decided(void *arg)
     lease->cold = w->cold;
     lease->waited_us = hd_clock_us() - w->asked_us;
     lease->first = w->first;
+    lease->alone = w->alone;
     lease->start_code = w->start_code;
     lease->exited = w->exited;
     lease->exit = w->exit;
@@ -125,6 +126,7 @@ void hd_pool_serve(struct hd_pool *p)
         struct hd_pool_waiter *w = hd_container_of(p->queue.next, struct hd_pool_waiter, link);
         unqueue(w);
         w->first = reserve(i, w->asked_ms);
+        w->alone = p->limits.concurrency == 1;
         w->instance = i;
         hd_loop_post(w->loop, on_decided, w);
     }
@@ -226,6 +228,7 @@ static int take_locked(struct hd_pool *p, struct hd_lease *lease, uint64_t now_m
     struct hd_instance *i = hd_list_empty(&p->queue) ? pick(p) : NULL;
     if (i != NULL) {
         lease->first = reserve(i, now_ms);
+        lease->alone = p->limits.concurrency == 1;
         hand_over(lease, i);
         return 1;
     }
