@@ -1,5 +1,7 @@
 #include "lanes/rpcwire.h"
 
+#include "lanes/typed_private.h"
+
 #include <stdio.h>
 
 enum { CONTEXTS_MAX = 64 * 1024, ANSWER_MAX = 64 << 20 };
@@ -51,11 +53,11 @@ void hd_rpc_ok(struct hd_buf *out, struct hd_str value)
 void hd_rpc_error(struct hd_buf *out, const struct hd_lane_error *error)
 {
     hd_buf_cstr(out, "{\"ok\":false,\"error\":{\"message\":");
-    hd_buf_json(out, error->message);
+    hd_typed_write_string(out, error->message);
     hd_buf_fmt(out, ",\"code\":\"%s\"", error->code);
     if (error->id.len > 0) {
         hd_buf_cstr(out, ",\"id\":");
-        hd_buf_json(out, error->id);
+        hd_typed_write_string(out, error->id);
         hd_buf_cstr(out, ",\"data\":");
         hd_buf_str(out, error->data.len > 0 ? error->data : hd_str("{}"));
     }
@@ -155,7 +157,7 @@ struct hd_str hd_rpc_contexts(struct hd_arena *arena, struct hd_str text,
             continue;
         if (out.len > 1)
             hd_buf_char(&out, ',');
-        hd_buf_json(&out, map->names[i]);
+        hd_typed_write_string(&out, map->names[i]);
         hd_buf_char(&out, ':');
         hd_typed_write(&out, map->items[i]);
     }
