@@ -183,8 +183,9 @@ static void each_rule_has_its_id(void **state)
          "  communicators: { p: { base_url: x } }\n"
          "  bindings: [ { lane: r, communicator: p }, { lane: s, communicator: p } ]\n"},
         {"eventLanes-rpcLaneConflict",
-         BASE BOUND "  events: { e: {} }\n  event_lanes: { l: { apply_to: [e] } }\n"
-                    "  rpc_lanes: { r: { apply_to: [e] } }\n"},
+         "lanes:\n  events: { e: {} }\n  event_lanes: { l: { apply_to: [e] } }\n"
+         "  rpc_lanes: { r: { apply_to: [e] } }\n  queues: { q: {} }\n"
+         "  communicators: { p: { base_url: x } }\n" BOUND},
         {"eventLanes-applyToTargetNotFound",
          "lanes:\n  event_lanes: { l: { apply_to: [e] } }\n  queues: { q: {} }\n"
          "  bindings: [ { lane: l, queue: q } ]\n"},
