@@ -10,7 +10,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
@@ -29,24 +28,10 @@ static const char lock_name[] = "node.lock";
 
 /* --- folders --- */
 
-static int make_parents(const char *path, struct hd_error *err)
-{
-    hd_auto_free char *part = hd_strdup(path);
-    for (char *p = part + 1; *p != '\0'; p++) {
-        if (*p != '/')
-            continue;
-        *p = '\0';
-        if (mkdir(part, 0755) < 0 && errno != EEXIST)
-            return hd_fail_sys(err, errno, "folder %s", part);
-        *p = '/';
-    }
-    return 0;
-}
-
 /* Make a folder that is ours alone, or see that it is. */
 static int make_private(const char *path, bool passable, struct hd_error *err)
 {
-    if (make_parents(path, err) < 0)
+    if (hd_make_parents(path, err) < 0)
         return HD_EIO;
     if (mkdir(path, 0700) < 0 && errno != EEXIST)
         return hd_fail_sys(err, errno, "folder %s", path);
@@ -59,15 +44,6 @@ static int make_private(const char *path, bool passable, struct hd_error *err)
                        "choose another run folder",
                        path, (unsigned)geteuid());
     if (chmod(path, passable ? 0711 : 0700) < 0)
-        return hd_fail_sys(err, errno, "folder %s", path);
-    return 0;
-}
-
-int hd_make_folder(const char *path, struct hd_error *err)
-{
-    if (make_parents(path, err) < 0)
-        return HD_EIO;
-    if (mkdir(path, 0700) < 0 && errno != EEXIST)
         return hd_fail_sys(err, errno, "folder %s", path);
     return 0;
 }
@@ -145,20 +121,6 @@ void hd_rundir_close(struct hd_rundir *d)
     free(d->path);
     free(d->base);
     *d = (struct hd_rundir){.lock_fd = -1};
-}
-
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    remove(path);
-    return 0;
-}
-
-void hd_remove_tree(const char *path)
-{
-    nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
 }
 
 /* --- one instance --- */

@@ -2,6 +2,7 @@
  * each, which holds its socket and a record of its process. */
 #pragma once
 
+#include "core/folder.h"
 #include "core/log.h"
 #include "pool/process/sandbox_spec.h"
 
@@ -42,7 +43,3 @@ int hd_rundir_record(const struct hd_rundir *d, uint32_t serial, pid_t pid,
                      const struct hd_spec_list *cgroups, struct hd_error *err);
 /** Forget a record. */
 void hd_rundir_forget(const struct hd_rundir *d, uint32_t serial);
-/** Make a folder and those above it where they are missing, for this user alone. */
-int hd_make_folder(const char *path, struct hd_error *err);
-/** Remove a folder with all that is in it. Slow: any thread but a loop's. */
-void hd_remove_tree(const char *path);
