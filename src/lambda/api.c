@@ -96,7 +96,10 @@ bool hd_op_take_function(struct hd_op *op, const char *text)
     }
     struct hd_str qualifier = name.qualifier.len > 0 ? name.qualifier : hd_str(asked);
     free(job->names);
-    job->names = hd_printf("%.*s%c%.*s", HD_FMT(name.name), '\0', HD_FMT(qualifier));
+    job->names = hd_alloc(name.name.len + qualifier.len + 2);
+    memcpy(job->names, name.name.ptr, name.name.len);
+    if (qualifier.len > 0)
+        memcpy(job->names + name.name.len + 1, qualifier.ptr, qualifier.len);
     op->function = job->names;
     op->qualifier = qualifier.len > 0 ? job->names + name.name.len + 1 : NULL;
     return true;
