@@ -1,0 +1,507 @@
+/* A unit is one version, an owner one function, a place one account in one region. What they hold
+ * (pools, admission, quota) lives as long as the records do. */
+#include "lambda/deploy.h"
+
+#include "core/id.h"
+#include "functions/bundle.h"
+#include "lambda/deploy_spec.h"
+#include "lambda/deploy_task.h"
+#include "lambda/names.h"
+
+struct place {
+    char *key; /* "account/region/" */
+    struct hd_account_quota *quota;
+    uint64_t promised; /* reserved or provisioned */
+    unsigned owners;
+};
+
+struct owner {
+    char *key; /* "account/region/name" */
+    struct place *place;
+    struct hd_admission *admission;
+    int64_t reserved; /* -1: no reservation */
+    uint32_t provisioned;
+    unsigned units; /* it lives as long as one of its versions does */
+};
+
+struct unit {
+    char *key; /* of its record */
+    struct owner *owner;
+    enum hd_lambda_state state;
+    struct hd_target *target;
+    struct hd_provision *provision;
+    uint32_t provisioned;
+    char fingerprint[HD_FINGERPRINT_CHARS + 1];
+    char *pool_key;
+    struct hd_deploy_task *task; /* what makes it complete; NULL: none runs */
+};
+
+struct hd_deploy {
+    struct hd_deploy_options opt;
+    struct hd_map places, owners, units;
+    unsigned tasks;
+    bool stopped;
+};
+
+/* --- places and owners --- */
+
+static void share_out(struct hd_deploy *d, struct place *p)
+{
+    uint32_t all = d->opt.api->limits.account_concurrency;
+    hd_account_quota_set(p->quota, p->promised < all ? all - (uint32_t)p->promised : 0);
+}
+
+static struct place *place_of(struct hd_deploy *d, const char *owner_key)
+{
+    struct hd_str key = hd_str_n(owner_key, (size_t)(strrchr(owner_key, '/') - owner_key) + 1);
+    struct place *p = hd_map_get(&d->places, key);
+    if (p != NULL)
+        return p;
+    p = hd_new(struct place);
+    p->key = hd_strdup_n(key);
+    p->quota = hd_account_quota_new(d->opt.api->limits.account_concurrency);
+    hd_map_put(&d->places, hd_str(p->key), p);
+    return p;
+}
+
+static uint64_t promised(const struct owner *o)
+{
+    return o->reserved >= 0 ? (uint64_t)o->reserved : o->provisioned;
+}
+
+static struct owner *owner_of(struct hd_deploy *d, struct hd_str key)
+{
+    struct owner *o = hd_map_get(&d->owners, key);
+    if (o != NULL)
+        return o;
+    o = hd_new(struct owner);
+    o->key = hd_strdup_n(key);
+    o->reserved = -1;
+    o->place = place_of(d, o->key);
+    o->place->owners++;
+    o->admission = hd_admission_new(o->place->quota);
+    hd_map_put(&d->owners, hd_str(o->key), o);
+    return o;
+}
+
+static void promise(struct hd_deploy *d, struct owner *o, int64_t reserved, uint32_t provisioned)
+{
+    if (reserved == o->reserved && provisioned == o->provisioned)
+        return;
+    o->place->promised -= promised(o);
+    o->reserved = reserved;
+    o->provisioned = provisioned;
+    o->place->promised += promised(o);
+    hd_admission_set(o->admission, reserved, provisioned);
+    share_out(d, o->place);
+}
+
+static void drop_owner(struct hd_deploy *d, struct owner *o)
+{
+    struct place *p = o->place;
+    promise(d, o, -1, 0);
+    hd_map_remove(&d->owners, hd_str(o->key));
+    hd_admission_unref(o->admission);
+    free(o->key);
+    free(o);
+    if (--p->owners > 0)
+        return;
+    hd_map_remove(&d->places, hd_str(p->key));
+    hd_account_quota_unref(p->quota);
+    free(p->key);
+    free(p);
+}
+
+/* --- keys --- */
+
+/* Parts of "account/region/name[/version]"; the text is cut into them. */
+struct parts {
+    char text[HD_NAMES_KEY_MAX];
+    const char *account, *region, *name, *version;
+};
+
+static void take_apart(struct parts *out, const char *key)
+{
+    const char **const at[] = {&out->account, &out->region, &out->name, &out->version};
+    snprintf(out->text, sizeof(out->text), "%s", key);
+    out->version = "$LATEST";
+    char *rest = out->text;
+    for (size_t i = 0; i < HD_COUNT(at) && rest != NULL; i++)
+        *at[i] = strsep(&rest, "/");
+}
+
+/* The function's key in the key of something that belongs to it. */
+static struct hd_str function_in(const char *key)
+{
+    unsigned slashes = 0;
+    size_t n = 0;
+    while (key[n] != '\0' && key[n] != ':' && (key[n] != '/' || ++slashes < 3))
+        n++;
+    return hd_str_n(key, n);
+}
+
+/* --- units --- */
+
+static struct unit *unit_of(struct hd_deploy *d, const char *key)
+{
+    struct unit *u = hd_map_get(&d->units, hd_str(key));
+    if (u != NULL)
+        return u;
+    struct parts p;
+    take_apart(&p, key);
+    u = hd_new(struct unit);
+    u->key = hd_strdup(key);
+    u->owner = owner_of(d, function_in(key));
+    u->owner->units++;
+    u->provision = hd_provision_new(0);
+    u->pool_key = hd_printf("lambda:%s:%s:%s:%s", p.account, p.region, p.name, p.version);
+    hd_map_put(&d->units, hd_str(u->key), u);
+    return u;
+}
+
+static void unit_free(struct hd_deploy *d, struct unit *u)
+{
+    if (--u->owner->units == 0)
+        drop_owner(d, u->owner);
+    hd_target_unref(u->target);
+    hd_provision_unref(u->provision);
+    free(u->pool_key);
+    free(u->key);
+    free(u);
+}
+
+static void drop_unit(struct hd_deploy *d, struct unit *u)
+{
+    hd_map_remove(&d->units, hd_str(u->key));
+    hd_deploy_task_forget(u->task);
+    hd_pool_set_remove(d->opt.api->pools, u->pool_key);
+    unit_free(d, u);
+}
+
+static const char *text(const json_t *object, const char *member)
+{
+    return json_string_value(json_object_get(object, member));
+}
+
+static bool is(const json_t *config, const char *member, const char *value)
+{
+    return hd_str_is(hd_str(text(config, member)), value);
+}
+
+static int level_of(const char *name)
+{
+    if (name == NULL)
+        return HD_INFO;
+    if (strcmp(name, "TRACE") == 0 || strcmp(name, "DEBUG") == 0)
+        return HD_DEBUG;
+    if (strcmp(name, "WARN") == 0)
+        return HD_WARN;
+    return strcmp(name, "INFO") == 0 ? HD_INFO : HD_ERROR;
+}
+
+/* @param pool  a reference that becomes the target's; NULL: it cannot run, @p problem says why. */
+static void set_target(struct unit *u, const json_t *config, struct hd_pool *pool,
+                       const char *problem)
+{
+    struct parts p;
+    struct hd_target *t = hd_target_new();
+    const json_t *logging = json_object_get(config, "LoggingConfig");
+    take_apart(&p, u->key);
+    t->kind = HD_TARGET_LAMBDA;
+    t->name = hd_strdup(p.name);
+    t->version = hd_strdup(p.version);
+    t->arn = hd_names_make_arn("function", p.account, p.region, p.name, NULL);
+    t->pool = pool;
+    t->problem = hd_strdup(problem);
+    t->problem_type = problem != NULL ? hd_strdup("InvalidRuntimeException") : NULL;
+    t->timeout_ms = (uint32_t)json_integer_value(json_object_get(config, "Timeout")) * 1000;
+    t->memory_mb = (uint32_t)json_integer_value(json_object_get(config, "MemorySize"));
+    t->log_group = hd_strdup(text(logging, "LogGroup"));
+    t->log_json = is(logging, "LogFormat", "JSON");
+    t->log_level_app = level_of(text(logging, "ApplicationLogLevel"));
+    t->log_level_system = level_of(text(logging, "SystemLogLevel"));
+    t->admission = hd_admission_ref(u->owner->admission);
+    t->provision = hd_provision_ref(u->provision);
+    hd_target_unref(u->target);
+    u->target = t;
+}
+
+static char *layers_dir(const struct hd_deploy *d, const json_t *doc)
+{
+    const char *digests[HD_BUNDLE_LAYERS_MAX];
+    char key[HD_DIGEST_CHARS + 1];
+    size_t n = hd_deploy_layer_digests(doc, digests);
+    if (n == 0)
+        return NULL;
+    hd_bundles_merge_key(key, digests, n);
+    return hd_bundles_dir(d->opt.api->bundles, key);
+}
+
+/* Make the pool of a document the unit's, unless its instances could not tell the difference. */
+static void install(struct hd_deploy *d, struct unit *u, const json_t *doc)
+{
+    const struct hd_api_options *api = d->opt.api;
+    const json_t *config = json_object_get(doc, "Config"), *code = json_object_get(doc, "Code");
+    const char *folder = text(code, "Directory"), *digest = text(code, "Digest");
+    char fingerprint[HD_FINGERPRINT_CHARS + 1];
+    struct parts p;
+    struct hd_error err = {0};
+    struct hd_pool *pool = NULL;
+    struct hd_deploy_spec spec;
+    hd_auto_free char *code_dir = folder != NULL   ? hd_strdup(folder)
+                                  : digest != NULL ? hd_bundles_dir(api->bundles, digest)
+                                                   : NULL;
+    hd_auto_free char *opt_dir = layers_dir(d, doc);
+    take_apart(&p, u->key);
+    hd_deploy_fingerprint(fingerprint, doc);
+    const struct hd_deploy_place at = {.account = p.account,
+                                       .region = p.region,
+                                       .name = p.name,
+                                       .version = p.version,
+                                       .key = u->pool_key,
+                                       .instance_version = fingerprint,
+                                       .code_dir = code_dir,
+                                       .opt_dir = opt_dir,
+                                       .reserved = u->owner->reserved,
+                                       .provisioned = u->provisioned};
+    hd_deploy_spec_init(&spec, doc, &at, api);
+    bool same = u->target != NULL && u->target->pool != NULL &&
+                strcmp(fingerprint, u->fingerprint) == 0;
+    if (same) {
+        pool = hd_pool_ref(u->target->pool);
+        hd_pool_set_limits(pool, &spec.pool.limits, NULL);
+    } else if (hd_pool_set_put(api->pools, &pool, &spec.pool, &err) < 0) {
+        hd_log(api->log, HD_ERROR, "a function cannot run", hd_kv_str("function", u->key),
+               hd_kv_str("error", err.msg));
+    }
+    hd_deploy_spec_done(&spec);
+    memcpy(u->fingerprint, fingerprint, sizeof(fingerprint));
+    set_target(u, config, pool, pool == NULL ? err.msg : NULL);
+}
+
+static const char *runtime_problem(const struct hd_deploy *d, const json_t *doc)
+{
+    const struct hd_api_options *api = d->opt.api;
+    return api->runtime_problem != NULL
+               ? api->runtime_problem(api->arg, text(json_object_get(doc, "Config"), "Runtime"))
+               : NULL;
+}
+
+static void on_prepared(void *arg, const struct hd_deploy_task *t, const char *key)
+{
+    struct hd_deploy *d = arg;
+    struct unit *u = hd_map_get(&d->units, hd_str(key));
+    if (u != NULL && u->task == t)
+        u->task = NULL;
+    if (--d->tasks == 0)
+        d->opt.on_idle(d->opt.arg);
+}
+
+static void prepare(struct hd_deploy *d, struct unit *u, const json_t *doc, const char *problem,
+                    enum hd_record kind)
+{
+    const struct hd_deploy_task_options task = {.catalog = d->opt.catalog,
+                                                .api = d->opt.api,
+                                                .kind = kind,
+                                                .key = u->key,
+                                                .doc = doc,
+                                                .problem = problem,
+                                                .done = on_prepared,
+                                                .arg = d};
+    if (u->task != NULL || d->stopped)
+        return;
+    d->tasks++;
+    u->task = hd_deploy_task_start(&task);
+}
+
+static enum hd_lambda_state state_of(const json_t *config)
+{
+    return is(config, "State", "Pending")    ? HD_LAMBDA_PENDING
+           : is(config, "State", "Failed")   ? HD_LAMBDA_FAILED
+           : is(config, "State", "Inactive") ? HD_LAMBDA_INACTIVE
+                                             : HD_LAMBDA_ACTIVE;
+}
+
+/* A record is there, or changed, or is gone. */
+static void look_at(struct hd_deploy *d, enum hd_record kind, const char *key)
+{
+    json_t *doc = hd_catalog_get(d->opt.catalog, kind, key);
+    struct unit *u = hd_map_get(&d->units, hd_str(key));
+    if (doc == NULL) {
+        if (u != NULL)
+            drop_unit(d, u);
+        return;
+    }
+    u = unit_of(d, key);
+    const json_t *config = json_object_get(doc, "Config"), *before = json_object_get(doc, "Serving");
+    bool failed = is(config, "LastUpdateStatus", "Failed");
+    const char *problem = runtime_problem(d, doc);
+    u->state = state_of(config);
+    if (problem == NULL && !failed)
+        install(d, u, doc);
+    else if (before != NULL)
+        install(d, u, before); /* the update failed, and what was there goes on */
+    else
+        set_target(u, config, NULL, problem != NULL ? problem : text(config, "StateReason"));
+    /* What failed for the lack of a runtime is tried again when the machine has one. */
+    bool mended = u->state == HD_LAMBDA_FAILED && problem == NULL &&
+                  is(config, "StateReasonCode", "InvalidRuntime");
+    if (u->state == HD_LAMBDA_PENDING || is(config, "LastUpdateStatus", "InProgress") || mended)
+        prepare(d, u, doc, problem, kind);
+    json_decref(doc);
+}
+
+/* --- concurrency that is promised --- */
+
+static uint32_t provisioned_for(struct hd_deploy *d, const char *record_key, const char *function,
+                                const char *version)
+{
+    char key[HD_NAMES_KEY_MAX];
+    const char *qualifier = strrchr(record_key, ':') + 1;
+    if (strcmp(qualifier, version) != 0) {
+        snprintf(key, sizeof(key), "%s/%s", function, qualifier);
+        json_t *alias = hd_catalog_get(d->opt.catalog, HD_RECORD_ALIAS, key);
+        bool this_one = alias != NULL && is(alias, "FunctionVersion", version);
+        json_decref(alias);
+        if (!this_one)
+            return 0;
+    }
+    json_t *doc = hd_catalog_get(d->opt.catalog, HD_RECORD_PROVISIONED, record_key);
+    json_int_t n =
+        json_integer_value(json_object_get(doc, "RequestedProvisionedConcurrentExecutions"));
+    json_decref(doc);
+    return n > 0 && n < UINT32_MAX ? (uint32_t)n : 0;
+}
+
+static uint32_t provisioned_of(struct hd_deploy *d, const char *function, const char *version)
+{
+    char prefix[HD_NAMES_KEY_MAX];
+    uint32_t sum = 0;
+    snprintf(prefix, sizeof(prefix), "%s:", function);
+    for (const char *key = NULL; (key = hd_catalog_next(d->opt.catalog, HD_RECORD_PROVISIONED,
+                                                        prefix, key)) != NULL;)
+        sum += provisioned_for(d, key, function, version);
+    return sum;
+}
+
+static void provision(struct hd_deploy *d, struct unit *u, enum hd_record kind)
+{
+    struct parts p;
+    take_apart(&p, u->key);
+    uint32_t n = provisioned_of(d, u->owner->key, p.version);
+    if (n == u->provisioned)
+        return;
+    u->provisioned = n;
+    hd_provision_set(u->provision, n);
+    look_at(d, kind, u->key);
+}
+
+/* Reservation and provisioned instances of a function, over all its versions. */
+static void share(struct hd_deploy *d, struct hd_str function, bool versions)
+{
+    struct owner *o = hd_map_get(&d->owners, function);
+    if (o == NULL)
+        return;
+    json_t *doc = hd_catalog_get(d->opt.catalog, HD_RECORD_FUNCTION, o->key);
+    if (doc == NULL)
+        return;
+    char prefix[HD_NAMES_KEY_MAX];
+    uint32_t provisioned = 0;
+    json_t *reserved = json_object_get(doc, "ReservedConcurrentExecutions");
+    int64_t wanted = reserved != NULL ? json_integer_value(reserved) : -1;
+    bool other = wanted != o->reserved;
+    snprintf(prefix, sizeof(prefix), "%s/", o->key);
+    for (const char *key = NULL;
+         versions && (key = hd_catalog_next(d->opt.catalog, HD_RECORD_VERSION, prefix, key)) != NULL;) {
+        struct unit *u = hd_map_get(&d->units, hd_str(key));
+        if (u == NULL)
+            continue;
+        provision(d, u, HD_RECORD_VERSION);
+        provisioned += u->provisioned;
+    }
+    promise(d, o, wanted, versions ? provisioned : o->provisioned);
+    if (other) /* instances have another limit now */
+        look_at(d, HD_RECORD_FUNCTION, o->key);
+    json_decref(doc);
+}
+
+/* --- the catalog --- */
+
+static void on_record(void *arg, enum hd_record kind, const char *key)
+{
+    struct hd_deploy *d = arg;
+    if (key == NULL)
+        return;
+    if (kind == HD_RECORD_FUNCTION || kind == HD_RECORD_VERSION)
+        look_at(d, kind, key);
+    if (kind == HD_RECORD_FUNCTION)
+        share(d, hd_str(key), false);
+    else if (kind == HD_RECORD_PROVISIONED || kind == HD_RECORD_ALIAS || kind == HD_RECORD_VERSION)
+        share(d, function_in(key), true);
+}
+
+static void look_at_all(struct hd_deploy *d)
+{
+    const enum hd_record kinds[] = {HD_RECORD_FUNCTION, HD_RECORD_VERSION};
+    for (size_t i = 0; i < HD_COUNT(kinds); i++)
+        for (const char *key = NULL;
+             (key = hd_catalog_next(d->opt.catalog, kinds[i], "", key)) != NULL;)
+            look_at(d, kinds[i], key);
+    for (const char *key = NULL;
+         (key = hd_catalog_next(d->opt.catalog, HD_RECORD_FUNCTION, "", key)) != NULL;)
+        share(d, hd_str(key), true);
+}
+
+struct hd_deploy *hd_deploy_new(const struct hd_deploy_options *opt)
+{
+    struct hd_deploy *d = hd_new(struct hd_deploy);
+    d->opt = *opt;
+    hd_map_init(&d->places, 0);
+    hd_map_init(&d->owners, 0);
+    hd_map_init(&d->units, 0);
+    look_at_all(d);
+    hd_catalog_listen(opt->catalog, on_record, d);
+    return d;
+}
+
+void hd_deploy_stop(struct hd_deploy *d)
+{
+    size_t at = 0;
+    void *value;
+    d->stopped = true;
+    while (hd_map_next(&d->units, &at, NULL, &value))
+        hd_deploy_task_stop(((struct unit *)value)->task);
+}
+
+bool hd_deploy_is_busy(const struct hd_deploy *d)
+{
+    return d->tasks > 0;
+}
+
+void hd_deploy_free(struct hd_deploy *d)
+{
+    if (d == NULL)
+        return;
+    size_t at = 0;
+    void *value;
+    while (hd_map_next(&d->units, &at, NULL, &value))
+        unit_free(d, value);
+    hd_map_done(&d->units);
+    hd_map_done(&d->owners);
+    hd_map_done(&d->places);
+    free(d);
+}
+
+bool hd_deploy_find(const struct hd_deploy *d, const char *key, struct hd_deployed *out)
+{
+    const struct unit *u = hd_map_get(&d->units, hd_str(key));
+    if (u != NULL)
+        *out = (struct hd_deployed){u->state, u->target};
+    return u != NULL;
+}
+
+struct hd_admission *hd_deploy_admission(const struct hd_deploy *d, const char *key)
+{
+    const struct owner *o = hd_map_get(&d->owners, hd_str(key));
+    return o != NULL ? o->admission : NULL;
+}
