@@ -75,6 +75,32 @@ static void copy_options(struct hd_api *api, const struct hd_api_options *opt)
     default_u32(&l->unreserved_min, 100);
 }
 
+static void on_idle(void *arg)
+{
+    hd_api_settle(arg);
+}
+
+static void on_record(void *arg, enum hd_record kind, const char *key)
+{
+    (void)kind;
+    if (key == NULL)
+        hd_api_settle(arg);
+}
+
+static void begin(struct hd_api *api)
+{
+    const struct hd_deploy_options deploy = {
+        .api = &api->opt, .catalog = api->catalog, .on_idle = on_idle, .arg = api};
+    api->deploy = hd_deploy_new(&deploy);
+    const struct hd_publisher_options publisher = {.catalog = api->catalog,
+                                                   .deploy = api->deploy,
+                                                   .log = api->opt.log,
+                                                   .on_view = api->opt.on_view,
+                                                   .arg = api->opt.arg};
+    api->publisher = hd_publisher_new(&publisher);
+    hd_catalog_listen(api->catalog, on_record, api);
+}
+
 int hd_api_new(struct hd_api **out, const struct hd_api_options *opt, struct hd_error *err)
 {
     struct hd_api *api = hd_new(struct hd_api);
@@ -87,13 +113,15 @@ int hd_api_new(struct hd_api **out, const struct hd_api_options *opt, struct hd_
         hd_api_free(api);
         return rc;
     }
+    begin(api);
     *out = api;
     return 0;
 }
 
 void hd_api_settle(struct hd_api *api)
 {
-    if (!api->closing || api->active > 0 || hd_catalog_is_busy(api->catalog) || api->closed == NULL)
+    if (api->closed == NULL || api->active > 0 || hd_deploy_is_busy(api->deploy) ||
+        hd_catalog_is_busy(api->catalog))
         return;
     hd_loop_post(api->opt.control, hd_steal(api->closed), api->closed_arg);
 }
@@ -103,6 +131,7 @@ void hd_api_close(struct hd_api *api, void (*done)(void *arg), void *arg)
     api->closing = true;
     api->closed = done;
     api->closed_arg = arg;
+    hd_deploy_stop(api->deploy);
     hd_api_settle(api);
 }
 
@@ -110,6 +139,8 @@ void hd_api_free(struct hd_api *api)
 {
     if (api == NULL)
         return;
+    hd_publisher_free(api->publisher);
+    hd_deploy_free(api->deploy);
     hd_catalog_free(api->catalog);
     hd_patterns_free(api->patterns);
     const char *const texts[] = {api->opt.account,     api->opt.region,    api->opt.functions_root,

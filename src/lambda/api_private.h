@@ -3,11 +3,14 @@
 
 #include "lambda/api_routes.h"
 #include "lambda/download.h"
+#include "lambda/view_build.h"
 
 struct hd_api {
     struct hd_api_options opt; /* with its defaults filled in; strings are copies */
     struct hd_catalog *catalog;
     struct hd_patterns *patterns;
+    struct hd_deploy *deploy;
+    struct hd_publisher *publisher;
     unsigned char download_key[32];
     bool has_download_key;
 

@@ -16,8 +16,9 @@
  *   Code        {"Digest": hex SHA-256 of the zip, "ImageUri", "ResolvedImageUri",
  *                "Directory": of hot-reload code, "Size"}
  *   Layers      [{"Arn", "Digest", "CodeSize"}]: what Config.Layers stands for
- *   Fingerprint the deploy fingerprint
  *  and FUNCTION only:
+ *   Serving                       Config, Code and Layers that go on serving while an update is
+ *                                 under way, or after it failed
  *   Tags                          {"team": "a"}
  *   NextVersion                   number of the next version
  *   LastPublished                 number of the last one that was published, as text
@@ -27,7 +28,7 @@
  *   RuntimeManagement             {qualifier: {"UpdateRuntimeOn", "RuntimeVersionArn"}}
  * ALIAS "account/region/name/prod":
  *   Name, FunctionVersion, Description, RoutingConfig, RevisionId
- * POLICY "account/region/name[:qualifier]": the policy's document, RevisionId beside it
+ * POLICY "account/region/name[:qualifier]": Policy, the document as text; RevisionId
  * EVENT_CONFIG "account/region/name:qualifier" ($LATEST, a number or an alias):
  *   MaximumRetryAttempts, MaximumEventAgeInSeconds, DestinationConfig, LastModified
  * FUNCTION_URL "account/region/name[:alias]": FunctionUrl's id in Id, and AuthType, Cors,

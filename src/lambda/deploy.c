@@ -130,16 +130,6 @@ static void take_apart(struct parts *out, const char *key)
         *at[i] = strsep(&rest, "/");
 }
 
-/* The function's key in the key of something that belongs to it. */
-static struct hd_str function_in(const char *key)
-{
-    unsigned slashes = 0;
-    size_t n = 0;
-    while (key[n] != '\0' && key[n] != ':' && (key[n] != '/' || ++slashes < 3))
-        n++;
-    return hd_str_n(key, n);
-}
-
 /* --- units --- */
 
 static struct unit *unit_of(struct hd_deploy *d, const char *key)
@@ -151,7 +141,7 @@ static struct unit *unit_of(struct hd_deploy *d, const char *key)
     take_apart(&p, key);
     u = hd_new(struct unit);
     u->key = hd_strdup(key);
-    u->owner = owner_of(d, function_in(key));
+    u->owner = owner_of(d, hd_names_function_of_key(key));
     u->owner->units++;
     u->provision = hd_provision_new(0);
     u->pool_key = hd_printf("lambda:%s:%s:%s:%s", p.account, p.region, p.name, p.version);
@@ -265,8 +255,8 @@ static void install(struct hd_deploy *d, struct unit *u, const json_t *doc)
                                        .reserved = u->owner->reserved,
                                        .provisioned = u->provisioned};
     hd_deploy_spec_init(&spec, doc, &at, api);
-    bool same = u->target != NULL && u->target->pool != NULL &&
-                strcmp(fingerprint, u->fingerprint) == 0;
+    bool same =
+        u->target != NULL && u->target->pool != NULL && strcmp(fingerprint, u->fingerprint) == 0;
     if (same) {
         pool = hd_pool_ref(u->target->pool);
         hd_pool_set_limits(pool, &spec.pool.limits, NULL);
@@ -333,7 +323,8 @@ static void look_at(struct hd_deploy *d, enum hd_record kind, const char *key)
         return;
     }
     u = unit_of(d, key);
-    const json_t *config = json_object_get(doc, "Config"), *before = json_object_get(doc, "Serving");
+    const json_t *config = json_object_get(doc, "Config"),
+                 *before = json_object_get(doc, "Serving");
     bool failed = is(config, "LastUpdateStatus", "Failed");
     const char *problem = runtime_problem(d, doc);
     u->state = state_of(config);
@@ -378,8 +369,8 @@ static uint32_t provisioned_of(struct hd_deploy *d, const char *function, const 
     char prefix[HD_NAMES_KEY_MAX];
     uint32_t sum = 0;
     snprintf(prefix, sizeof(prefix), "%s:", function);
-    for (const char *key = NULL; (key = hd_catalog_next(d->opt.catalog, HD_RECORD_PROVISIONED,
-                                                        prefix, key)) != NULL;)
+    for (const char *key = NULL;
+         (key = hd_catalog_next(d->opt.catalog, HD_RECORD_PROVISIONED, prefix, key)) != NULL;)
         sum += provisioned_for(d, key, function, version);
     return sum;
 }
@@ -412,7 +403,8 @@ static void share(struct hd_deploy *d, struct hd_str function, bool versions)
     bool other = wanted != o->reserved;
     snprintf(prefix, sizeof(prefix), "%s/", o->key);
     for (const char *key = NULL;
-         versions && (key = hd_catalog_next(d->opt.catalog, HD_RECORD_VERSION, prefix, key)) != NULL;) {
+         versions &&
+         (key = hd_catalog_next(d->opt.catalog, HD_RECORD_VERSION, prefix, key)) != NULL;) {
         struct unit *u = hd_map_get(&d->units, hd_str(key));
         if (u == NULL)
             continue;
@@ -437,7 +429,7 @@ static void on_record(void *arg, enum hd_record kind, const char *key)
     if (kind == HD_RECORD_FUNCTION)
         share(d, hd_str(key), false);
     else if (kind == HD_RECORD_PROVISIONED || kind == HD_RECORD_ALIAS || kind == HD_RECORD_VERSION)
-        share(d, function_in(key), true);
+        share(d, hd_names_function_of_key(key), true);
 }
 
 static void look_at_all(struct hd_deploy *d)

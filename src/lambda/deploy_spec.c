@@ -17,9 +17,9 @@ static uint32_t number(const json_t *object, const char *member)
 /* --- the fingerprint --- */
 
 static const char *const observed[] = {
-    "Runtime",       "Handler",       "MemorySize",          "EphemeralStorage", "Architectures",
-    "TracingConfig", "LoggingConfig", "ImageConfigResponse", "Environment",      "Role",
-    "PackageType",
+    "Runtime",       "Handler",       "MemorySize",    "EphemeralStorage",
+    "Architectures", "TracingConfig", "LoggingConfig", "ImageConfigResponse",
+    "Environment",   "Role",          "PackageType",
 };
 
 void hd_deploy_fingerprint(char out[HD_FINGERPRINT_CHARS + 1], const json_t *doc)
@@ -30,7 +30,8 @@ void hd_deploy_fingerprint(char out[HD_FINGERPRINT_CHARS + 1], const json_t *doc
     size_t i;
     for (i = 0; i < HD_COUNT(observed); i++)
         json_object_set(all, observed[i], json_object_get(config, observed[i]));
-    json_object_set(all, "SnapStart", json_object_get(json_object_get(config, "SnapStart"), "ApplyOn"));
+    json_object_set(all, "SnapStart",
+                    json_object_get(json_object_get(config, "SnapStart"), "ApplyOn"));
     for (i = 0; i < HD_COUNT(code_members); i++)
         json_object_set(all, code_members[i], json_object_get(code, code_members[i]));
     json_array_foreach(json_object_get(doc, "Layers"), i, layer)
@@ -90,8 +91,8 @@ static const char **env_of(const json_t *variables)
     const char **out = hd_new_array(const char *, json_object_size(variables) + 1), *key;
     size_t n = 0;
     json_t *value;
-    json_object_foreach((json_t *)variables, key, value)
-        out[n++] = hd_printf("%s=%s", key, json_string_value(value));
+    json_object_foreach((json_t *)variables, key, value) out[n++] =
+        hd_printf("%s=%s", key, json_string_value(value));
     return out;
 }
 
@@ -104,8 +105,8 @@ static void fill_lambda(struct hd_deploy_spec *s, const json_t *doc,
                         const struct hd_deploy_place *at, const struct hd_api_options *opt)
 {
     const json_t *config = json_object_get(doc, "Config"), *code = json_object_get(doc, "Code");
-    const json_t *image = json_object_get(json_object_get(config, "ImageConfigResponse"),
-                                          "ImageConfig");
+    const json_t *image =
+        json_object_get(json_object_get(config, "ImageConfigResponse"), "ImageConfig");
     const json_t *logging = json_object_get(config, "LoggingConfig");
     const char *architecture =
         json_string_value(json_array_get(json_object_get(config, "Architectures"), 0));
@@ -122,8 +123,8 @@ static void fill_lambda(struct hd_deploy_spec *s, const json_t *doc,
         .architecture = architecture != NULL ? architecture : "x86_64",
         .account = at->account,
         .region = at->region,
-        .arn = keep(s, hd_printf("arn:aws:lambda:%s:%s:function:%s", at->region, at->account,
-                                 at->name)),
+        .arn = keep(
+            s, hd_printf("arn:aws:lambda:%s:%s:function:%s", at->region, at->account, at->name)),
         .name = at->name,
         .qualifier = at->version,
         .log_group = text(logging, "LogGroup"),
@@ -131,8 +132,8 @@ static void fill_lambda(struct hd_deploy_spec *s, const json_t *doc,
         .ephemeral_mb = number(json_object_get(config, "EphemeralStorage"), "Size"),
         .init_timeout_ms = opt->init_timeout_ms,
         .log_json = hd_str_is(hd_str(text(logging, "LogFormat")), "JSON"),
-        .tracing = hd_str_is(hd_str(text(json_object_get(config, "TracingConfig"), "Mode")),
-                             "Active"),
+        .tracing =
+            hd_str_is(hd_str(text(json_object_get(config, "TracingConfig"), "Mode")), "Active"),
     };
 }
 

@@ -45,8 +45,8 @@ static bool has_node(const char *handler, const char *dir)
 static bool has_python(const char *handler, const char *dir)
 {
     const char *dot = strrchr(handler, '.');
-    hd_auto_free char *module = hd_strdup_n(
-        hd_str_n(handler, dot != NULL ? (size_t)(dot - handler) : strlen(handler)));
+    hd_auto_free char *module =
+        hd_strdup_n(hd_str_n(handler, dot != NULL ? (size_t)(dot - handler) : strlen(handler)));
     for (char *c = module; *c != '\0'; c++)
         *c = *c == '.' ? '/' : *c;
     size_t len = strlen(module);
@@ -140,9 +140,8 @@ static void set_state(const struct hd_deploy_task *t, json_t *doc)
 
 static void settle(struct hd_deploy_task *t)
 {
-    json_t *doc = t->forgotten || t->stopped
-                      ? NULL
-                      : hd_catalog_get(t->opt.catalog, t->opt.kind, t->opt.key);
+    json_t *doc =
+        t->forgotten || t->stopped ? NULL : hd_catalog_get(t->opt.catalog, t->opt.kind, t->opt.key);
     if (doc == NULL) {
         finish(t);
         return;

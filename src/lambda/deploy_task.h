@@ -1,5 +1,6 @@
 /* lambda/deploy_task.h - one step of the state machine: look at what a version needs, then store
- * that it is Active, or has Failed, and why. Control loop; the disk is looked at on a work thread. */
+ * that it is Active, or has Failed, and why. Control loop; the disk is looked at on a work thread.
+ */
 #pragma once
 
 #include "lambda/api.h"
@@ -11,7 +12,7 @@ struct hd_deploy_task_options {
     struct hd_catalog *catalog;
     const struct hd_api_options *api;
     enum hd_record kind;
-    const char *key;     /* copied, as the next two are */
+    const char *key; /* copied, as the next two are */
     const json_t *doc;
     const char *problem; /* it cannot run on this machine; NULL: it can */
     /** It is stored, or the record is gone. The task is dead when this returns. */

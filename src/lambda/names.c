@@ -92,3 +92,12 @@ int hd_names_key_cmp(const char *a, const char *b)
         return as.len < bs.len ? -1 : 1;
     return strcmp(a, b);
 }
+
+struct hd_str hd_names_function_of_key(const char *key)
+{
+    unsigned slashes = 0;
+    size_t n = 0;
+    while (key[n] != '\0' && key[n] != ':' && (key[n] != '/' || ++slashes < 3))
+        n++;
+    return hd_str_n(key, n);
+}

@@ -47,3 +47,6 @@ bool hd_names_is_latest(struct hd_str qualifier);
  * what is none, so that version 9 comes before version 10.
  */
 int hd_names_key_cmp(const char *a, const char *b);
+/** @return the function's key, "account/region/name", at the front of the key of something that
+ *  belongs to it: "account/region/name/7", "account/region/name:prod". */
+struct hd_str hd_names_function_of_key(const char *key);
