@@ -3,6 +3,9 @@
 
 #include "lambda/op.h"
 
+extern const struct hd_operation hd_operations_function[];
+extern const struct hd_operation hd_operations_function_update[];
+extern const struct hd_operation hd_operations_version[];
 extern const struct hd_operation hd_operations_alias[];
 extern const struct hd_operation hd_operations_concurrency[];
 extern const struct hd_operation hd_operations_event_config[];
