@@ -44,87 +44,84 @@ static void says_what_the_service_says(void **state)
 {
     static const struct {
         const char *json, *message; /* "": it is right */
-    } cases[] =
-        {
-            {"{}", ONE FAILED("null", "functionName") "Member must not be null"},
-            {"{'FunctionName':'f'}", ""},
-            {"{'FunctionName':null}", ONE FAILED("null", "functionName") "Member must not be null"},
-            {"{'FunctionName':'arn:aws:lambda:us-east-1:000000000000:function:f:prod'}", ""},
-            {"{'FunctionName':'000000000000:function:f:$LATEST'}", ""},
-            {"{'FunctionName':'a b'}",
-             ONE FAILED("'a b'", "functionName") "Member must satisfy regular expression "
-                                                 "pattern: " HD_PATTERN_FUNCTION},
-            {"{'FunctionName':'f\\n'}",
-             ONE FAILED("'f\n'", "functionName") "Member must satisfy regular expression "
-                                                 "pattern: " HD_PATTERN_FUNCTION},
-            {"{'FunctionName':''}",
-             "2 validation errors detected: " FAILED(
-                 "''", "functionName") "Member must have length greater than or equal to "
-                                       "1; " FAILED("''", "functionName") "Member must satisfy "
-                                                                          "regular expression "
-                                                                          "pattern:"
-                                                                          " " HD_PATTERN_FUNCTION},
-            {"{'FunctionName':'f','Timeout':0}",
-             ONE FAILED("'0'", "timeout") "Member must have value greater than or equal to 1"},
-            {"{'FunctionName':'f','Timeout':901}",
-             ONE FAILED("'901'", "timeout") "Member must have value less than or equal to 900"},
-            {"{'FunctionName':'f','Timeout':900.0}", ""},
-            {"{'FunctionName':'f','Description':'\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4'}", ""},
-            {"{'FunctionName':'f','Description':'12345'}",
-             ONE FAILED("'12345'",
-                        "description") "Member must have length less than or equal to 4"},
-            {"{'FunctionName':'f','Alias':'v2'}", ""},
-            {"{'FunctionName':'f','Alias':'22'}",
-             ONE FAILED("'22'", "alias") "Member must satisfy regular expression pattern: "
-                                         "(?!^[0-9]+$)([a-zA-Z0-9-_]+)"},
-            {"{'FunctionName':'f','TracingConfig':{'Mode':'On'}}",
-             ONE FAILED(
-                 "'On'",
-                 "tracingConfig.mode") "Member must satisfy enum value set: [Active, PassThrough]"},
-            {"{'FunctionName':'f','Architectures':[]}",
-             ONE FAILED("'[]'",
-                        "architectures") "Member must have length greater than or equal to 1"},
-            {"{'FunctionName':'f','Architectures':['x86_64','arm64']}",
-             ONE FAILED("'[x86_64, arm64]'",
-                        "architectures") "Member must have length less than or equal to 1"},
-            {"{'FunctionName':'f','Architectures':['mips']}",
-             ONE FAILED("'[mips]'", "architectures") "Member must satisfy constraint: [Member must "
-                                                     "satisfy enum value set: [x86_64, arm64],"
-                                                     " Member must not be null]"},
-            {"{'FunctionName':'f','Layers':['arn:a','nra:b','']}",
-             ONE FAILED("'[arn:a, nra:b, ]'",
-                        "layers") "Member must satisfy constraint: [Member must have length less "
-                                  "than or equal to 12, Member"
-                                  " must have length greater than or equal to 1, Member must "
-                                  "satisfy regular expression"
-                                  " pattern: arn:[a-z]+, Member must not be null]"},
-            {"{'FunctionName':'f','Mounts':[{'Arn':'1'},{'Arn':'123456'},{}]}",
-             "2 validation errors detected: " FAILED(
-                 "'123456'", "mounts.2.member.arn") "Member must have length less than or equal to "
-                                                    "5; " FAILED("null",
-                                                                 "mounts.3.member.arn") "Member "
-                                                                                        "must not "
-                                                                                        "be null"},
-            {"{'FunctionName':'f','Variables':{'1A':'x'}}",
-             ONE FAILED("'{1A=x}'",
-                        "variables") "Map keys must satisfy constraint: [Member must satisfy "
-                                     "regular expression pattern:"
-                                     " [a-zA-Z]([a-zA-Z0-9_])+, Member must not be null]"},
-            {"{'FunctionName':'f','Variables':{'AB':'1234','CD':'1'}}",
-             ONE FAILED("'{AB=1234, CD=1}'",
-                        "variables") "Map value must satisfy constraint: [Member must have length "
-                                     "less than or equal to 3,"
-                                     " Member must not be null]"},
-            {"{'FunctionName':'f','Secrets':{'A':'hush'}}", ONE
-             "Value at 'secrets' failed to satisfy constraint: Map keys must satisfy constraint:"
+    } cases[] = {
+        {"{}", ONE FAILED("null", "functionName") "Member must not be null"},
+        {"{'FunctionName':'f'}", ""},
+        {"{'FunctionName':null}", ONE FAILED("null", "functionName") "Member must not be null"},
+        {"{'FunctionName':'arn:aws:lambda:us-east-1:000000000000:function:f:prod'}", ""},
+        {"{'FunctionName':'000000000000:function:f:$LATEST'}", ""},
+        {"{'FunctionName':'a b'}",
+         ONE FAILED("'a b'", "functionName") "Member must satisfy regular expression "
+                                             "pattern: " HD_PATTERN_FUNCTION},
+        {"{'FunctionName':'f\\n'}",
+         ONE FAILED("'f\n'", "functionName") "Member must satisfy regular expression "
+                                             "pattern: " HD_PATTERN_FUNCTION},
+        {"{'FunctionName':''}",
+         "2 validation errors detected: " FAILED(
+             "''", "functionName") "Member must have length greater than or equal to "
+                                   "1; " FAILED("''", "functionName") "Member must satisfy "
+                                                                      "regular expression "
+                                                                      "pattern:"
+                                                                      " " HD_PATTERN_FUNCTION},
+        {"{'FunctionName':'f','Timeout':0}",
+         ONE FAILED("'0'", "timeout") "Member must have value greater than or equal to 1"},
+        {"{'FunctionName':'f','Timeout':901}",
+         ONE FAILED("'901'", "timeout") "Member must have value less than or equal to 900"},
+        {"{'FunctionName':'f','Timeout':900.0}", ""},
+        {"{'FunctionName':'f','Description':'\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4'}", ""},
+        {"{'FunctionName':'f','Description':'12345'}",
+         ONE FAILED("'12345'", "description") "Member must have length less than or equal to 4"},
+        {"{'FunctionName':'f','Alias':'v2'}", ""},
+        {"{'FunctionName':'f','Alias':'22'}",
+         ONE FAILED("'22'", "alias") "Member must satisfy regular expression pattern: "
+                                     "(?!^[0-9]+$)([a-zA-Z0-9-_]+)"},
+        {"{'FunctionName':'f','TracingConfig':{'Mode':'On'}}",
+         ONE FAILED(
+             "'On'",
+             "tracingConfig.mode") "Member must satisfy enum value set: [Active, PassThrough]"},
+        {"{'FunctionName':'f','Architectures':[]}",
+         ONE FAILED("'[]'", "architectures") "Member must have length greater than or equal to 1"},
+        {"{'FunctionName':'f','Architectures':['x86_64','arm64']}",
+         ONE FAILED("'[x86_64, arm64]'",
+                    "architectures") "Member must have length less than or equal to 1"},
+        {"{'FunctionName':'f','Architectures':['mips']}",
+         ONE FAILED("'[mips]'", "architectures") "Member must satisfy constraint: [Member must "
+                                                 "satisfy enum value set: [x86_64, arm64],"
+                                                 " Member must not be null]"},
+        {"{'FunctionName':'f','Layers':['arn:a','nra:b','']}",
+         ONE FAILED("'[arn:a, nra:b, ]'",
+                    "layers") "Member must satisfy constraint: [Member must have length less "
+                              "than or equal to 12, Member"
+                              " must have length greater than or equal to 1, Member must "
+                              "satisfy regular expression"
+                              " pattern: arn:[a-z]+, Member must not be null]"},
+        {"{'FunctionName':'f','Mounts':[{'Arn':'1'},{'Arn':'123456'},{}]}",
+         "2 validation errors detected: " FAILED(
+             "'123456'", "mounts.2.member.arn") "Member must have length less than or equal to "
+                                                "5; " FAILED("null",
+                                                             "mounts.3.member.arn") "Member "
+                                                                                    "must not "
+                                                                                    "be null"},
+        {"{'FunctionName':'f','Variables':{'1A':'x'}}",
+         ONE FAILED("'{1A=x}'",
+                    "variables") "Map keys must satisfy constraint: [Member must satisfy "
+                                 "regular expression pattern:"
+                                 " [a-zA-Z]([a-zA-Z0-9_])+, Member must not be null]"},
+        {"{'FunctionName':'f','Variables':{'AB':'1234','CD':'1'}}",
+         ONE FAILED("'{AB=1234, CD=1}'",
+                    "variables") "Map value must satisfy constraint: [Member must have length "
+                                 "less than or equal to 3,"
+                                 " Member must not be null]"},
+        {"{'FunctionName':'f','Secrets':{'A':'hush'}}",
+         ONE "Value at 'secrets' failed to satisfy constraint: Map keys must satisfy constraint:"
              " [Member must satisfy regular expression pattern: [a-z]+, Member must not be null]"},
-            {"{'FunctionName':'f','Weights':{'2':1.5}}",
-             ONE FAILED("'{2=1.5}'", "weights") "Map value must satisfy constraint: [Member must "
-                                                "have value less than or equal to 1, Member"
-                                                " must have value greater than or equal to 0, "
-                                                "Member must not be null]"},
-            {"{'FunctionName':'f','Unknown':{'x':[1]}}", ""},
-        };
+        {"{'FunctionName':'f','Weights':{'2':1.5}}",
+         ONE FAILED("'{2=1.5}'", "weights") "Map value must satisfy constraint: [Member must "
+                                            "have value less than or equal to 1, Member"
+                                            " must have value greater than or equal to 0, "
+                                            "Member must not be null]"},
+        {"{'FunctionName':'f','Unknown':{'x':[1]}}", ""},
+    };
     struct hd_patterns *patterns = hd_patterns_new();
     for (size_t i = 0; i < HD_COUNT(cases); i++) {
         hd_auto_free char *text = hd_strdup(cases[i].json);
