@@ -4,10 +4,19 @@
 #include "lambda/operations.h"
 
 static const struct hd_operation *const tables[] = {
-    hd_operations_alias,    hd_operations_concurrency,     hd_operations_event_config,
-    hd_operations_function, hd_operations_function_update, hd_operations_permission,
-    hd_operations_settings, hd_operations_signing,         hd_operations_tags,
-    hd_operations_url,      hd_operations_version,         hd_operations_refused,
+    hd_operations_alias,
+    hd_operations_concurrency,
+    hd_operations_event_config,
+    hd_operations_function,
+    hd_operations_function_update,
+    hd_operations_layer_permission,
+    hd_operations_permission,
+    hd_operations_settings,
+    hd_operations_signing,
+    hd_operations_tags,
+    hd_operations_url,
+    hd_operations_version,
+    hd_operations_refused,
 };
 
 const struct hd_operation *hd_api_next_operation(size_t *at)

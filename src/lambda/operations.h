@@ -9,6 +9,7 @@ extern const struct hd_operation hd_operations_version[];
 extern const struct hd_operation hd_operations_alias[];
 extern const struct hd_operation hd_operations_concurrency[];
 extern const struct hd_operation hd_operations_event_config[];
+extern const struct hd_operation hd_operations_layer_permission[];
 extern const struct hd_operation hd_operations_permission[];
 extern const struct hd_operation hd_operations_refused[]; /* known, and not offered */
 extern const struct hd_operation hd_operations_settings[];
