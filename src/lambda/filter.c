@@ -1,207 +1,371 @@
-/* filter.c - the pattern is checked once, as a whole; matching then trusts its form. */
 #include "lambda/filter.h"
 
-#include <math.h>
+#include "lambda/filter_tree.h"
 
-enum { PATH_MAX_CHARS = 120, DEPTH_MAX = 64 };
+#include <jansson.h>
 
-struct hd_filter {
-    json_t *pattern;
+/* Where the reader is, for messages: "body.order: ..." */
+struct place {
+    const struct place *above;
+    const char *name;
 };
 
-static struct hd_str text_of(const json_t *v)
-{
-    return hd_str_n(json_string_value(v), json_string_length(v));
-}
-
-/* --- checking --- */
-
-struct place {
-    char path[PATH_MAX_CHARS];
-    unsigned depth;
+struct reader {
+    struct hd_arena *memory;
     struct hd_error *err;
 };
 
-static int refuse(const struct place *at, const char *why)
+static int fail(struct reader *r, const struct place *at, const char *what)
 {
-    return hd_fail(at->err, HD_EINVAL, "%s: %s", at->path[0] != '\0' ? at->path : "the pattern",
-                   why);
+    char path[160];
+    size_t n = sizeof(path) - 1;
+    path[n] = '\0';
+    for (const struct place *p = at; p != NULL && p->name != NULL; p = p->above) {
+        size_t len = HD_MIN(strlen(p->name), n);
+        bool first = path[n] == '\0';
+        if (!first && n > 0)
+            path[--n] = '.';
+        len = HD_MIN(len, n);
+        n -= len;
+        memcpy(path + n, p->name, len);
+    }
+    return hd_fail(r->err, HD_EINVAL, "filter pattern: %s%s%s", path + n,
+                   path[n] != '\0' ? ": " : "", what);
 }
 
-static struct place below(const struct place *at, const char *key)
+static void *take(struct reader *r, size_t bytes)
 {
-    struct place p = *at;
-    size_t n = strlen(p.path);
-    snprintf(p.path + n, sizeof(p.path) - n, "%s%.60s", n > 0 ? "." : "", key);
-    p.depth++;
+    void *p = hd_arena_alloc(r->memory, bytes);
+    if (p == NULL) /* the pattern is bounded, and so is what it is made into */
+        abort();
     return p;
 }
 
-static bool is_plain(const json_t *v)
+static struct hd_str text_of(struct reader *r, const json_t *v)
 {
-    return v != NULL && !json_is_object(v) && !json_is_array(v);
+    struct hd_str copy =
+        hd_arena_str(r->memory, hd_str_n(json_string_value(v), json_string_length(v)));
+    if (copy.ptr == NULL)
+        abort();
+    return copy;
 }
 
-/* "*" may stand anywhere, but not twice in a row; a backslash takes it (and itself) as it is. */
-static bool is_wildcard(const json_t *v)
+static struct hd_filter_number number_of(const json_t *v)
 {
-    const char *s = json_string_value(v);
-    for (; s != NULL && *s != '\0'; s++) {
-        if (*s == '\\' && s[1] != '*' && s[1] != '\\')
-            return false;
-        if (*s == '\\')
-            s++;
-        else if (*s == '*' && s[1] == '*')
-            return false;
+    struct hd_filter_number n = {.is_int = json_is_integer(v), .d = json_number_value(v)};
+    if (n.is_int)
+        n.i = json_integer_value(v);
+    return n;
+}
+
+/* --- single tests --- */
+
+static int read_equal(struct reader *r, struct hd_filter_test *t, const json_t *v,
+                      const struct place *at)
+{
+    switch (json_typeof(v)) {
+    case JSON_STRING:
+        t->kind = HD_FILTER_STRING;
+        t->text = text_of(r, v);
+        return 0;
+    case JSON_INTEGER:
+    case JSON_REAL:
+        t->kind = HD_FILTER_NUMBER;
+        t->number = number_of(v);
+        return 0;
+    case JSON_TRUE:
+        t->kind = HD_FILTER_TRUE;
+        return 0;
+    case JSON_FALSE:
+        t->kind = HD_FILTER_FALSE;
+        return 0;
+    case JSON_NULL:
+        t->kind = HD_FILTER_NULL;
+        return 0;
+    case JSON_OBJECT:
+    case JSON_ARRAY:
+        break;
     }
-    return s != NULL;
+    return fail(r, at, "an entry of the list must be a value or an object with one operator");
 }
 
-/* Text, or {"equals-ignore-case": text}. */
-static bool is_affix(const json_t *v)
+static int read_text(struct reader *r, struct hd_filter_test *t, enum hd_filter_kind kind,
+                     const json_t *v, const struct place *at)
 {
-    if (json_is_object(v) && json_object_size(v) == 1)
-        v = json_object_get(v, "equals-ignore-case");
-    return json_is_string(v);
+    if (!json_is_string(v))
+        return fail(r, at, "must be a string");
+    t->kind = kind;
+    t->text = text_of(r, v);
+    return 0;
 }
 
-static bool each(const json_t *v, bool (*ok)(const json_t *one))
+/* "prefix" and "suffix" take a string, or {"equals-ignore-case": string}. */
+static int read_affix(struct reader *r, struct hd_filter_test *t, enum hd_filter_kind kind,
+                      const json_t *v, const struct place *at)
 {
-    if (!json_is_array(v))
-        return ok(v);
-    for (size_t i = 0; i < json_array_size(v); i++) {
-        if (!ok(json_array_get(v, i)))
-            return false;
+    const json_t *nocase = json_object_get(v, "equals-ignore-case");
+    if (nocase == NULL || json_object_size(v) != 1)
+        return read_text(r, t, kind, v, at);
+    kind = kind == HD_FILTER_PREFIX ? HD_FILTER_PREFIX_NOCASE : HD_FILTER_SUFFIX_NOCASE;
+    return read_text(r, t, kind, nocase, at);
+}
+
+/* A backslash stands before a star or a backslash that is meant as it is. */
+static int read_wildcard(struct reader *r, struct hd_filter_test *t, const json_t *v,
+                         const struct place *at)
+{
+    int rc = read_text(r, t, HD_FILTER_WILDCARD, v, at);
+    if (rc < 0)
+        return rc;
+    for (size_t i = 0; i < t->text.len; i++) {
+        char c = t->text.ptr[i], after = i + 1 < t->text.len ? t->text.ptr[i + 1] : '\0';
+        if (c == '*' && after == '*')
+            return fail(r, at, "two stars in a row");
+        if (c == '\\' && after != '*' && after != '\\')
+            return fail(r, at, "a backslash stands before \"*\" or \"\\\" only");
+        if (c == '\\')
+            i++;
     }
-    return json_array_size(v) > 0;
+    return 0;
 }
 
-static bool is_text(const json_t *v)
+static int read_cidr(struct reader *r, struct hd_filter_test *t, const json_t *v,
+                     const struct place *at)
 {
-    return json_is_string(v);
+    struct hd_str rest = {json_string_value(v), json_string_length(v)}, address;
+    struct hd_ipaddr ip;
+    uint64_t bits;
+    if (!hd_str_split(&address, &rest, '/') || hd_ipaddr_parse(&ip, address) < 0 ||
+        hd_str_to_u64(&bits, rest) < 0 || bits > (ip.family == 4 ? 32 : 128))
+        return fail(r, at, "must be an address and its prefix length, as \"10.0.0.0/8\"");
+    t->kind = HD_FILTER_CIDR;
+    t->cidr = (struct hd_cidr){hd_ipaddr_masked(&ip, (unsigned)bits), (uint8_t)bits};
+    return 0;
 }
 
-static bool is_excludable(const json_t *v)
+static int read_bound(struct reader *r, struct hd_filter_test *t, const char *sign,
+                      const struct hd_filter_number *n, const struct place *at)
 {
-    return json_is_string(v) || json_is_number(v);
+    struct hd_str s = hd_str(sign);
+    bool equal = hd_str_is(s, "="), low = hd_str_is(s, ">") || hd_str_is(s, ">=");
+    if (!equal && !low && !hd_str_is(s, "<") && !hd_str_is(s, "<="))
+        return fail(r, at, "a comparison must be one of = < <= > >=");
+    if (t->has_high || (t->has_low && (equal || low)))
+        return fail(r, at, "a range is a lower bound, an upper bound, or both in this order");
+    if (equal || low) {
+        t->has_low = true;
+        t->low = *n;
+        t->above = hd_str_is(s, ">");
+    }
+    if (!low) {
+        t->has_high = true;
+        t->high = *n;
+        t->below = hd_str_is(s, "<");
+    }
+    return 0;
 }
 
-static bool is_anything_but(const json_t *v)
-{
-    if (!json_is_object(v))
-        return each(v, is_excludable);
-    if (json_object_size(v) != 1)
-        return false;
-    const char *rule = json_object_iter_key(json_object_iter((json_t *)v));
-    const json_t *of = json_object_get(v, rule);
-    if (strcmp(rule, "wildcard") == 0)
-        return each(of, is_wildcard);
-    return (strcmp(rule, "prefix") == 0 || strcmp(rule, "suffix") == 0 ||
-            strcmp(rule, "equals-ignore-case") == 0) &&
-           each(of, is_text);
-}
-
-/* ["=", n], [">", n], or a range [">", n, "<=", m]. */
-static bool is_numeric(const json_t *v)
+static int read_numeric(struct reader *r, struct hd_filter_test *t, const json_t *v,
+                        const struct place *at)
 {
     size_t n = json_array_size(v);
     if (n != 2 && n != 4)
-        return false;
-    const char *op[2] = {json_string_value(json_array_get(v, 0)),
-                         json_string_value(json_array_get(v, 2))};
-    if (op[0] == NULL || !json_is_number(json_array_get(v, 1)))
-        return false;
-    bool above = strcmp(op[0], ">") == 0 || strcmp(op[0], ">=") == 0;
-    if (n == 2)
-        return above || strcmp(op[0], "=") == 0 || strcmp(op[0], "<") == 0 ||
-               strcmp(op[0], "<=") == 0;
-    return above && op[1] != NULL && (strcmp(op[1], "<") == 0 || strcmp(op[1], "<=") == 0) &&
-           json_is_number(json_array_get(v, 3)) &&
-           json_number_value(json_array_get(v, 1)) < json_number_value(json_array_get(v, 3));
-}
-
-static int check_rule(const struct place *at, const json_t *rule)
-{
-    if (json_object_size(rule) != 1)
-        return refuse(at, "a rule has exactly one member");
-    const char *name = json_object_iter_key(json_object_iter((json_t *)rule));
-    const json_t *v = json_object_get(rule, name);
-    if (strcmp(name, "prefix") == 0 || strcmp(name, "suffix") == 0)
-        return is_affix(v) ? 0 : refuse(at, "prefix and suffix take a text");
-    if (strcmp(name, "equals-ignore-case") == 0)
-        return is_text(v) ? 0 : refuse(at, "equals-ignore-case takes a text");
-    if (strcmp(name, "anything-but") == 0)
-        return is_anything_but(v) ? 0
-                                  : refuse(at, "anything-but takes a text, a number, a list of "
-                                               "them, or one rule of text");
-    if (strcmp(name, "numeric") == 0)
-        return is_numeric(v) ? 0 : refuse(at, "numeric takes [\"<=\", 5] or [\">\", 0, \"<\", 5]");
-    if (strcmp(name, "exists") == 0)
-        return json_is_boolean(v) ? 0 : refuse(at, "exists takes true or false");
-    if (strcmp(name, "wildcard") == 0)
-        return is_wildcard(v) ? 0 : refuse(at, "wildcard takes a text without \"**\"");
-    return refuse(at, "has a rule that there is not");
-}
-
-static int check_list(const struct place *at, const json_t *list)
-{
-    size_t i;
-    json_t *one;
-    if (json_array_size(list) == 0)
-        return refuse(at, "an empty list fits nothing");
-    json_array_foreach(list, i, one)
-    {
-        int rc = 0;
-        if (json_is_array(one))
-            rc = refuse(at, "a list must not hold a list");
-        else if (json_is_object(one))
-            rc = check_rule(at, one);
+        return fail(r, at, "must be a list of a comparison and a number, once or twice");
+    t->kind = HD_FILTER_RANGE;
+    for (size_t i = 0; i < n; i += 2) {
+        const json_t *sign = json_array_get(v, i), *value = json_array_get(v, i + 1);
+        if (!json_is_string(sign) || !json_is_number(value))
+            return fail(r, at, "must be a list of a comparison and a number, once or twice");
+        struct hd_filter_number number = number_of(value);
+        int rc = read_bound(r, t, json_string_value(sign), &number, at);
         if (rc < 0)
             return rc;
+    }
+    bool both = t->has_low && t->has_high && n == 4;
+    if (both && hd_filter_compare(&t->low, &t->high) >= 0)
+        return fail(r, at, "the lower bound must be less than the upper one");
+    return 0;
+}
+
+static int read_exists(struct reader *r, struct hd_filter_test *t, const json_t *v,
+                       const struct place *at)
+{
+    if (!json_is_boolean(v))
+        return fail(r, at, "must be true or false");
+    t->kind = json_is_true(v) ? HD_FILTER_EXISTS : HD_FILTER_ABSENT;
+    return 0;
+}
+
+/* --- anything-but --- */
+
+/* One entry: what is not to match. @p op is NULL for plain values. */
+static int read_but_one(struct reader *r, struct hd_filter_test *t, const char *op, const json_t *v,
+                        const struct place *at)
+{
+    int rc;
+    if (op == NULL) {
+        if (!json_is_string(v) && !json_is_number(v))
+            return fail(r, at, "must be a string, a number, or a list of one of them");
+        return read_equal(r, t, v, at);
+    }
+    if (hd_str_is(hd_str(op), "wildcard"))
+        return read_wildcard(r, t, v, at);
+    if (hd_str_is(hd_str(op), "equals-ignore-case"))
+        return read_text(r, t, HD_FILTER_NOCASE, v, at);
+    if (hd_str_is(hd_str(op), "prefix"))
+        rc = read_affix(r, t, HD_FILTER_PREFIX, v, at);
+    else if (hd_str_is(hd_str(op), "suffix"))
+        rc = read_affix(r, t, HD_FILTER_SUFFIX, v, at);
+    else
+        return fail(r, at, "takes prefix, suffix, equals-ignore-case or wildcard");
+    if (rc == 0 && t->text.len == 0)
+        return fail(r, at, "must not be empty: nothing would match");
+    return rc;
+}
+
+static int read_but(struct reader *r, struct hd_filter_test *t, const json_t *v,
+                    const struct place *at)
+{
+    const char *op = NULL;
+    if (json_is_object(v)) {
+        if (json_object_size(v) != 1)
+            return fail(r, at, "must have one operator");
+        void *only = json_object_iter((json_t *)v);
+        op = json_object_iter_key(only);
+        v = json_object_iter_value(only);
+    }
+    struct hd_filter_test **last = &t->none_of;
+    size_t n = json_is_array(v) ? json_array_size(v) : 1;
+    if (n == 0)
+        return fail(r, at, "the list is empty");
+    t->kind = HD_FILTER_NONE_OF;
+    for (size_t i = 0; i < n; i++) {
+        struct hd_filter_test *one = take(r, sizeof(*one));
+        const json_t *entry = json_is_array(v) ? json_array_get(v, i) : v;
+        int rc = read_but_one(r, one, op, entry, at);
+        if (rc < 0)
+            return rc;
+        if (i > 0 && op == NULL && one->kind != t->none_of->kind)
+            return fail(r, at, "the list must hold strings only, or numbers only");
+        *last = one;
+        last = &one->next;
     }
     return 0;
 }
 
-static int check_object(const struct place *at, const json_t *pattern);
+/* --- lists and objects --- */
 
-static int check_or(const struct place *at, const json_t *list)
+static int read_operator(struct reader *r, struct hd_filter_test *t, const json_t *v,
+                         const struct place *above)
 {
-    size_t i;
-    json_t *one;
-    if (json_array_size(list) < 2)
-        return refuse(at, "$or takes a list of two patterns or more");
-    json_array_foreach(list, i, one)
-    {
-        int rc = check_object(at, one);
-        if (rc < 0)
-            return rc;
-    }
-    return 0;
+    if (json_object_size(v) != 1)
+        return fail(r, above, "an object in the list must have one operator");
+    void *only = json_object_iter((json_t *)v);
+    const struct place at = {above, json_object_iter_key(only)};
+    struct hd_str op = hd_str(at.name);
+    v = json_object_iter_value(only);
+    if (hd_str_is(op, "prefix"))
+        return read_affix(r, t, HD_FILTER_PREFIX, v, &at);
+    if (hd_str_is(op, "suffix"))
+        return read_affix(r, t, HD_FILTER_SUFFIX, v, &at);
+    if (hd_str_is(op, "equals-ignore-case"))
+        return read_text(r, t, HD_FILTER_NOCASE, v, &at);
+    if (hd_str_is(op, "wildcard"))
+        return read_wildcard(r, t, v, &at);
+    if (hd_str_is(op, "anything-but"))
+        return read_but(r, t, v, &at);
+    if (hd_str_is(op, "numeric"))
+        return read_numeric(r, t, v, &at);
+    if (hd_str_is(op, "exists"))
+        return read_exists(r, t, v, &at);
+    if (hd_str_is(op, "cidr"))
+        return read_cidr(r, t, v, &at);
+    return fail(r, &at, "is no operator");
 }
 
-static int check_object(const struct place *at, const json_t *pattern)
+static int read_tests(struct reader *r, struct hd_filter_test **out, const json_t *list,
+                      const struct place *at)
 {
-    const char *key;
+    size_t i;
     json_t *v;
-    if (!json_is_object(pattern))
-        return refuse(at, "must be an object");
-    if (at->depth > DEPTH_MAX)
-        return refuse(at, "is too deep");
-    json_object_foreach((json_t *)pattern, key, v)
+    if (json_array_size(list) == 0)
+        return fail(r, at, "the list is empty: nothing would match");
+    json_array_foreach(list, i, v)
     {
-        struct place p = below(at, key);
+        struct hd_filter_test *t = take(r, sizeof(*t));
+        int rc = json_is_object(v) ? read_operator(r, t, v, at) : read_equal(r, t, v, at);
+        if (rc < 0)
+            return rc;
+        *out = t;
+        out = &t->next;
+    }
+    return 0;
+}
+
+static int read_object(struct reader *r, struct hd_filter_object **out, const json_t *v,
+                       const struct place *at);
+
+static int read_choice(struct reader *r, struct hd_filter_choice **out, const json_t *list,
+                       const struct place *at)
+{
+    struct hd_filter_choice *choice = take(r, sizeof(*choice));
+    struct hd_filter_object **last = &choice->options;
+    size_t i;
+    json_t *v;
+    if (json_array_size(list) < 2)
+        return fail(r, at, "must be a list of two patterns or more");
+    json_array_foreach(list, i, v)
+    {
+        int rc = read_object(r, last, v, at);
+        if (rc < 0)
+            return rc;
+        last = &(*last)->next;
+    }
+    *out = choice;
+    return 0;
+}
+
+static int read_member(struct reader *r, struct hd_filter_member *m, const json_t *v,
+                       const struct place *at)
+{
+    m->name = hd_arena_str(r->memory, hd_str(at->name));
+    if (m->name.ptr == NULL)
+        abort();
+    if (json_is_object(v))
+        return read_object(r, &m->object, v, at);
+    if (json_is_array(v))
+        return read_tests(r, &m->tests, v, at);
+    return fail(r, at, "must be a list of values, or an object");
+}
+
+static int read_object(struct reader *r, struct hd_filter_object **out, const json_t *v,
+                       const struct place *at)
+{
+    if (!json_is_object(v) || (at != NULL && json_object_size(v) == 0))
+        return fail(r, at, "must be an object that is not empty");
+    struct hd_filter_object *object = take(r, sizeof(*object));
+    struct hd_filter_member **last_member = &object->members;
+    struct hd_filter_choice **last_choice = &object->choices;
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)v, key, value)
+    {
+        const struct place here = {at, key};
         int rc;
-        if (strcmp(key, "$or") == 0)
-            rc = check_or(&p, v);
-        else if (json_is_object(v))
-            rc = json_object_size(v) > 0 ? check_object(&p, v) : refuse(&p, "must not be empty");
-        else if (json_is_array(v))
-            rc = check_list(&p, v);
-        else
-            rc = refuse(&p, "must be a list, or an object");
+        if (hd_str_is(hd_str(key), "$or")) {
+            rc = read_choice(r, last_choice, value, &here);
+            if (rc == 0)
+                last_choice = &(*last_choice)->next;
+        } else {
+            struct hd_filter_member *m = take(r, sizeof(*m));
+            rc = read_member(r, m, value, &here);
+            *last_member = m;
+            last_member = &m->next;
+        }
         if (rc < 0)
             return rc;
     }
+    *out = object;
     return 0;
 }
 
@@ -209,193 +373,40 @@ int hd_filter_new(struct hd_filter **out, struct hd_str pattern, struct hd_error
 {
     json_error_t at;
     if (pattern.len > HD_FILTER_BYTES_MAX)
-        return hd_fail(err, HD_EINVAL, "the pattern has %zu bytes, the limit is %d", pattern.len,
+        return hd_fail(err, HD_EINVAL, "filter pattern: %zu bytes, the limit is %d", pattern.len,
                        HD_FILTER_BYTES_MAX);
-    json_t *json = json_loadb(pattern.ptr, pattern.len, JSON_REJECT_DUPLICATES, &at);
-    if (json == NULL)
-        return hd_fail(err, HD_EINVAL, "the pattern is not JSON at byte %d: %s", at.position,
-                       at.text);
-    struct place root = {.path = "", .err = err};
-    int rc = check_object(&root, json);
-    if (rc < 0) {
-        json_decref(json);
-        return rc;
-    }
-    *out = hd_new(struct hd_filter);
-    (*out)->pattern = json;
-    return 0;
+    json_t *root = json_loadb(pattern.ptr != NULL ? pattern.ptr : "", pattern.len,
+                              JSON_DECODE_ANY | JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &at);
+    if (root == NULL)
+        return hd_fail(err, HD_EINVAL, "filter pattern: no JSON: %s at byte %d", at.text,
+                       at.position);
+    hd_auto(hd_filter) f = hd_new(struct hd_filter);
+    hd_arena_init(&f->memory, NULL, 0, 4 << 20);
+    struct reader r = {.memory = &f->memory, .err = err};
+    int rc = read_object(&r, &f->root, root, NULL);
+    json_decref(root);
+    if (rc == 0)
+        *out = hd_steal(f);
+    return rc;
 }
 
 void hd_filter_free(struct hd_filter *f)
 {
-    if (f == NULL)
-        return;
-    json_decref(f->pattern);
+    if (f != NULL)
+        hd_arena_done(&f->memory);
     free(f);
 }
 
-/* --- matching: one value against one element of a list --- */
-
-static bool fits_wildcard(struct hd_str pattern, struct hd_str text)
+struct json_t *hd_filter_parse(struct hd_str text)
 {
-    size_t p = 0, t = 0, star = SIZE_MAX, from = 0;
-    while (t < text.len) {
-        size_t literal = p < pattern.len && pattern.ptr[p] == '\\' ? p + 1 : p;
-        bool any = p < pattern.len && pattern.ptr[p] == '*';
-        if (any) {
-            star = p++;
-            from = t;
-        } else if (literal < pattern.len && pattern.ptr[literal] == text.ptr[t]) {
-            p = literal + 1;
-            t++;
-        } else if (star != SIZE_MAX) {
-            p = star + 1;
-            t = ++from;
-        } else {
-            return false;
-        }
-    }
-    while (p < pattern.len && pattern.ptr[p] == '*')
-        p++;
-    return p == pattern.len;
-}
-
-static bool fits_affix(const json_t *wanted, struct hd_str text, bool prefix)
-{
-    bool nocase = json_is_object(wanted);
-    struct hd_str w = text_of(nocase ? json_object_get(wanted, "equals-ignore-case") : wanted);
-    if (w.len > text.len)
-        return false;
-    struct hd_str part = hd_str_n(prefix ? text.ptr : text.ptr + text.len - w.len, w.len);
-    return nocase ? hd_str_eq_nocase(part, w) : hd_str_eq(part, w);
-}
-
-static bool fits_plain(const json_t *wanted, const json_t *v)
-{
-    if (json_is_number(wanted))
-        return json_is_number(v) && json_number_value(wanted) == json_number_value(v);
-    return json_equal(wanted, v) != 0;
-}
-
-static bool compare(const char *op, double a, double b)
-{
-    if (strcmp(op, "=") == 0)
-        return a == b;
-    bool less = op[0] == '<';
-    return (less ? a < b : a > b) || (op[1] == '=' && a == b);
-}
-
-static bool fits_numeric(const json_t *rule, const json_t *v)
-{
-    if (!json_is_number(v))
-        return false;
-    for (size_t i = 0; i + 1 < json_array_size(rule); i += 2) {
-        if (!compare(json_string_value(json_array_get(rule, i)), json_number_value(v),
-                     json_number_value(json_array_get(rule, i + 1))))
-            return false;
-    }
-    return true;
-}
-
-static bool fits_text_rule(const char *name, const json_t *of, struct hd_str text)
-{
-    if (strcmp(name, "prefix") == 0 || strcmp(name, "suffix") == 0)
-        return fits_affix(of, text, name[0] == 'p');
-    if (strcmp(name, "wildcard") == 0)
-        return fits_wildcard(text_of(of), text);
-    return hd_str_eq_nocase(text_of(of), text);
-}
-
-static bool fits_anything_but(const json_t *of, const json_t *v)
-{
-    const char *name = NULL;
-    if (json_is_object(of)) {
-        name = json_object_iter_key(json_object_iter((json_t *)of));
-        of = json_object_get(of, name);
-    }
-    size_t n = json_is_array(of) ? json_array_size(of) : 1;
-    for (size_t i = 0; i < n; i++) {
-        const json_t *one = json_is_array(of) ? json_array_get(of, i) : of;
-        if (name == NULL ? fits_plain(one, v)
-                         : json_is_string(v) && fits_text_rule(name, one, text_of(v)))
-            return false;
-    }
-    return true;
-}
-
-static bool fits_one(const json_t *wanted, const json_t *v)
-{
-    if (!json_is_object(wanted))
-        return fits_plain(wanted, v);
-    const char *name = json_object_iter_key(json_object_iter((json_t *)wanted));
-    const json_t *of = json_object_get(wanted, name);
-    if (strcmp(name, "exists") == 0)
-        return json_is_true(of);
-    if (strcmp(name, "numeric") == 0)
-        return fits_numeric(of, v);
-    if (strcmp(name, "anything-but") == 0)
-        return fits_anything_but(of, v);
-    return json_is_string(v) && fits_text_rule(name, of, text_of(v));
-}
-
-/* --- matching: a list, an object --- */
-
-static bool list_fits_value(const json_t *list, const json_t *v)
-{
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        if (is_plain(v) && fits_one(json_array_get(list, i), v))
-            return true;
-    }
-    return false;
-}
-
-static bool wants_absence(const json_t *list)
-{
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        if (json_is_false(json_object_get(json_array_get(list, i), "exists")))
-            return true;
-    }
-    return false;
-}
-
-static bool fits_object(const json_t *pattern, const json_t *record);
-
-/* A member of the pattern against what the record has there; v may be NULL. */
-static bool fits_member(const json_t *wanted, const json_t *v)
-{
-    bool list = json_is_array(wanted);
-    if (list && (v == NULL || json_is_object(v))) /* an object is no leaf */
-        return wants_absence(wanted);
-    if (!json_is_array(v))
-        return list ? list_fits_value(wanted, v) : fits_object(wanted, v);
-    for (size_t i = 0; i < json_array_size(v); i++) {
-        const json_t *one = json_array_get(v, i);
-        if (list ? list_fits_value(wanted, one) : fits_object(wanted, one))
-            return true;
-    }
-    return false;
-}
-
-static bool fits_object(const json_t *pattern, const json_t *record)
-{
-    const char *key;
-    json_t *wanted;
-    json_object_foreach((json_t *)pattern, key, wanted)
-    {
-        bool fits = false;
-        if (strcmp(key, "$or") == 0) {
-            for (size_t i = 0; !fits && i < json_array_size(wanted); i++)
-                fits = fits_object(json_array_get(wanted, i), record);
-        } else {
-            fits = fits_member(wanted, json_object_get(record, key));
-        }
-        if (!fits)
-            return false;
-    }
-    return true;
-}
-
-bool hd_filter_match(const struct hd_filter *f, const json_t *record)
-{
-    return fits_object(f->pattern, record);
+    size_t at = 0;
+    while (at < text.len && strchr(" \t\r\n", text.ptr[at]) != NULL && text.ptr[at] != '\0')
+        at++;
+    if (at == text.len || (text.ptr[at] != '{' && text.ptr[at] != '['))
+        return NULL;
+    json_error_t why;
+    json_t *v = json_loadb(text.ptr, text.len, JSON_ALLOW_NUL, &why);
+    if (v == NULL && json_error_code(&why) == json_error_numeric_overflow)
+        v = json_loadb(text.ptr, text.len, JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, NULL);
+    return v;
 }
