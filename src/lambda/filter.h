@@ -1,7 +1,7 @@
 /* lambda/filter.h - event filters: the pattern language of event rules over JSON records. Pure.
  *
- * A pattern is an object ({} fits everything); each of its members must match (AND), one of its list's entries must
- * (OR): "text", 1, true, null        equal; numbers by value
+ * A pattern is an object ({} fits everything); each of its members must match (AND), one of its
+ * list's entries must (OR): "text", 1, true, null        equal; numbers by value
  *   {"prefix": "a"}, {"suffix": "z"}, {"equals-ignore-case": "Abc"}, {"wildcard": "a*z"};
  *   {"prefix": {"equals-ignore-case": "a"}}, the same for suffix
  *   {"anything-but": x}          x: a string, a number, a list of one of them; or
