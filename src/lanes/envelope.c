@@ -48,6 +48,18 @@ void hd_envelope_write(struct hd_buf *out, const struct hd_envelope *e)
     hd_buf_char(out, '}');
 }
 
+struct hd_str hd_envelope_traceparent(const struct hd_envelope *e)
+{
+    static const char name[] = "\"traceparent\":\"";
+    const char *at =
+        e->others.len > 0 ? memmem(e->others.ptr, e->others.len, name, sizeof(name) - 1) : NULL;
+    if (at == NULL)
+        return hd_str("");
+    at += sizeof(name) - 1;
+    struct hd_str rest = hd_str_n(at, (size_t)(e->others.ptr + e->others.len - at));
+    return hd_str_n(at, hd_str_find(rest, '"'));
+}
+
 /* --- reading --- */
 
 struct reading {

@@ -18,6 +18,10 @@ struct hd_envelope {
     struct hd_str others; /* unknown members as JSON text `"k":v,"k2":v2`; kept when republished */
 };
 
+/** @return the trace that the emitter was part of (a member `traceparent`, which peers ignore and
+ *  keep); empty: none. */
+struct hd_str hd_envelope_traceparent(const struct hd_envelope *e);
+
 /** Append the JSON text, members in the order peers write them. */
 void hd_envelope_write(struct hd_buf *out, const struct hd_envelope *e);
 /** @return 0; HD_EINVAL: not such an object; the message names the member. */

@@ -56,6 +56,7 @@ struct hd_lane_queue_ops {
     void (*consume)(struct hd_lane_source *q, uint32_t prefetch);
     /** Stop delivering; settling goes on. */
     void (*cooldown)(struct hd_lane_source *q);
+    /** @param body  REPLACE: the new text; REJECT: the reason, for queues that keep one. */
     void (*settle)(struct hd_lane_source *q, uint64_t tag, enum hd_lane_settle how,
                    struct hd_str body);
     void (*stats)(struct hd_lane_source *q, struct hd_lane_queue_stats *out);

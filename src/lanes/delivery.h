@@ -1,0 +1,32 @@
+/* lanes/delivery.h - what becomes of a message, decided without doing anything: attempts, retries,
+ * poison, lanes that nobody here consumes. */
+#pragma once
+
+#include "lanes/queue.h"
+
+/** Why a message can never be dealt with: it is rejected at once. */
+enum hd_poison {
+    HD_POISON_NONE,
+    HD_POISON_UNDECODABLE,
+    HD_POISON_TOKEN,
+    HD_POISON_UNKNOWN_EVENT,
+    HD_POISON_OTHER_LANE,
+    HD_POISON_PAYLOAD,
+};
+/** @return "undecodable", ...: the label of metrics and the reason of dead letters. */
+const char *hd_poison_name(enum hd_poison p);
+
+/** @return the number of this delivery, 1 for the first: one more than the most anybody counted. */
+uint32_t hd_delivery_attempt(uint32_t remembered, uint32_t in_envelope, uint32_t by_broker);
+
+struct hd_delivery_verdict {
+    enum hd_lane_settle settle;
+    uint64_t wait_ms; /* before it is settled so */
+};
+/** After the hooks. @param attempt  of this delivery. */
+struct hd_delivery_verdict hd_delivery_after(bool ok, uint32_t attempt, uint32_t max_attempts,
+                                             double retry_delay_ms);
+/** For a lane that this node does not consume. @param skips  how often it was here before. */
+struct hd_delivery_verdict hd_delivery_skip(uint32_t skips);
+/** @return what the consumer asks the queue for: the largest wish of its lanes; 0: none has one. */
+uint32_t hd_delivery_prefetch(const struct hd_topology *t, const struct hd_lane_queue *queue);
