@@ -13,6 +13,7 @@ from pathlib import Path
 from load import h2load, side_by_side, wrk
 from servers import (BARE, FUNCTIONS, POLICIES_OFF, POLICIES_ON, PREFIX, Background, Heddle,
                      Host, Nginx, entry, rss_kb, token, wait_until)
+from store import store
 
 FUNCTION_COUNTS = (1, 1000, 10000)
 IDLE_CONNECTIONS = 10000
@@ -307,4 +308,5 @@ PARTS = {
     "start": start_many,
     "memory": memory,
     "scale": scale,
+    "store": store,
 }

@@ -66,6 +66,7 @@ static int on_wal(void *arg, sqlite3 *db, const char *name, int frames)
     if (frames < s->wal_moved)
         s->wal_moved = 0; /* it begins anew */
     s->wal_frames = frames - s->wal_moved;
+    s->wrote = true;
     (void)db;
     (void)name;
     return SQLITE_OK;
@@ -276,13 +277,14 @@ static void undo_all(struct hd_store *s)
 
 static int commit(struct hd_store *s, uint64_t writes, struct hd_error *err)
 {
+    s->wrote = false;
     int rc = step(s, s->tx[TX_COMMIT], err);
     if (rc < 0)
         return rc;
     hd_queues_apply(&s->queues);
     atomic_fetch_add(&s->counters.commits, 1);
     atomic_fetch_add(&s->counters.writes, writes);
-    atomic_fetch_add(&s->counters.syncs, s->synced);
+    atomic_fetch_add(&s->counters.syncs, s->synced && s->wrote);
     return 0;
 }
 
@@ -359,7 +361,8 @@ static void write_batch(struct hd_store *s, struct hd_batch *batch)
     int rc = try_together(s, batch->first, UINT32_MAX, &batch->settles, &err);
     tell(s, rc, &err);
     if (rc < 0) {
-        hd_batch_checkpoint(s, true); /* the log may hold the space that is missing */
+        if (err.code != HD_EBUSY)
+            hd_batch_checkpoint(s, true); /* the log may hold the space that is missing */
         try_each(s, batch, &err);
     }
     atomic_store(&s->counters.last_commit_us, hd_clock_us() - start);

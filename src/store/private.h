@@ -99,6 +99,7 @@ struct hd_store {
     sqlite3_stmt *record[HD_RECORD_COUNT][HD_STATEMENTS_RECORD];
     sqlite3_stmt *tx[HD_STATEMENTS_TX];
     struct hd_queues queues;
+    bool wrote;                /* the last commit changed something */
     bool synced;               /* what PRAGMA synchronous says: FULL */
     bool failing;              /* the last commit did not work; said so in the log */
     bool broken;               /* a sync failed: nothing can be promised any more */

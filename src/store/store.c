@@ -157,7 +157,8 @@ static bool is_empty(const struct hd_batch *b)
 }
 
 /* Whoever came alone last time is not made to wait. Otherwise as many as last time are expected:
- * they have had their answers and ask again about now. */
+ * they have had their answers and ask again about now. To wait longer than a commit takes would not
+ * pay. */
 static void gather(struct hd_store *s)
 {
     bool only_settles = s->asked.first == NULL;
@@ -165,7 +166,8 @@ static void gather(struct hd_store *s)
     if (s->closing || s->group_us == 0 || (!only_settles && !expected))
         return;
     s->wanted = only_settles ? 1 : s->last_promises;
-    wait_us(s, s->group_us);
+    uint64_t commit_us = atomic_load(&s->counters.last_commit_us);
+    wait_us(s, only_settles ? s->group_us : HD_MIN((uint64_t)s->group_us, commit_us));
     s->wanted = 0;
 }
 
