@@ -18,7 +18,9 @@ export function readLoadRequest(text) {
   const load = JSON.parse(text);
   if (typeof load !== "object" || load === null)
     throw new Error("load request: must be a JSON object");
-  for (const key of ["name", "root", "entry"]) {
+  if (load.lambda !== undefined && (typeof load.lambda !== "object" || load.lambda === null))
+    throw new Error("load request: lambda: must be an object");
+  for (const key of load.lambda ? ["name", "root"] : ["name", "root", "entry"]) {
     if (typeof load[key] !== "string" || load[key] === "")
       throw new Error(`load request: ${key}: must be a string that is not empty`);
   }

@@ -35,14 +35,13 @@ export function createLog(token, write) {
 }
 
 /**
- * Make the global console write records.
- * @param log        from createLog().
- * @param currentId  tells the invocation that is running, or undefined.
+ * Let what the console itself lays out (tables, timers, counters) go to write(level, text).
+ * All of it ends in one of the runtime's own two streams.
  */
-export function captureConsole(log, currentId) {
+export function captureTables(write) {
   const sink = (level) => ({
     write(text) {
-      log(level, plain(text).replace(/\n$/, ""), currentId());
+      write(level, plain(text).replace(/\n$/, ""));
       return true;
     },
     on() {},
@@ -50,7 +49,6 @@ export function captureConsole(log, currentId) {
     removeListener() {},
     listenerCount: () => 0,
   });
-  // Tables, timers, counters and groups are the runtime's own; they end in one of two streams.
   const inner = new Console({
     stdout: sink("info"),
     stderr: sink("warn"),
@@ -59,6 +57,15 @@ export function captureConsole(log, currentId) {
   });
   for (const name of ["table", "dir", "dirxml", "time", "timeEnd", "timeLog", "count", "countReset"])
     console[name] = inner[name].bind(inner);
+}
+
+/**
+ * Make the global console write records.
+ * @param log        from createLog().
+ * @param currentId  tells the invocation that is running, or undefined.
+ */
+export function captureConsole(log, currentId) {
+  captureTables((level, text) => log(level, text, currentId()));
 
   let indent = "";
   const levels = { debug: "debug", log: "info", info: "info", warn: "warn", error: "error" };

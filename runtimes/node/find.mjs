@@ -58,7 +58,7 @@ function advised(error, entry) {
 }
 
 /** Node tells where a syntax error is only to the terminal, so ask it about each file. */
-async function located(error, entry) {
+export async function located(error, entry) {
   if (/^(file:|\/).*:\d+$/m.test((error.stack ?? "").split("\n")[0]))
     return error;
   for (const file of [entry, ...localImports(entry, () => null)].slice(0, CHECK_FILES_MAX)) {

@@ -16,8 +16,12 @@ import {
   sameToken,
 } from "../common/control.mjs";
 import { localImports } from "../common/imports.mjs";
+import { Events } from "./events.mjs";
+import { faultBody, writeFault } from "./faults.mjs";
 import { findHandler } from "./find.mjs";
+import { forwardEvent, sayJson, turnIntoResult } from "./forward.mjs";
 import { answerLambda } from "./lambda.mjs";
+import { loadLambda } from "./lambdaload.mjs";
 import { makeRequest, patchRequest, readBody } from "./request.mjs";
 import { patchResponse, sendResponse } from "./response.mjs";
 
@@ -48,7 +52,7 @@ const log = createLog(token, (line) => {
 });
 
 const invocation = new AsyncLocalStorage();
-const currentId = () => invocation.getStore();
+const currentId = () => (events.loaded ? events.id : invocation.getStore());
 const logThrown = (thrown, id) => log("error", plain(describe(thrown)), id);
 const background = createBackground(logThrown, currentId);
 
@@ -117,6 +121,17 @@ async function answerFetch(message, res) {
   await sendResponse(response, message, res);
 }
 
+function lambdaInfo(message, fields) {
+  return {
+    name: what.name,
+    id: fields.id,
+    version: what.version ?? "",
+    memoryMB: what.memoryMB ?? 0,
+    deadlineMs: Number(fields.deadline ?? what.timeoutMs ?? 0),
+    auth: readAuth(fields.auth, message.headers.authorization ?? null),
+  };
+}
+
 async function answer(message, res, fields) {
   try {
     if (serving.kind === "fetch")
@@ -124,27 +139,52 @@ async function answer(message, res, fields) {
     else if (serving.kind === "node-http")
       await serving.handler(message, res);
     else
-      await answerLambda(serving.handler, message, res, {
-        name: what.name,
-        id: fields.id,
-        version: what.version ?? "",
-        memoryMB: what.memoryMB ?? 0,
-        deadlineMs: Number(fields.deadline ?? what.timeoutMs ?? 0),
-        auth: readAuth(fields.auth, message.headers.authorization ?? null),
-      });
+      await answerLambda(serving.handler, message, res, lambdaInfo(message, fields));
   } catch (thrown) {
     failed(thrown, res);
   }
 }
 
+/** An event for a function of the functions folder. */
+async function answerEvent(message, res, fields) {
+  let restore = () => {};
+  try {
+    if (serving.kind === "lambda") {
+      await forwardEvent(serving.handler, message, res, lambdaInfo(message, fields));
+      return;
+    }
+    sayJson(message);
+    restore = turnIntoResult(res, fields.event);
+    if (serving.kind === "fetch")
+      await answerFetch(message, res);
+    else
+      await serving.handler(message, res);
+  } catch (thrown) {
+    logThrown(thrown, fields.id);
+    if (res.headersSent || res.destroyed) {
+      res.destroy();
+      return;
+    }
+    restore();
+    writeFault(res, faultBody(thrown));
+  }
+}
+
 function dispatch(message, res) {
+  if (events.loaded && message.headers["x-heddle-event"] !== undefined) {
+    events.accept(message, res);
+    return;
+  }
   const fields = takeFields(message);
   if (message.url.charCodeAt(1) === 46)
     control(message, res, fields.token);
+  else if (events.loaded)
+    json(res, 400, { error: "A Lambda function takes events only: POST / with x-heddle-event" });
   else if (serving === null)
     json(res, 503, { error: "Nothing is loaded yet" });
   else
-    invocation.run(fields.id, answer, message, res, fields);
+    invocation.run(fields.id, fields.event === undefined ? answer : answerEvent, message, res,
+      fields);
 }
 
 // Control ----------------------------------------------------------------------------------------
@@ -174,6 +214,10 @@ async function load(message, res) {
     if (body === null)
       throw new Error(`load request: more than ${LOAD_MAX_BYTES} bytes`);
     what = readLoadRequest(body.toString());
+    if (what.lambda) {
+      json(res, 200, await loadLambda(what, events, log, exit));
+      return;
+    }
     Object.assign(process.env, what.env);
     process.argv = [process.argv[0], what.entry, ...(what.argv ?? [])];
 
@@ -215,8 +259,10 @@ const server = createServer({
   maxHeaderSize: HEAD_MAX_BYTES,
 });
 
+const events = new Events(server, exit);
+
 function stop() {
-  const timer = setInterval(() => server.closeIdleConnections(), CLOSE_IDLE_MS);
+  const timer = setInterval(() => server.closeIdleConnections(), CLOSE_IDLE_MS).unref();
   server.close(async () => {
     clearInterval(timer);
     await background.idle();

@@ -102,7 +102,8 @@ function makeContext(call, settle) {
   };
 }
 
-function call(handler, event, info) {
+/** @return a promise of what a handler gives, in whichever way it does. */
+export function callHandler(handler, event, info) {
   return new Promise((resolve, reject) => {
     const settle = (error, result) =>
       error === null || error === undefined ? resolve(result) : reject(error);
@@ -153,7 +154,7 @@ export async function answerLambda(handler, message, res, info) {
     res.writeHead(413, { "content-type": "application/json", "content-length": body.length }).end(body);
     return;
   }
-  const { status, fields, body } = readResult(await call(handler, event, info));
+  const { status, fields, body } = readResult(await callHandler(handler, event, info));
   const bare = status === 204 || status === 304;
   if (!bare)
     fields.push("content-length", String(body.length));

@@ -76,6 +76,7 @@ class Connection:
         self.sock.settimeout(DEADLINE_S)
         self.sock.connect(path)
         self.pending = b""
+        self.trailers = {}
 
     def close(self):
         self.sock.close()
@@ -120,11 +121,17 @@ class Connection:
         return Answer(status, fields, b"")
 
     def chunk(self):
-        """The next chunk of a chunked body; b"" at its end."""
+        """The next chunk of a chunked body; b"" at its end, and then `trailers` are those."""
         size = int(self.line().split(";")[0], 16)
-        data = self.exactly(size)
-        assert self.line() == ""
-        return data
+        if size > 0:
+            data = self.exactly(size)
+            assert self.line() == ""
+            return data
+        self.trailers = {}
+        while line := self.line():
+            name, value = line.split(":", 1)
+            self.trailers[name.lower()] = value.strip()
+        return b""
 
     def body(self, head, method="GET"):
         if method == "HEAD" or head.status in (101, 204, 304):
@@ -153,6 +160,19 @@ class Connection:
             self.send(body)
         answer = self.head()
         answer.body = self.body(answer, method)
+        return answer
+
+
+    def send_event(self, body=b"{}", mode="buffered", id="id-1", **fields):
+        self.send_head("POST", "/", [("x-heddle-event", mode), ("x-heddle-id", id),
+                                     *(("x-heddle-" + k.replace("_", "-"), v) for k, v in fields.items()),
+                                     ("Content-Length", str(len(body)))])
+        self.send(body)
+
+    def event(self, body=b"{}", mode="buffered", id="id-1", **fields):
+        self.send_event(body, mode, id, **fields)
+        answer = self.head()
+        answer.body = self.body(answer)
         return answer
 
 
@@ -238,6 +258,27 @@ class Host:
                 "version": "0" * 32, **more}
         return self.control("POST", "/.heddle/load", json.dumps(what).encode())
 
+    def load_lambda(self, handler, env=None, root=None, **more):
+        """Load a Lambda function: the code folder is the functions folder."""
+        root = root or self.root
+        arn = "arn:aws:lambda:us-east-1:000000000000:function:fn"
+        what = {"name": "fn", "root": root, "handler": handler, "timeoutMs": 3000, "memoryMB": 128,
+                "version": "0" * 32,
+                "env": {"LAMBDA_TASK_ROOT": root, "_HANDLER": handler, "TZ": ":UTC", **(env or {})},
+                "lambda": {"name": "fn", "version": "$LATEST", "arn": arn, "memoryMB": 128,
+                           "logGroup": "/aws/lambda/fn", "logStream": "2026/01/02/[$LATEST]0a",
+                           "initTimeoutMs": 10000, **more}}
+        return self.control("POST", "/.heddle/load", json.dumps(what).encode())
+
+    def event(self, event=b"{}", mode="buffered", id="id-1", **fields):
+        """Send an event; fields: x-heddle-<name>, with _ for -."""
+        body = event if isinstance(event, bytes) else json.dumps(event).encode()
+        connection = Connection(self.path)
+        try:
+            return connection.event(body, mode, id, **fields)
+        finally:
+            connection.close()
+
     def request(self, method, target, fields=(), body=None, id="id-1"):
         connection = Connection(self.path)
         try:
@@ -264,6 +305,8 @@ class Hosts:
 
     def __call__(self, files, **options):
         """A host with nothing loaded; files: {path: text}, put into its functions folder."""
+        if self.runtime == "node":
+            files = {"package.json": "{}", **files} # nothing above the folder counts
         for name, text in files.items():
             path = self.root / name
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,132 @@
+/* node/faults.mjs - what went wrong in a function, as the caller and the log get it: AWS's shapes. */
+import { dirname } from "node:path";
+import { fileURLToPath } from "node:url";
+import { types } from "node:util";
+
+const OURS = dirname(dirname(fileURLToPath(import.meta.url)));
+
+/** A mistake that the runtime itself finds: "Runtime.HandlerNotFound" and its kin. */
+export class RuntimeFault extends Error {
+  /** @param cause  what was thrown; the trace is its own. */
+  constructor(kind, message, cause) {
+    super(message);
+    this.name = `Runtime.${kind}`;
+    const frames = typeof cause?.stack === "string" ? "\n" + cause.stack : "";
+    Object.defineProperty(this, "stack", { value: `${this.name}: ${message}${frames}` });
+  }
+}
+
+function isError(thrown) {
+  return types.isNativeError(thrown) || (typeof thrown?.name === "string" &&
+    typeof thrown.message === "string" && typeof thrown.stack === "string");
+}
+
+/** Lines of a stack, without those of the host. */
+function frames(stack) {
+  return String(stack ?? "").split("\n").filter((line) => !line.includes(OURS));
+}
+
+/** The body of an answer for what was thrown: {errorType, errorMessage, trace}. */
+export function faultBody(thrown) {
+  try {
+    if (isError(thrown))
+      return { errorType: thrown.name, errorMessage: thrown.message, trace: frames(thrown.stack) };
+    return { errorType: typeof thrown, errorMessage: String(thrown), trace: [] };
+  } catch {
+    return {
+      errorType: "handled",
+      errorMessage: "the handler failed with a value whose name, message and stack cannot be read",
+    };
+  }
+}
+
+function visible(_key, value) {
+  if (!(value instanceof Error))
+    return value;
+  const seen = { errorType: value.name, errorMessage: value.message, code: value.code, ...value };
+  delete seen.name;
+  return { ...seen, stack: frames(value.stack) };
+}
+
+/** The same for a log line, on one line, with the error's own properties. */
+export function faultLine(thrown) {
+  try {
+    return JSON.stringify(thrown instanceof Error ? thrown : new Error(String(thrown)), visible);
+  } catch {
+    return JSON.stringify(faultBody(thrown));
+  }
+}
+
+/** Name, message and stack of an error inside a log record of the JSON format. */
+export function faultRecord(error) {
+  return {
+    errorType: error?.constructor?.name ?? "UnknownError",
+    errorMessage: error.message,
+    stackTrace: frames(error.stack),
+  };
+}
+
+// Answers of events ------------------------------------------------------------------------------
+
+/** What Lambda takes of a buffered result. */
+export const ANSWER_MAX_BYTES = 6 * 1024 * 1024 + 100;
+
+/** The function error of a result that is longer. */
+export function tooLarge(maxBytes) {
+  return {
+    errorType: "Function.ResponseSizeTooLarge",
+    errorMessage: `Response payload size exceeded maximum allowed payload size (${maxBytes} bytes).`,
+  };
+}
+
+/** Answer an event with a result, a string or a buffer, in one write. Too much of it is a fault. */
+export function writeResult(res, result, maxBytes) {
+  const bytes = Buffer.byteLength(result);
+  if (bytes > maxBytes) {
+    writeFault(res, tooLarge(maxBytes));
+    return;
+  }
+  res.sendDate = false;
+  res.writeHead(200, ["content-type", "application/json", "content-length", String(bytes)]);
+  res.end(result);
+}
+
+/**
+ * Answer an event with a function error.
+ * @param onWritten  the instance ends itself when this is called; undefined: it goes on.
+ */
+export function writeFault(res, body, onWritten) {
+  const text = JSON.stringify(body);
+  const fields = ["content-type", "application/json", "content-length",
+    String(Buffer.byteLength(text)), "x-heddle-function-error", "Unhandled"];
+  if (onWritten !== undefined)
+    fields.push("x-heddle-exit", "1");
+  res.sendDate = false;
+  res.writeHead(200, fields);
+  whenWritten(res, onWritten);
+  res.end(text);
+}
+
+/** Call a function, if it is one, when an answer that is about to end is out, or its reader gone. */
+export function whenWritten(res, onWritten) {
+  if (onWritten !== undefined && res.destroyed)
+    onWritten();
+  else if (onWritten !== undefined)
+    res.once("close", onWritten);
+}
+
+/**
+ * A result as the JSON text that the caller gets; what is undefined is null.
+ * @throws Error: it has no JSON form.
+ */
+export function resultText(result) {
+  let text;
+  try {
+    text = JSON.stringify(result === undefined ? null : result);
+  } catch (error) {
+    throw new Error(`Unable to stringify response body: ${error.message}`);
+  }
+  if (text === undefined)
+    throw new Error(`Unable to stringify response body: a ${typeof result} has no JSON form`);
+  return text;
+}
