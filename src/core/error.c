@@ -1,9 +1,7 @@
 #include "core/base.h"
 
-#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <uv.h>
 
 /* A message may quote a peer: keep it on one line and printable. */
 static void clean(char *msg)
@@ -25,53 +23,6 @@ int hd_fail(struct hd_error *err, int code, const char *fmt, ...)
     clean(err->msg);
     err->code = code;
     err->sys = 0;
-    return code;
-}
-
-static int code_from_uv(int uv)
-{
-    switch (uv) {
-    case UV_ENOENT:
-    case UV_ESRCH:
-    case UV_ENXIO:
-        return HD_ENOTFOUND;
-    case UV_EEXIST:
-    case UV_EADDRINUSE:
-        return HD_EEXIST;
-    case UV_EACCES:
-    case UV_EPERM:
-    case UV_EROFS:
-        return HD_EDENIED;
-    case UV_ETIMEDOUT:
-        return HD_ETIMEOUT;
-    case UV_ECANCELED:
-        return HD_ECANCELED;
-    case UV_EAGAIN:
-    case UV_EMFILE:
-    case UV_ENFILE:
-        return HD_EBUSY;
-    default:
-        return HD_EIO;
-    }
-}
-
-int hd_fail_sys(struct hd_error *err, int sys, const char *fmt, ...)
-{
-    int uv = sys > 0 ? uv_translate_sys_error(sys) : sys;
-    int code = code_from_uv(uv);
-    if (err == NULL)
-        return code;
-    va_list ap;
-    va_start(ap, fmt);
-    vsnprintf(err->msg, sizeof(err->msg), fmt, ap);
-    va_end(ap);
-    size_t used = strlen(err->msg);
-    char what[96];
-    uv_strerror_r(uv, what, sizeof(what));
-    snprintf(err->msg + used, sizeof(err->msg) - used, ": %s", what);
-    clean(err->msg);
-    err->code = code;
-    err->sys = sys;
     return code;
 }
 
