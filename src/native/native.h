@@ -2,7 +2,7 @@
  */
 #pragma once
 
-#include "native/wire.h"
+#include "native/msgio.h"
 
 #include <heddle/function.h>
 
@@ -86,6 +86,8 @@ void hd_reply_begin(struct hd_reply *r, const struct hd_event *event, int fd);
  * @return 0, or HD_ECANCELED: nobody gets it.
  */
 int hd_reply_end(struct hd_reply *r, int rc);
+/** Send an answer that was ended, and not streamed, again. @return as hd_reply_end(). */
+int hd_reply_resend(struct hd_reply *r, int fd);
 /** Append an error as JSON: {"errorType", "errorMessage"}. */
 void hd_native_error_json(struct hd_buf *out, const char *type, struct hd_str message);
 /** Call the handler and end the answer. @return as hd_reply_end(). */

@@ -4,6 +4,7 @@
 #include "http/format.h"
 #include "native/native.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -24,9 +25,10 @@ enum {
 
 struct client {
     struct hd_native *fn;
-    char host[256], port[8];
+    char host[256];
+    uint16_t port;
     const char *authority;
-    struct hd_wire wire; /* fd -1: not connected */
+    struct hd_msgio io; /* fd -1: not connected */
     struct hd_reply reply;
     char path[PATH_MAX_BYTES]; /* of the call that answers the event under way */
 };
@@ -46,40 +48,93 @@ static int split_address(struct client *c, const char *address, struct hd_error 
     bool brackets = address[0] == '[' && colon[-1] == ']' && n > 2;
     memcpy(c->host, address + brackets, n - 2 * brackets);
     c->host[n - 2 * brackets] = '\0';
-    snprintf(c->port, sizeof(c->port), "%u", (unsigned)port);
+    c->port = (uint16_t)port;
     c->authority = address;
     return 0;
 }
 
-static int connect_to(struct client *c, struct hd_error *err)
+/* A statically linked program does without the resolver, which glibc could not load anyway. */
+#pragma weak getaddrinfo
+#pragma weak freeaddrinfo
+#pragma weak gai_strerror
+
+/* @return a connected socket, or -errno. */
+static int open_at(const void *address, socklen_t bytes)
 {
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV}, *found = NULL;
-    int rc = getaddrinfo(c->host, c->port, &hints, &found);
-    if (rc != 0)
-        return hd_fail(err, HD_EIO, "the Runtime API at %s: %s", c->authority, gai_strerror(rc));
-    int fd = -1, sys = 0;
-    for (struct addrinfo *a = found; a != NULL && fd < 0; a = a->ai_next) {
-        fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        if (fd >= 0 && connect(fd, a->ai_addr, a->ai_addrlen) == 0)
-            break;
-        sys = errno;
+    int family = ((const struct sockaddr *)address)->sa_family;
+    int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
+    if (fd < 0 || connect(fd, address, bytes) < 0) {
+        int sys = errno;
         if (fd >= 0)
             close(fd);
-        fd = -1;
+        return -sys;
     }
-    freeaddrinfo(found);
-    if (fd < 0)
-        return hd_fail_sys(err, sys, "connect to the Runtime API at %s", c->authority);
-    int one = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    hd_wire_init(&c->wire, fd, c->fn->opt.max_event_bytes, true);
+    return fd;
+}
+
+static int open_by_name(const struct client *c, struct hd_error *err)
+{
+    if (getaddrinfo == NULL)
+        return hd_fail(err, HD_EINVAL,
+                       "AWS_LAMBDA_RUNTIME_API: this statically linked program takes an IP address"
+                       " or localhost, not \"%s\"",
+                       c->host);
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV}, *found = NULL;
+    char port[8];
+    snprintf(port, sizeof(port), "%u", c->port);
+    int rc = getaddrinfo(c->host, port, &hints, &found);
+    if (rc != 0)
+        return hd_fail(err, HD_EIO, "the Runtime API at %s: %s", c->authority, gai_strerror(rc));
+    int fd = -ENOENT;
+    for (struct addrinfo *a = found; a != NULL && fd < 0; a = a->ai_next)
+        fd = open_at(a->ai_addr, a->ai_addrlen);
+    freeaddrinfo(found);
+    return fd;
+}
+
+/* @return a connected socket, or an error. */
+static int open_socket(const struct client *c, struct hd_error *err)
+{
+    struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(c->port)};
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(c->port)};
+    const char *host = strcmp(c->host, "localhost") == 0 ? "127.0.0.1" : c->host;
+    int fd;
+    if (inet_pton(AF_INET, host, &v4.sin_addr) == 1)
+        fd = open_at(&v4, sizeof(v4));
+    else if (inet_pton(AF_INET6, host, &v6.sin6_addr) == 1)
+        fd = open_at(&v6, sizeof(v6));
+    else
+        fd = open_by_name(c, err);
+    if (fd >= 0 || fd <= HD_EIO) /* ours: it is told already */
+        return fd;
+    return hd_fail_sys(err, -fd, "connect to the Runtime API at %s", c->authority);
+}
+
+static int connect_to(struct client *c, struct hd_error *err)
+{
+    int fd = open_socket(c, err);
+    if (fd < 0)
+        return fd;
+    hd_msgio_init(&c->io, fd, c->fn->opt.max_event_bytes, true);
+    return 0;
+}
+
+/* Go on with a new connection in the place of one that was closed; the message stays. */
+static int reconnect(struct client *c, struct hd_error *err)
+{
+    int fd = open_socket(c, err);
+    if (fd < 0)
+        return fd;
+    close(c->io.fd);
+    c->io.fd = fd;
     return 0;
 }
 
 static void disconnect(struct client *c)
 {
-    if (c->wire.fd >= 0)
-        hd_wire_done(&c->wire);
+    if (c->io.fd >= 0)
+        hd_msgio_done(&c->io);
 }
 
 /* Append the head of a call. @param extra  "Name: value\r\n" lines, ours. */
@@ -103,7 +158,7 @@ static int receive(struct client *c, struct hd_error *err)
     unsigned ignored;
     int rc;
     do {
-        rc = hd_wire_read(&c->wire, true, &ignored, err);
+        rc = hd_msgio_read(&c->io, true, &ignored, err);
     } while (rc == 0);
     return rc < 0 ? hd_wrap(err, rc, "the Runtime API at %s", c->authority) : 0;
 }
@@ -112,7 +167,7 @@ static int receive(struct client *c, struct hd_error *err)
 static void finish(struct client *c)
 {
     unsigned ignored;
-    if (!c->wire.head.keep_alive || hd_wire_next(&c->wire, &ignored, NULL) != 0)
+    if (!c->io.head.keep_alive || hd_msgio_next(&c->io, &ignored, NULL) != 0)
         disconnect(c);
 }
 
@@ -155,7 +210,7 @@ static int get_next(struct client *c, struct hd_error *err)
 {
     char memory[512];
     for (int tries = 0;; tries++) {
-        bool fresh = c->wire.fd < 0;
+        bool fresh = c->io.fd < 0;
         int rc = fresh ? connect_to(c, err) : 0;
         if (rc < 0)
             return rc;
@@ -163,7 +218,7 @@ static int get_next(struct client *c, struct hd_error *err)
         hd_buf_init_with(&out, memory, sizeof(memory), sizeof(memory));
         put_call(c, &out, "GET", BASE "/invocation/next", "", 0);
         struct iovec iov = {out.ptr, out.len};
-        rc = hd_wire_write(c->wire.fd, &iov, 1);
+        rc = hd_msgio_write(c->io.fd, &iov, 1);
         if (rc == 0)
             rc = receive(c, err);
         if (rc == 0)
@@ -187,7 +242,7 @@ static uint64_t deadline_us(const struct hd_head *head)
 
 static int handle(struct client *c, struct hd_error *err)
 {
-    const struct hd_head *head = &c->wire.head;
+    const struct hd_head *head = &c->io.head;
     const struct hd_field *id = hd_head_find(head, fields.id);
     if (head->status != 200 || id == NULL)
         return hd_fail(err, HD_EPROTO, "the Runtime API at %s answered %u%s to next", c->authority,
@@ -202,33 +257,42 @@ static int handle(struct client *c, struct hd_error *err)
     static const struct hd_str empty_object = HD_LIT("{}");
     struct hd_event_decoded decoded = {0};
     struct hd_event event = {.function = c->fn,
-                             .body = c->wire.body.len > 0 ? c->wire.body : empty_object,
+                             .body = c->io.body.len > 0 ? c->io.body : empty_object,
                              .id = id_text,
                              .deadline_us = deadline_us(head),
-                             .head = &c->wire.head,
+                             .head = &c->io.head,
                              .fields = &fields,
                              .decoded = &decoded};
-    int rc = hd_native_run(c->fn, &event, &c->reply, c->wire.fd);
-    finish(c);
-    if (c->wire.fd < 0 || rc < 0) {
-        disconnect(c);
-        return 0; /* nobody takes the answer: `next` tells whether there is still anybody */
+    int rc = head->keep_alive ? 0 : reconnect(c, err);
+    if (rc < 0)
+        return rc;
+    hd_native_run(c->fn, &event, &c->reply, c->io.fd);
+    unsigned ignored;
+    rc = hd_msgio_next(&c->io, &ignored, err) == 0 ? receive(c, err) : HD_EPROTO;
+    if ((rc == HD_ECANCELED || rc == HD_EIO) && !c->reply.streaming && !hd_msgio_busy(&c->io)) {
+        /* it was closed while the handler took its time */
+        rc = reconnect(c, err);
+        if (rc == 0)
+            rc = hd_reply_resend(&c->reply, c->io.fd);
+        if (rc == 0)
+            rc = receive(c, err);
     }
-    rc = receive(c, err);
     if (rc < 0) {
-        disconnect(c);
+        disconnect(c); /* `next` tells whether there is still anybody */
         return 0;
     }
-    if (c->wire.head.status >= 300 && c->wire.head.status != 413)
+    if (c->io.head.status >= 300 && c->io.head.status != 413) {
+        event.head = NULL; /* its bytes are gone */
         hd_event_log(&event, HD_FUNCTION_WARN, "the Runtime API answered %u: %.*s",
-                     c->wire.head.status, HD_FMT(c->wire.body));
+                     c->io.head.status, HD_FMT(c->io.body));
+    }
     finish(c);
     return 0;
 }
 
 static void client_init(struct client *c, struct hd_native *fn)
 {
-    *c = (struct client){.fn = fn, .wire.fd = -1};
+    *c = (struct client){.fn = fn, .io.fd = -1};
     hd_reply_init(&c->reply, &form);
 }
 
@@ -274,7 +338,7 @@ void hd_native_rapi_init_error(struct hd_native *fn, const char *address,
                  "Lambda-Runtime-Function-Error-Type: " INIT_ERROR "\r\n",
                  (int64_t)body.len);
         struct iovec iov[2] = {{out.ptr, out.len}, {body.ptr, body.len}};
-        rc = hd_wire_write(c->wire.fd, iov, 2);
+        rc = hd_msgio_write(c->io.fd, iov, 2);
     }
     if (rc == 0)
         rc = receive(c, &err); /* it is told when this is answered, whatever with */

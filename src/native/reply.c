@@ -120,7 +120,7 @@ static int send_part(struct hd_reply *r, struct hd_str more, struct hd_str tail)
         if (tail.len > 0 && framed)
             iov[n++] = (struct iovec){(char *)tail.ptr, tail.len};
     }
-    if (n > 0 && hd_wire_write(r->fd, iov, n) < 0)
+    if (n > 0 && hd_msgio_write(r->fd, iov, n) < 0)
         r->rc = HD_ECANCELED;
     hd_buf_clear(&r->out);
     return r->rc;
@@ -217,7 +217,7 @@ static int send_whole(struct hd_reply *r, struct hd_str body, bool failed)
 {
     if (r->form->bare) {
         struct iovec iov[2] = {{(char *)body.ptr, body.len}, {"\n", 1}};
-        return hd_wire_write(r->fd, iov, 2);
+        return hd_msgio_write(r->fd, iov, 2);
     }
     if (failed && r->form->failure_body != NULL)
         body = hd_str(r->form->failure_body);
@@ -230,7 +230,14 @@ static int send_whole(struct hd_reply *r, struct hd_str body, bool failed)
         return send_whole(r, hd_buf_view(&r->error), true);
     }
     struct iovec iov[2] = {{r->head.ptr, r->head.len}, {(char *)body.ptr, body.len}};
-    return hd_wire_write(r->fd, iov, body.len > 0 && !r->head_only ? 2 : 1);
+    return hd_msgio_write(r->fd, iov, body.len > 0 && !r->head_only ? 2 : 1);
+}
+
+int hd_reply_resend(struct hd_reply *r, int fd)
+{
+    bool failed = r->error.len > 0;
+    r->fd = fd;
+    return send_whole(r, failed ? hd_buf_view(&r->error) : hd_buf_view(&r->out), failed);
 }
 
 /* The error as trailers of a stream that has begun. */
@@ -276,7 +283,7 @@ int hd_reply_end(struct hd_reply *r, int rc)
     bool failed = r->error.len > 0;
     r->rc = 0;
     if (!r->streaming)
-        return send_whole(r, failed ? hd_buf_view(&r->error) : hd_buf_view(&r->out), failed);
+        return hd_reply_resend(r, r->fd);
     if (failed)
         return r->begun ? send_trailers(r) : send_whole(r, hd_buf_view(&r->error), true);
     rc = send_part(r, hd_str_n(NULL, 0), hd_str(HD_CHUNK_LAST));

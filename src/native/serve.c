@@ -29,7 +29,7 @@ enum {
 
 struct conn {
     struct hd_list link;
-    struct hd_wire wire;
+    struct hd_msgio io;
 };
 
 struct server {
@@ -141,7 +141,7 @@ static int answer_json(int fd, unsigned status, struct hd_str body, bool close)
                "Content-Length: %zu\r\n%s\r\n",
                status, hd_status_reason(status), body.len, close ? "Connection: close\r\n" : "");
     struct iovec iov[2] = {{head.ptr, head.len}, {(char *)body.ptr, body.len}};
-    return hd_wire_write(fd, iov, 2);
+    return hd_msgio_write(fd, iov, 2);
 }
 
 static int answer_error(int fd, unsigned status, const char *why, bool close)
@@ -159,7 +159,7 @@ static int answer_error(int fd, unsigned status, const char *why, bool close)
 
 // Control requests -------------------------------------------------------------------------------
 
-static int load(struct server *s, const struct hd_wire *w)
+static int load(struct server *s, const struct hd_msgio *w)
 {
     if (s->state != WAITING)
         return answer_json(
@@ -196,7 +196,7 @@ static int load(struct server *s, const struct hd_wire *w)
     return rc;
 }
 
-static int control(struct server *s, const struct hd_wire *w)
+static int control(struct server *s, const struct hd_msgio *w)
 {
     const struct hd_field *given = hd_head_find(&w->head, "x-heddle-token");
     struct hd_str method = w->head.method, path = w->head.target;
@@ -241,7 +241,7 @@ static const char *terminated(struct hd_str value)
     return value.ptr;
 }
 
-static int answer(struct server *s, struct hd_wire *w)
+static int answer(struct server *s, struct hd_msgio *w)
 {
     static const struct hd_str prefix = HD_LIT("/.heddle/"), empty_object = HD_LIT("{}");
     if (hd_str_starts(w->head.target, prefix))
@@ -279,7 +279,7 @@ static int answer(struct server *s, struct hd_wire *w)
 static void drop(struct conn *c)
 {
     hd_list_remove(&c->link);
-    hd_wire_done(&c->wire); /* closing takes it out of epoll */
+    hd_msgio_done(&c->io); /* closing takes it out of epoll */
     free(c);
 }
 
@@ -287,18 +287,18 @@ static void on_readable(struct server *s, struct conn *c)
 {
     struct hd_error err = {0};
     unsigned status = 400;
-    int rc = hd_wire_read(&c->wire, false, &status, &err);
+    int rc = hd_msgio_read(&c->io, false, &status, &err);
     while (rc == 1 && s->state != ENDED) {
-        bool last = !c->wire.head.keep_alive;
-        if (answer(s, &c->wire) < 0 || last) {
+        bool last = !c->io.head.keep_alive;
+        if (answer(s, &c->io) < 0 || last) {
             drop(c);
             return;
         }
-        rc = hd_wire_next(&c->wire, &status, &err);
+        rc = hd_msgio_next(&c->io, &status, &err);
     }
     if (rc == HD_EPROTO || rc == HD_EBUSY)
-        answer_error(c->wire.fd, status, err.msg, true);
-    if (rc < 0 || (s->stopping && !hd_wire_busy(&c->wire)))
+        answer_error(c->io.fd, status, err.msg, true);
+    if (rc < 0 || (s->stopping && !hd_msgio_busy(&c->io)))
         drop(c);
 }
 
@@ -312,7 +312,7 @@ static void accept_all(struct server *s)
         if (s->opt->path == NULL)
             setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
         struct conn *c = hd_new(struct conn);
-        hd_wire_init(&c->wire, fd, s->fn->opt.max_event_bytes, false);
+        hd_msgio_init(&c->io, fd, s->fn->opt.max_event_bytes, false);
         hd_list_push(&s->conns, &c->link);
         struct epoll_event want = {.events = EPOLLIN, .data.ptr = c};
         epoll_ctl(s->epoll, EPOLL_CTL_ADD, fd, &want);
@@ -328,7 +328,7 @@ static void stop(struct server *s)
     hd_list_each(item, &s->conns)
     {
         struct conn *c = hd_container_of(item, struct conn, link);
-        if (!hd_wire_busy(&c->wire))
+        if (!hd_msgio_busy(&c->io))
             drop(c);
     }
 }

@@ -1,4 +1,4 @@
-/* native/wire.h - HTTP/1.1 messages on one socket, one after the other, as the server and the
+/* native/msgio.h - HTTP/1.1 messages on one socket, one after the other, as the server and the
  * client of the function library need them. */
 #pragma once
 
@@ -9,8 +9,8 @@ struct iovec;
 
 /** Reads messages. `head` and `body` are slices of its memory, valid from a 1 of read until next.
  */
-struct hd_wire {
-    int fd; /* the wire's own; -1: closed */
+struct hd_msgio {
+    int fd; /* its own; -1: closed */
     struct hd_head head;
     struct hd_str body; /* with a NUL behind it that does not count */
     size_t max_body_bytes;
@@ -25,8 +25,8 @@ struct hd_wire {
 };
 
 /** @param fd  taken over. */
-void hd_wire_init(struct hd_wire *w, int fd, size_t max_body_bytes, bool response);
-void hd_wire_done(struct hd_wire *w); /* closes */
+void hd_msgio_init(struct hd_msgio *m, int fd, size_t max_body_bytes, bool response);
+void hd_msgio_done(struct hd_msgio *m); /* closes */
 /**
  * Read what is there, once.
  * @param wait    block until something is.
@@ -34,11 +34,11 @@ void hd_wire_done(struct hd_wire *w); /* closes */
  * @return 1: a whole message; 0: more is to come; HD_ECANCELED: the peer closed between two
  *         messages; HD_EPROTO, HD_EBUSY (too long), HD_EIO (it broke off).
  */
-int hd_wire_read(struct hd_wire *w, bool wait, unsigned *status, struct hd_error *err);
-/** Forget the message. @return as hd_wire_read(): 1 if the next one is here already. */
-int hd_wire_next(struct hd_wire *w, unsigned *status, struct hd_error *err);
+int hd_msgio_read(struct hd_msgio *m, bool wait, unsigned *status, struct hd_error *err);
+/** Forget the message. @return as hd_msgio_read(): 1 if the next one is here already. */
+int hd_msgio_next(struct hd_msgio *m, unsigned *status, struct hd_error *err);
 /** @return whether a message has begun to arrive. */
-bool hd_wire_busy(const struct hd_wire *w);
+bool hd_msgio_busy(const struct hd_msgio *m);
 /** Write all of it, waiting if need be. @p iov is used up. @return 0, or HD_ECANCELED: the peer is
  *  gone. */
-int hd_wire_write(int fd, struct iovec *iov, int n);
+int hd_msgio_write(int fd, struct iovec *iov, int n);

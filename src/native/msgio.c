@@ -1,4 +1,4 @@
-#include "native/wire.h"
+#include "native/msgio.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -16,14 +16,14 @@ enum {
 static const struct hd_parse_limits limits = {
     .max_head_bytes = HEAD_MAX, .max_target_bytes = HEAD_MAX, .max_fields = HD_HEAD_FIELDS_MAX};
 
-void hd_wire_init(struct hd_wire *w, int fd, size_t max_body_bytes, bool response)
+void hd_msgio_init(struct hd_msgio *w, int fd, size_t max_body_bytes, bool response)
 {
-    *w = (struct hd_wire){.fd = fd, .max_body_bytes = max_body_bytes, .response = response};
+    *w = (struct hd_msgio){.fd = fd, .max_body_bytes = max_body_bytes, .response = response};
     hd_buf_init(&w->in, HEAD_MAX + max_body_bytes + CHUNKED_OVERHEAD + 1);
     hd_buf_init(&w->plain, max_body_bytes + 1);
 }
 
-void hd_wire_done(struct hd_wire *w)
+void hd_msgio_done(struct hd_msgio *w)
 {
     hd_buf_done(&w->in);
     hd_buf_done(&w->plain);
@@ -32,14 +32,14 @@ void hd_wire_done(struct hd_wire *w)
     w->fd = -1;
 }
 
-static int too_long(struct hd_wire *w, unsigned *status, struct hd_error *err)
+static int too_long(struct hd_msgio *w, unsigned *status, struct hd_error *err)
 {
     *status = 413;
     return hd_fail(err, HD_EBUSY, "the body is longer than %zu bytes", w->max_body_bytes);
 }
 
 /* Parse the head, or again when its bytes have moved. @return 1, 0, or an error. */
-static int parse_head(struct hd_wire *w, unsigned *status, struct hd_error *err)
+static int parse_head(struct hd_msgio *w, unsigned *status, struct hd_error *err)
 {
     int rc =
         w->response
@@ -51,7 +51,7 @@ static int parse_head(struct hd_wire *w, unsigned *status, struct hd_error *err)
 }
 
 /* Put a NUL behind the body, in memory that may hold the next message's first byte. */
-static void terminate(struct hd_wire *w, struct hd_buf *b, size_t begin, size_t end)
+static void terminate(struct hd_msgio *w, struct hd_buf *b, size_t begin, size_t end)
 {
     if (end == b->len)
         hd_buf_reserve(b, 1); /* always there: the ceilings count it */
@@ -60,7 +60,7 @@ static void terminate(struct hd_wire *w, struct hd_buf *b, size_t begin, size_t 
     w->body = hd_str_n(b->ptr + begin, end - begin);
 }
 
-static int read_chunked(struct hd_wire *w, unsigned *status, struct hd_error *err)
+static int read_chunked(struct hd_msgio *w, unsigned *status, struct hd_error *err)
 {
     for (;;) {
         struct hd_str data, rest = {w->in.ptr + w->chunk_at, w->in.len - w->chunk_at};
@@ -86,7 +86,7 @@ static int read_chunked(struct hd_wire *w, unsigned *status, struct hd_error *er
 }
 
 /* @return 1: it is whole; 0: more is to come; or an error. */
-static int read_body(struct hd_wire *w, unsigned *status, struct hd_error *err)
+static int read_body(struct hd_msgio *w, unsigned *status, struct hd_error *err)
 {
     if (w->head.chunked)
         return read_chunked(w, status, err);
@@ -105,17 +105,17 @@ static int read_body(struct hd_wire *w, unsigned *status, struct hd_error *err)
     return 0;
 }
 
-static void say_continue(struct hd_wire *w)
+static void say_continue(struct hd_msgio *w)
 {
     static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
     if (w->continued || w->response || !w->head.expect_continue)
         return;
     w->continued = true;
     struct iovec iov = {(void *)text, sizeof(text) - 1};
-    hd_wire_write(w->fd, &iov, 1); /* a peer that is gone is found by the next read */
+    hd_msgio_write(w->fd, &iov, 1); /* a peer that is gone is found by the next read */
 }
 
-static int take_message(struct hd_wire *w, unsigned *status, struct hd_error *err)
+static int take_message(struct hd_msgio *w, unsigned *status, struct hd_error *err)
 {
     if (w->in.len == 0)
         return 0;
@@ -140,7 +140,7 @@ static int take_message(struct hd_wire *w, unsigned *status, struct hd_error *er
     return 1;
 }
 
-int hd_wire_read(struct hd_wire *w, bool wait, unsigned *status, struct hd_error *err)
+int hd_msgio_read(struct hd_msgio *w, bool wait, unsigned *status, struct hd_error *err)
 {
     size_t room = HD_MAX(w->in.cap - w->in.len, (size_t)READ_MIN);
     *status = 400;
@@ -164,7 +164,7 @@ int hd_wire_read(struct hd_wire *w, bool wait, unsigned *status, struct hd_error
                              : rc;
 }
 
-int hd_wire_next(struct hd_wire *w, unsigned *status, struct hd_error *err)
+int hd_msgio_next(struct hd_msgio *w, unsigned *status, struct hd_error *err)
 {
     if (w->whole && !w->head.chunked && w->used < w->in.len)
         w->in.ptr[w->used] = w->behind;
@@ -181,12 +181,12 @@ int hd_wire_next(struct hd_wire *w, unsigned *status, struct hd_error *err)
     return take_message(w, status, err);
 }
 
-bool hd_wire_busy(const struct hd_wire *w)
+bool hd_msgio_busy(const struct hd_msgio *w)
 {
     return w->in.len > 0;
 }
 
-int hd_wire_write(int fd, struct iovec *iov, int n)
+int hd_msgio_write(int fd, struct iovec *iov, int n)
 {
     struct msghdr msg = {.msg_iov = iov, .msg_iovlen = (size_t)n};
     for (;;) {
