@@ -67,6 +67,12 @@ int hd_aws_start(struct hd_aws_call **out, struct hd_aws *a, const struct hd_aws
 /** done() follows with HD_ECANCELED, later. */
 void hd_aws_cancel(struct hd_aws_call *call);
 
+/** An attribute of a message. */
+struct hd_aws_attribute {
+    const char *name, *type; /* "String", "Number" */
+    struct hd_str value;
+};
+
 /** Parts of "arn:aws:sqs:us-east-1:123456789012:name"; slices. */
 struct hd_aws_arn {
     struct hd_str partition, service, region, account, resource;

@@ -10,7 +10,7 @@ struct hd_aws_send {
     struct hd_aws_arn arn;
     char *arn_text, *url; /* url: of the queue, once it is known */
     struct hd_sqs_message message;
-    struct hd_sqs_attribute *attributes;
+    struct hd_aws_attribute *attributes;
     char *texts; /* what the message's slices point to */
     struct hd_sqs_op *op;
     struct hd_aws_call *call;
@@ -86,9 +86,9 @@ static void keep_message(struct hd_aws_send *s, const struct hd_aws_message *m)
     for (size_t i = 0; i < m->n_attributes; i++)
         bytes += m->attributes[i].value.len;
     char *at = s->texts = hd_alloc(bytes);
-    s->attributes = hd_new_array(struct hd_sqs_attribute, m->n_attributes + 1);
+    s->attributes = hd_new_array(struct hd_aws_attribute, m->n_attributes + 1);
     for (size_t i = 0; i < m->n_attributes; i++)
-        s->attributes[i] = (struct hd_sqs_attribute){m->attributes[i].name, m->attributes[i].type,
+        s->attributes[i] = (struct hd_aws_attribute){m->attributes[i].name, m->attributes[i].type,
                                                      copied(&at, m->attributes[i].value)};
     s->message = (struct hd_sqs_message){
         .body = copied(&at, m->body), .attributes = s->attributes, .n_attributes = m->n_attributes};

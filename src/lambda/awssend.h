@@ -6,11 +6,6 @@
 
 struct hd_aws_send;
 
-struct hd_aws_attribute {
-    const char *name, *type; /* "String", "Number" */
-    struct hd_str value;
-};
-
 /** All borrowed until hd_aws_send_start() returns. */
 struct hd_aws_message {
     struct hd_str arn; /* arn:aws:sqs:..., arn:aws:sns:..., arn:aws:events:...:event-bus/name, S3 */

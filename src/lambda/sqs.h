@@ -45,14 +45,10 @@ struct hd_sqs_op *hd_sqs_delete(const struct hd_sqs_queue *q, const struct hd_st
 struct hd_sqs_op *hd_sqs_visibility(const struct hd_sqs_queue *q, const struct hd_str *handles,
                                     size_t n, unsigned timeout_s, hd_sqs_done_fn *done, void *arg);
 
-struct hd_sqs_attribute {
-    const char *name, *type; /* "String", "Number" */
-    struct hd_str value;
-};
 /** All borrowed until return. */
 struct hd_sqs_message {
     struct hd_str body;
-    const struct hd_sqs_attribute *attributes;
+    const struct hd_aws_attribute *attributes;
     size_t n_attributes;
     struct hd_str group, deduplication; /* FIFO; empty: not said */
 };

@@ -8,8 +8,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static void start_server(struct fetch_rig *rig, bool on_unix_socket)
+static void start_server(struct fetch_rig *rig, const char *script, const char *const *args)
 {
+    char path[256];
+    const char *argv[8] = {"python3", path};
+    snprintf(path, sizeof(path), HD_SOURCE_ROOT "/test/%s", script);
+    for (size_t i = 0; i + 3 < HD_COUNT(argv) && args[i] != NULL; i++)
+        argv[i + 2] = args[i];
     int in[2], out[2];
     assert_int_equal(pipe2(in, O_CLOEXEC), 0);
     assert_int_equal(pipe2(out, O_CLOEXEC), 0);
@@ -18,8 +23,7 @@ static void start_server(struct fetch_rig *rig, bool on_unix_socket)
     if (rig->pid == 0) {
         dup2(in[0], STDIN_FILENO);
         dup2(out[1], STDOUT_FILENO);
-        execl("/usr/bin/python3", "python3", HD_SOURCE_ROOT "/test/unit/fetch_server.py", rig->dir,
-              on_unix_socket ? rig->socket : NULL, NULL);
+        execv("/usr/bin/python3", (char *const *)argv);
         _exit(127);
     }
     close(in[0]);
@@ -35,14 +39,32 @@ static void start_server(struct fetch_rig *rig, bool on_unix_socket)
     snprintf(rig->base, sizeof(rig->base), "http://127.0.0.1:%u", (unsigned)port);
 }
 
-void fetch_rig_start(struct fetch_rig *rig, bool on_unix_socket)
+static void make_dir(struct fetch_rig *rig)
 {
     *rig = (struct fetch_rig){.dir = "/tmp/hd-fetch-XXXXXX"};
     assert_non_null(mkdtemp(rig->dir));
     snprintf(rig->socket, sizeof(rig->socket), "%s/s", rig->dir);
-    start_server(rig, on_unix_socket);
+}
+
+static void make_fetcher(struct fetch_rig *rig)
+{
     assert_int_equal(hd_loop_new(&rig->loop, 0, NULL), 0);
     assert_int_equal(hd_fetcher_new(&rig->fetcher, rig->loop, NULL), 0);
+}
+
+void fetch_rig_start(struct fetch_rig *rig, bool on_unix_socket)
+{
+    make_dir(rig);
+    const char *const args[] = {rig->dir, on_unix_socket ? rig->socket : NULL, NULL};
+    start_server(rig, "unit/fetch_server.py", args);
+    make_fetcher(rig);
+}
+
+void fetch_rig_start_script(struct fetch_rig *rig, const char *script, const char *const *args)
+{
+    make_dir(rig);
+    start_server(rig, script, args);
+    make_fetcher(rig);
 }
 
 static void set_flag(void *arg)

@@ -14,6 +14,9 @@ struct fetch_rig {
 };
 
 void fetch_rig_start(struct fetch_rig *rig, bool on_unix_socket);
+/** The same with another server: a Python script that prints its port and ends with its input.
+ *  @param args  NULL-terminated. */
+void fetch_rig_start_script(struct fetch_rig *rig, const char *script, const char *const *args);
 void fetch_rig_stop(struct fetch_rig *rig);
 /** Run the loop until @p done says so; fail after 10 s. */
 void fetch_rig_run(struct fetch_rig *rig, bool (*done)(void *arg), void *arg);
