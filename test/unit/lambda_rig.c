@@ -177,7 +177,8 @@ static void open_parts(struct lr *r, struct hd_error *err)
     hd_list_init(&r->backend->all);
     const struct hd_pool_set_options pools = {
         .loops = &r->loop, .n_loops = 1, .backend = &r->backend->base};
-    if (hd_store_open(&r->store, &store, err) < 0 || hd_bundles_new(&r->bundles, &bundles, err) < 0 ||
+    if (hd_store_open(&r->store, &store, err) < 0 ||
+        hd_bundles_new(&r->bundles, &bundles, err) < 0 ||
         hd_pool_set_new(&r->pools, &pools, err) < 0)
         fail_msg("%s", err->msg);
 }
@@ -347,7 +348,8 @@ bool lr_has(const struct lr *r, const char *path)
 json_t *lr_function(const struct lr *r, const char *name)
 {
     return json_pack("{s:s, s:s, s:s, s:s, s:{s:s}}", "FunctionName", name, "Role", LR_ROLE,
-                     "Runtime", "nodejs20.x", "Handler", "index.handler", "Code", "ZipFile", r->zip);
+                     "Runtime", "nodejs20.x", "Handler", "index.handler", "Code", "ZipFile",
+                     r->zip);
 }
 
 void lr_settle(struct lr *r, const char *name)

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "functions/bundle.h"
+#include "invoke/admission.h"
 #include "lambda/api.h"
 #include "lambda/view.h"
 #include "pool/set.h"

@@ -70,8 +70,9 @@ static void everything_that_was_not_given_has_its_default(void **state)
                               hd_str("arn:aws:lambda:us-east-1::runtime:")));
     assert_int_equal(strlen(lr_text(r, CODE_SHA)), 44);
     assert_true(json_integer_value(lr_get(r, "CodeSize")) > 100);
-    static const char *const unset[] = {"Environment", "VpcConfig", "DeadLetterConfig", "KMSKeyArn",
-                                        "Layers", "FileSystemConfigs", "ImageConfigResponse"};
+    static const char *const unset[] = {"Environment",        "VpcConfig", "DeadLetterConfig",
+                                        "KMSKeyArn",          "Layers",    "FileSystemConfigs",
+                                        "ImageConfigResponse"};
     for (size_t i = 0; i < HD_COUNT(unset); i++)
         assert_false(lr_has(r, unset[i]));
 }
@@ -137,19 +138,20 @@ static void what_is_not_there_is_named(void **state)
     lr_refused(r, 404, NOT_FOUND, "Function not found: " LR_ARN "f", "GET " F, NULL);
     assert_string_equal(lr_text(r, "Type"), "User");
     assert_true(lr_has(r, "Message"));
-    lr_refused(r, 404, NOT_FOUND, "Function not found: " LR_ARN "f:7", "GET " F "?Qualifier=7", NULL);
+    lr_refused(r, 404, NOT_FOUND, "Function not found: " LR_ARN "f:7", "GET " F "?Qualifier=7",
+               NULL);
     lr_refused(r, 404, NOT_FOUND, "Function not found: " LR_ARN "f", "DELETE " F, NULL);
     lr_create(r, "f");
     lr_refused(r, 404, NOT_FOUND, "Function not found: " LR_ARN "f:7",
                "GET " F "/configuration?Qualifier=7", NULL);
     lr_refused(r, 404, NOT_FOUND, "Function not found: " LR_ARN "f:prod", "GET " F ":prod", NULL);
-    lr_refused(r, 400, INVALID,
-               "The derived qualifier from the function name does not match the specified qualifier.",
-               "GET " F ":1?Qualifier=2", NULL);
     lr_refused(
-        r, 404, NOT_FOUND,
-        "Functions from 'eu-west-1' are not reachable in this region ('us-east-1')",
-        "GET /2015-03-31/functions/arn:aws:lambda:eu-west-1:000000000000:function:f", NULL);
+        r, 400, INVALID,
+        "The derived qualifier from the function name does not match the specified qualifier.",
+        "GET " F ":1?Qualifier=2", NULL);
+    lr_refused(r, 404, NOT_FOUND,
+               "Functions from 'eu-west-1' are not reachable in this region ('us-east-1')",
+               "GET /2015-03-31/functions/arn:aws:lambda:eu-west-1:000000000000:function:f", NULL);
     lr_ask(r, "GET /2015-03-31/functions/111111111111:function:f", NULL);
     assert_int_equal(r->status, 403);
     assert_string_equal(r->type, "AccessDeniedException");
@@ -181,8 +183,10 @@ static void wrong_lines_and_bodies(void **state)
     lr_refused(r, 400, "SerializationException",
                "STRING_VALUE can not be converted to an Integer: 'MaxItems'",
                "GET " LR_FUNCTIONS "?MaxItems=x", NULL);
-    lr_refused(r, 400, "SerializationException", "the value of 'FunctionName' has a broken"
-               " percent-escape", "GET " LR_FUNCTIONS "/a%2", NULL);
+    lr_refused(r, 400, "SerializationException",
+               "the value of 'FunctionName' has a broken"
+               " percent-escape",
+               "GET " LR_FUNCTIONS "/a%2", NULL);
 }
 
 static void rules_between_members(void **state)
@@ -192,11 +196,12 @@ static void rules_between_members(void **state)
         "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn"; /* 65 */
     lr_ask(r, POST, NULL);
     assert_string_equal(r->type, "ValidationException");
-    lr_refused(r, 400, INVALID,
-               "1 validation error detected: Value 'nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn"
-               "nnnnnnnnnnnnnnnnn' at 'functionName' failed to satisfy constraint: Member must have"
-               " length less than or equal to 64",
-               POST, lr_function(r, long_name));
+    lr_refused(
+        r, 400, INVALID,
+        "1 validation error detected: Value 'nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn"
+        "nnnnnnnnnnnnnnnnn' at 'functionName' failed to satisfy constraint: Member must have"
+        " length less than or equal to 64",
+        POST, lr_function(r, long_name));
     lr_refused(r, 400, INVALID,
                "Runtime and Handler are mandatory parameters for functions created with deployment"
                " packages.",
@@ -214,20 +219,21 @@ static void rules_between_members(void **state)
     assert_string_equal(r->type, INVALID);
     assert_non_null(strstr(r->text, "Value NodeJS20.x at 'runtime' failed to satisfy constraint:"));
     assert_non_null(strstr(r->text, "or be a valid ARN"));
-    lr_refused(r, 400, INVALID,
-               "Lambda was unable to configure your environment variables because the environment"
-               " variables you have provided contains reserved keys that are currently not supported"
-               " for modification. Reserved keys used in this request: AWS_REGION, _HANDLER",
-               POST,
-               with(lr_function(r, "f"), "Environment",
-                    json_pack("{s:{s:s, s:s}}", "Variables", "AWS_REGION", "x", "_HANDLER", "y")));
+    lr_refused(
+        r, 400, INVALID,
+        "Lambda was unable to configure your environment variables because the environment"
+        " variables you have provided contains reserved keys that are currently not supported"
+        " for modification. Reserved keys used in this request: AWS_REGION, AWS_LAMBDA_RUNTIME_API",
+        POST,
+        with(lr_function(r, "f"), "Environment",
+             json_pack("{s:{s:s, s:s}}", "Variables", "AWS_REGION", "x", "AWS_LAMBDA_RUNTIME_API",
+                       "y")));
     lr_refused(r, 400, INVALID, "DurableConfig is not offered by this server: leave it out.", POST,
                with(lr_function(r, "f"), "DurableConfig", json_object()));
-    lr_refused(r, 400, INVALID,
-               "To use ApplicationLogLevel or SystemLogLevel, you must set your log format to JSON.",
-               POST,
-               with(lr_function(r, "f"), "LoggingConfig",
-                    json_pack("{s:s}", "SystemLogLevel", "WARN")));
+    lr_refused(
+        r, 400, INVALID,
+        "To use ApplicationLogLevel or SystemLogLevel, you must set your log format to JSON.", POST,
+        with(lr_function(r, "f"), "LoggingConfig", json_pack("{s:s}", "SystemLogLevel", "WARN")));
     assert_null(lr_version(r, "f", "")); /* none of these left anything */
 }
 
@@ -241,11 +247,11 @@ static void an_environment_has_a_limit(void **state)
     lr_ok(r, 201, POST, with(lr_function(r, "f"), "Environment", fits));
     value[4096 - 9] = 'x';
     value[4096 - 8] = '\0';
-    hd_auto_free char *message =
-        hd_printf("Lambda was unable to configure your environment variables because the environment"
-                  " variables you have provided exceeded the 4KB limit. String measured:"
-                  " {\"AB\":\"%s\"}",
-                  value);
+    hd_auto_free char *message = hd_printf(
+        "Lambda was unable to configure your environment variables because the environment"
+        " variables you have provided exceeded the 4KB limit. String measured:"
+        " {\"AB\":\"%s\"}",
+        value);
     json_t *over = json_pack("{s:{s:s}}", "Variables", "AB", value);
     lr_refused(r, 400, INVALID, message, POST, with(lr_function(r, "g"), "Environment", over));
 }
@@ -257,19 +263,18 @@ static void code_that_cannot_be_taken(void **state)
     struct lr *r = *state;
     lr_refused(r, 400, INVALID,
                "Could not unzip uploaded file. Please check your file, then try to upload again.",
-               POST,
-               with(lr_function(r, "f"), "Code", json_pack("{s:s}", "ZipFile", "bm8gemlw")));
+               POST, with(lr_function(r, "f"), "Code", json_pack("{s:s}", "ZipFile", "bm8gemlw")));
     lr_refused(r, 400, INVALID, "Uploaded file must be a non-empty zip", POST,
                with(lr_function(r, "f"), "Code", json_pack("{s:s}", "ZipFile", "")));
-    lr_refused(r, 400, "SerializationException", "ZipFile is not base64: wrong at character 2", POST,
-               with(lr_function(r, "f"), "Code", json_pack("{s:s}", "ZipFile", "bm-8")));
+    lr_refused(r, 400, "SerializationException", "ZipFile is not base64: wrong at character 2",
+               POST, with(lr_function(r, "f"), "Code", json_pack("{s:s}", "ZipFile", "bm-8")));
     lr_refused(r, 400, INVALID, "Please provide a source for function code.", POST,
                with(lr_function(r, "f"), "Code", json_object()));
-    lr_refused(r, 400, INVALID,
-               "Please do not provide other FunctionCode parameters when providing a ZipFile.", POST,
-               with(lr_function(r, "f"), "Code",
-                    json_pack("{s:s, s:s, s:s}", "ZipFile", r->zip, "S3Bucket", "bucket", "S3Key",
-                              "k")));
+    lr_refused(
+        r, 400, INVALID,
+        "Please do not provide other FunctionCode parameters when providing a ZipFile.", POST,
+        with(lr_function(r, "f"), "Code",
+             json_pack("{s:s, s:s, s:s}", "ZipFile", r->zip, "S3Bucket", "bucket", "S3Key", "k")));
     lr_ask(r, POST, NULL);
     json_t *s3 = json_pack("{s:s, s:s}", "S3Bucket", "bucket", "S3Key", "k");
     lr_refused(r, 400, INVALID,
@@ -381,8 +386,9 @@ static void two_updates_at_once_are_one_too_many(void **state)
     if (r->status != 200) {
         assert_int_equal(r->status, 409);
         assert_string_equal(r->type, CONFLICT);
-        assert_non_null(strstr(r->text, "The operation cannot be performed at this time. An update is"
-                                        " in progress for resource: " LR_ARN "f"));
+        assert_non_null(strstr(r->text,
+                               "The operation cannot be performed at this time. An update is"
+                               " in progress for resource: " LR_ARN "f"));
     }
 }
 
@@ -518,12 +524,12 @@ static void a_list_goes_on_where_it_was(void **state)
     lr_ok(r, 200, line, NULL);
     assert_string_equal(lr_text(r, "Functions.0.FunctionName"), "c");
     assert_string_equal(lr_text(r, "Functions.1.FunctionName"), "d");
-    hd_auto_free char *last =
-        hd_printf("GET " LR_FUNCTIONS "?Marker=%s", lr_text(r, "NextMarker"));
+    hd_auto_free char *last = hd_printf("GET " LR_FUNCTIONS "?Marker=%s", lr_text(r, "NextMarker"));
     lr_ok(r, 200, last, NULL);
     assert_int_equal(json_array_size(lr_get(r, "Functions")), 1);
     assert_false(lr_has(r, "NextMarker"));
-    lr_refused(r, 400, INVALID, "The Marker provided is not valid: it was not made by ListFunctions.",
+    lr_refused(r, 400, INVALID,
+               "The Marker provided is not valid: it was not made by ListFunctions.",
                "GET " LR_FUNCTIONS "?Marker=nonsense", NULL);
     lr_ok(r, 200, "GET " LR_FUNCTIONS "?MasterRegion=eu-west-1", NULL);
     assert_int_equal(json_array_size(lr_get(r, "Functions")), 0);
@@ -564,7 +570,8 @@ static void accounts_and_regions_are_apart(void **state)
     lr_create(r, "f");
     assert_null(hd_view_find(r->view, hd_str("111111111111"), hd_str("us-east-1"), hd_str("f")));
     assert_null(hd_view_find(r->view, hd_str("000000000000"), hd_str("eu-west-1"), hd_str("f")));
-    assert_non_null(hd_view_find(r->view, hd_str("000000000000"), hd_str("us-east-1"), hd_str("f")));
+    assert_non_null(
+        hd_view_find(r->view, hd_str("000000000000"), hd_str("us-east-1"), hd_str("f")));
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)

@@ -59,9 +59,8 @@ static void paths_and_members_agree(void **state)
             continue;
         struct hd_api_route route;
         hd_auto_free char *path = filled(o->path);
-        assert_int_equal(
-            hd_api_find(&route, hd_str(o->method), hd_str(path), hd_str(o->query)),
-            HD_API_ROUTED);
+        assert_int_equal(hd_api_find(&route, hd_str(o->method), hd_str(path), hd_str(o->query)),
+                         HD_API_ROUTED);
         size_t in_path = 0;
         for (size_t i = 0; i < route.n_params; i++) {
             const struct hd_shape *m =
@@ -71,8 +70,8 @@ static void paths_and_members_agree(void **state)
         }
         for (const struct hd_shape *m = o->input; m != NULL && m->name != NULL; m++) {
             in_path += m->in == HD_SHAPE_PATH;
-            bool nested = m->kind == HD_SHAPE_STRUCT || m->kind == HD_SHAPE_LIST ||
-                          m->kind == HD_SHAPE_MAP;
+            bool nested =
+                m->kind == HD_SHAPE_STRUCT || m->kind == HD_SHAPE_LIST || m->kind == HD_SHAPE_MAP;
             if (nested && m->of == NULL)
                 fail_msg("%s: %s has no parts", o->name, m->name);
         }
@@ -85,10 +84,11 @@ static void values_are_as_on_the_wire(void **state)
 {
     struct hd_api_route r;
     assert_int_equal(
-        hd_api_find(&r, hd_str("GET"),
-                    hd_str("/2015-03-31/functions/arn%3Aaws%3Alambda%3Aus-east-1%3A0%3Afunction%3Af/"
-                           "aliases/prod"),
-                    hd_str("")),
+        hd_api_find(
+            &r, hd_str("GET"),
+            hd_str("/2015-03-31/functions/arn%3Aaws%3Alambda%3Aus-east-1%3A0%3Afunction%3Af/"
+                   "aliases/prod"),
+            hd_str("")),
         HD_API_ROUTED);
     assert_string_equal(r.operation->name, "GetAlias");
     assert_int_equal(r.n_params, 2);
