@@ -8,6 +8,7 @@
 #pragma once
 
 #include "invoke/call.h"
+#include "lanes/run.h"
 #include "lanes/topology.h"
 #include "store/store.h"
 
@@ -22,12 +23,21 @@ struct hd_lanes_options {
     const struct hd_targets *targets; /* to find functions by name */
     struct hd_store *store;
     struct hd_log *log;
+    const struct hd_lane_native *natives; /* functions in this process; borrowed */
+    size_t n_natives;
+    /** Make a listening socket for each loop, sharing one port. @return 0, or a code. */
+    int (*listen)(void *arg, int *fds, unsigned n, const char *host, uint16_t *port,
+                  struct hd_error *err);
+    void *listen_arg;
 };
 
 /** @return 0 and *out; or HD_EINVAL, HD_EIO (a broker that cannot be reached, ...). */
 int hd_lanes_new(struct hd_lanes **out, const struct hd_lanes_options *opt, struct hd_error *err);
-/** The node is ready: consumers and the exposure start. Control loop. */
-void hd_lanes_start(struct hd_lanes *l);
+/** The node is ready: consumers and the exposure start. Control loop.
+ *  @return 0; or what listening fails with. */
+int hd_lanes_start(struct hd_lanes *l, struct hd_error *err);
+/** @return where the exposure listens; 0: it does not. */
+uint16_t hd_lanes_port(const struct hd_lanes *l);
 /** Stop consuming and accepting; what is under way is finished and settled. @p done later. */
 void hd_lanes_cooldown(struct hd_lanes *l, void (*done)(void *arg), void *arg);
 /** After cooldown: close queues and connections. @p done later; then free. */
@@ -59,6 +69,8 @@ void hd_lanes_emit(struct hd_lanes *l, unsigned loop_index, const struct hd_lane
                    hd_lane_done_fn *done, void *arg);
 void hd_lanes_call(struct hd_lanes *l, unsigned loop_index, const struct hd_lane_message *m,
                    hd_lane_done_fn *done, void *arg);
+/** Dead letters of an event lane's queue; NULL: the queue keeps none that we can show. */
+const char *hd_lanes_queue_of(const struct hd_lanes *l, struct hd_str lane_or_queue);
 /** Append the status JSON: profile, mode, lanes, queues, connections. Control loop. */
 void hd_lanes_status(struct hd_lanes *l, struct hd_buf *out);
 /** Append metrics in Prometheus text form. Control loop. */

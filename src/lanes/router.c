@@ -1,0 +1,563 @@
+/* router.c - an emission or a call, from whoever made it on this node to where the topology sends
+ * it. Each is one struct journey, and ends in answer(). */
+#include "core/clock.h"
+#include "lanes/envelope.h"
+#include "lanes/lanes_private.h"
+#include "lanes/typed_private.h"
+
+#include <stdio.h>
+
+enum { VALUES_MAX = 64 << 20 };
+
+struct journey {
+    struct hd_lanes_loop *loop;
+    struct hd_arena arena;
+    struct hd_lane_message m; /* its texts lie in the arena */
+    const struct hd_lane_task *task;
+    const struct hd_lane_event *event;
+    struct hd_typed *value;
+    struct hd_str id, contexts; /* of the message; contexts: those that the lane lets pass */
+    struct hd_buf envelope;
+    struct hd_error failure; /* of publishing */
+    bool failed;
+    hd_lane_done_fn *done;
+    void *arg;
+};
+
+/* --- answers --- */
+
+static void journey_free(struct journey *j)
+{
+    hd_buf_done(&j->envelope);
+    hd_arena_done(&j->arena);
+    free(j);
+}
+
+static void answer(struct journey *j, unsigned status, struct hd_str body, bool retryable)
+{
+    struct hd_lane_answer a = {.status = status, .body = body, .retryable = retryable};
+    j->done(j->arg, &a);
+    journey_free(j);
+}
+
+static void answer_error(struct journey *j, const struct hd_lane_error *error, bool retryable)
+{
+    struct hd_buf body;
+    hd_buf_init(&body, VALUES_MAX);
+    hd_rpc_error(&body, error);
+    if (retryable && body.len > 0) {
+        body.len--; /* its last brace */
+        hd_buf_cstr(&body, ",\"retryable\":true}");
+    }
+    answer(j, error->status, hd_buf_view(&body), retryable);
+    hd_buf_done(&body);
+}
+
+static void refuse(struct journey *j, unsigned status, const char *code, const char *message,
+                   bool retryable)
+{
+    struct hd_lane_error error = hd_rpc_refusal(status, code, message);
+    answer_error(j, &error, retryable);
+}
+
+/* A result as the asker wants to see it: typed text, or ordinary JSON. */
+static void answer_value(struct journey *j, struct hd_str value)
+{
+    struct hd_typed *read = NULL;
+    struct hd_buf body;
+    hd_buf_init(&body, VALUES_MAX);
+    hd_buf_cstr(&body, "{\"ok\":true");
+    if (value.len > 0) {
+        hd_buf_cstr(&body, ",\"result\":");
+        if (j->m.typed)
+            hd_buf_str(&body, value);
+        else if (hd_typed_read(&read, &j->arena, value, NULL) == 0)
+            hd_typed_to_plain(&body, read);
+        else
+            hd_buf_cstr(&body, "null");
+    }
+    hd_buf_char(&body, '}');
+    answer(j, 200, hd_buf_view(&body), false);
+    hd_buf_done(&body);
+}
+
+static void on_ran(void *arg, const struct hd_lane_run_result *result)
+{
+    struct journey *j = arg;
+    bool with_value = j->task != NULL || j->m.want_payload;
+    if (result->ok)
+        answer_value(j, with_value ? result->value : hd_str(""));
+    else
+        answer_error(j, &result->error, false);
+}
+
+static void on_called(void *arg, const struct hd_rpc_answer *a)
+{
+    struct journey *j = arg;
+    if (a->ok) {
+        answer_value(j, a->value);
+        return;
+    }
+    struct hd_lane_error error = a->error;
+    if (error.status < 400)
+        error.status = 502;
+    answer_error(j, &error, error.status == 503 || error.status == 408);
+}
+
+/* --- running here --- */
+
+static struct hd_lane_run_request request_of(struct journey *j, const char *lane)
+{
+    return (struct hd_lane_run_request){.value = j->value,
+                                        .contexts = j->contexts,
+                                        .request_id = j->id,
+                                        .traceparent = j->m.traceparent,
+                                        .lane = hd_str(lane),
+                                        .message_id = j->id,
+                                        .source_kind = j->m.source_kind,
+                                        .source_id = j->m.source_id,
+                                        .want_payload = j->m.want_payload};
+}
+
+static void run_here(struct journey *j, const char *lane)
+{
+    struct hd_lane_run_request request = request_of(j, lane);
+    if (j->task != NULL && j->task->function == NULL)
+        refuse(j, 404, "NOT_FOUND", "this task has no function here, and no lane to a peer", false);
+    else if (j->task != NULL)
+        hd_lane_run_task(j->loop->runner, j->task, &request, on_ran, j);
+    else
+        hd_lane_run_event(j->loop->runner, j->event, &request, on_ran, j);
+}
+
+/* --- tokens, for queues and for the simulation --- */
+
+static int sign(struct journey *j, const struct hd_lane_keys *keys, const struct hd_lane_auth *auth,
+                struct hd_lane_claims *claims, struct hd_str hashed, struct hd_str *token,
+                struct hd_error *err)
+{
+    struct hd_buf hash, text;
+    *token = hd_str_n(NULL, 0);
+    if (auth->mode == HD_LANE_AUTH_NONE)
+        return 0;
+    hd_buf_init(&hash, 64);
+    hd_buf_init(&text, 16 * 1024);
+    hd_lane_hash(&hash, hashed);
+    claims->hash = hd_arena_str(&j->arena, hd_buf_view(&hash));
+    int rc = hd_lane_token_sign(&text, keys, claims, hd_clock_unix_ms(), err);
+    if (rc == 0)
+        *token = hd_arena_str(&j->arena, hd_buf_view(&text));
+    hd_buf_done(&hash);
+    hd_buf_done(&text);
+    return rc;
+}
+
+static void signer_missing(struct journey *j, const char *lane)
+{
+    hd_auto_free char *message =
+        hd_printf("remoteLanes-auth-signerMissing: the lane %s has no key to sign with here", lane);
+    refuse(j, 500, "INTERNAL_ERROR", message, false);
+}
+
+/* --- event lanes --- */
+
+static void back_on_loop(void *arg)
+{
+    struct journey *j = arg;
+    const struct hd_event_lane *lane = j->event->event_lane;
+    if (j->failed) {
+        bool later = j->failure.code == HD_EBUSY || j->failure.code == HD_EIO ||
+                     j->failure.code == HD_ECANCELED || j->failure.code == HD_ETIMEOUT;
+        refuse(j, later ? 503 : 500, later ? "QUEUE_UNAVAILABLE" : "INTERNAL_ERROR", j->failure.msg,
+               later);
+        return;
+    }
+    hd_lane_metrics_event(j->loop->lanes->metrics, j->loop->index, lane->id, HD_LANE_ENQUEUED,
+                          NULL);
+    char body[256];
+    int n = snprintf(body, sizeof(body),
+                     "{\"ok\":true,\"messageId\":\"%.*s\",\"lane\":\"%s\",\"mode\":\"network\"}",
+                     HD_FMT(j->id), lane->id);
+    answer(j, 202, hd_str_n(body, HD_MIN((size_t)n, sizeof(body) - 1)), false);
+}
+
+static void on_published(void *arg, const struct hd_error *err)
+{
+    struct journey *j = arg;
+    j->failed = err != NULL;
+    if (err != NULL)
+        j->failure = *err;
+    if (j->loop->index == 0)
+        back_on_loop(j);
+    else
+        hd_loop_post(j->loop->loop, back_on_loop, j);
+}
+
+static void publish(void *arg)
+{
+    struct journey *j = arg;
+    hd_lanes_publish(j->loop->lanes, j->event->event_lane->queue, j->id, hd_buf_view(&j->envelope),
+                     on_published, j);
+}
+
+static int make_envelope(struct journey *j, struct hd_error *err)
+{
+    const struct hd_event_lane *lane = j->event->event_lane;
+    struct hd_buf payload, others;
+    char created[32];
+    struct hd_lane_claims claims = {
+        .lane = hd_str(lane->id), .target = hd_str(j->event->wire_id), .kind = HD_LANE_EVENT};
+    hd_buf_init(&payload, VALUES_MAX);
+    hd_buf_init(&others, 1024);
+    hd_typed_write(&payload, j->value);
+    hd_typed_iso(created, (double)hd_clock_unix_ms());
+    if (j->m.traceparent.len > 0) {
+        hd_buf_cstr(&others, "\"traceparent\":");
+        hd_typed_write_string(&others, j->m.traceparent);
+    }
+    struct hd_envelope e = {.lane_id = claims.lane,
+                            .event_id = claims.target,
+                            .payload = hd_buf_view(&payload),
+                            .contexts = j->contexts.len > 0 ? j->contexts : hd_str_n(NULL, 0),
+                            .source_kind = j->m.source_kind,
+                            .source_id = j->m.source_id,
+                            .max_attempts = lane->max_attempts,
+                            .id = j->id,
+                            .created_at = hd_str(created),
+                            .others = hd_buf_view(&others)};
+    int rc = hd_buf_failed(&payload)
+                 ? hd_fail(err, HD_EINVAL, "the payload is too large")
+                 : sign(j, lane->keys, &lane->auth, &claims, e.payload, &e.auth_token, err);
+    if (rc == 0)
+        hd_envelope_write(&j->envelope, &e);
+    if (rc == 0 && hd_buf_failed(&j->envelope))
+        rc = hd_fail(err, HD_EINVAL, "the message is too large");
+    hd_buf_done(&payload);
+    hd_buf_done(&others);
+    return rc;
+}
+
+static void enqueue(struct journey *j)
+{
+    const struct hd_lanes *l = j->loop->lanes;
+    const struct hd_topology *t = l->topology;
+    const struct hd_event_lane *lane = j->event->event_lane;
+    struct hd_error err;
+    if (atomic_load(&l->stopping)) {
+        refuse(j, 503, "SHUTTING_DOWN", "the node is stopping; try again on another one", true);
+        return;
+    }
+    if (!hd_lane_keys_can_sign(lane->keys)) {
+        signer_missing(j, lane->id);
+        return;
+    }
+    if (make_envelope(j, &err) < 0) {
+        refuse(j, 400, "INVALID_PAYLOAD", err.msg, false);
+        return;
+    }
+    hd_log(l->opt.log, t->debug ? HD_INFO : HD_DEBUG, "event-lanes.enqueue",
+           hd_kv_str("eventId", j->event->wire_id), hd_kv_str("laneId", lane->id),
+           hd_kv_str("profile", t->profile), hd_kv_str("mode", "network"),
+           hd_kv_slice("sourceKind", j->m.source_kind), hd_kv_slice("sourceId", j->m.source_id),
+           hd_kv_str("routingDecision", "direct-emission-intercepted-enqueued"));
+    if (j->loop->index == 0)
+        publish(j);
+    else
+        hd_loop_post(l->opt.loops[0], publish, j);
+}
+
+/* --- mode local-simulated: all of the way, without leaving the process --- */
+
+static void simulated_done(void *arg, const struct hd_lane_run_result *result)
+{
+    struct journey *j = arg;
+    if (!result->ok)
+        hd_log(j->loop->lanes->opt.log, HD_ERROR, "Event lane simulated consume failed.",
+               hd_kv_str("laneId", j->event->event_lane->id),
+               hd_kv_str("eventId", j->event->wire_id),
+               hd_kv_slice("error", result->error.reason.len > 0 ? result->error.reason
+                                                                 : result->error.message));
+    journey_free(j);
+}
+
+static void simulate_consume(void *arg)
+{
+    struct journey *j = arg;
+    struct hd_lanes *l = j->loop->lanes;
+    const struct hd_event_lane *lane = j->event->event_lane;
+    struct hd_envelope e;
+    struct hd_error err;
+    struct hd_buf hash;
+    struct hd_lane_claims want = {
+        .lane = hd_str(lane->id), .target = hd_str(j->event->wire_id), .kind = HD_LANE_EVENT};
+    hd_buf_init(&hash, 64);
+    int rc = hd_envelope_read(&e, &j->arena, hd_buf_view(&j->envelope), hd_clock_unix_ms(), &err);
+    if (rc == 0) {
+        hd_lane_hash(&hash, e.payload);
+        want.hash = hd_buf_view(&hash);
+        rc = hd_lane_token_verify(lane->keys, e.auth_token, &want, hd_str(""), hd_clock_unix_ms(),
+                                  &err);
+    }
+    if (rc == 0)
+        rc = hd_typed_read(&j->value, &j->arena, e.payload, &err);
+    hd_buf_done(&hash);
+    if (rc < 0) {
+        hd_log(l->opt.log, HD_ERROR, "Event lane simulated consume failed.",
+               hd_kv_str("laneId", lane->id), hd_kv_str("error", err.msg));
+        journey_free(j);
+        return;
+    }
+    char source[300];
+    snprintf(source, sizeof(source), "%s:%s:%s:local-simulated", l->topology->relay_prefix,
+             l->topology->profile, lane->id);
+    struct hd_lane_run_request request = request_of(j, lane->id);
+    request.contexts = hd_rpc_contexts(&j->arena, e.contexts, &lane->contexts);
+    request.source_kind = hd_str("runtime");
+    request.source_id = hd_arena_str(&j->arena, hd_str(source));
+    request.attempt = 1;
+    request.only = lane->hooks_limited ? &lane->hooks_only : NULL;
+    request.want_payload = false;
+    hd_lane_run_event(j->loop->runner, j->event, &request, simulated_done, j);
+}
+
+static void simulate_event(struct journey *j)
+{
+    struct hd_error err;
+    char id[32], body[256];
+    snprintf(id, sizeof(id), "sim-%llu", (unsigned long long)++j->loop->simulated);
+    j->id = hd_arena_str(&j->arena, hd_str(id));
+    if (make_envelope(j, &err) < 0) {
+        refuse(j, 400, "INVALID_PAYLOAD", err.msg, false);
+        return;
+    }
+    int n = snprintf(body, sizeof(body),
+                     "{\"ok\":true,\"messageId\":\"%s\",\"lane\":\"%s\","
+                     "\"mode\":\"local-simulated\"}",
+                     id, j->event->event_lane->id);
+    struct hd_lane_answer a = {.status = 202, .body = hd_str_n(body, (size_t)n)};
+    j->done(j->arg, &a);
+    hd_loop_post(j->loop->loop, simulate_consume, j);
+}
+
+/* The call goes over no wire, but its bytes are made, signed, checked and read. */
+static void simulate_rpc(struct journey *j, const struct hd_rpc_lane *lane)
+{
+    struct hd_buf text;
+    struct hd_error err;
+    struct hd_str token;
+    struct hd_rpc_body body = {.value = j->value, .return_payload = j->m.want_payload}, again;
+    struct hd_lane_claims claims = {
+        .lane = hd_str(lane->id),
+        .kind = j->task != NULL ? HD_LANE_RPC_TASK : HD_LANE_RPC_EVENT,
+        .target = hd_str(j->task != NULL ? j->task->wire_id : j->event->wire_id)};
+    hd_buf_init(&text, VALUES_MAX);
+    hd_rpc_body_write(&text, &body, j->event != NULL);
+    struct hd_str own = hd_arena_str(&j->arena, hd_buf_view(&text));
+    hd_buf_done(&text);
+    int rc = sign(j, lane->keys, &lane->auth, &claims, own, &token, &err);
+    if (rc == 0)
+        rc = hd_lane_token_verify(lane->keys, token, &claims, hd_str(""), hd_clock_unix_ms(), &err);
+    if (rc == 0)
+        rc = hd_rpc_body_read(&again, &j->arena, own, j->event != NULL, &err);
+    if (rc < 0) {
+        refuse(j, 500, "INTERNAL_ERROR", err.msg, false);
+        return;
+    }
+    j->value = (struct hd_typed *)again.value;
+    run_here(j, lane->id);
+}
+
+/* --- RPC lanes --- */
+
+static struct hd_rpc_client *client_of(struct journey *j, const struct hd_communicator *peer)
+{
+    const struct hd_topology *t = j->loop->lanes->topology;
+    for (size_t i = 0; i < t->n_communicators; i++) {
+        if (t->communicators[i] == peer)
+            return j->loop->clients[i];
+    }
+    return NULL;
+}
+
+static void call_peer(struct journey *j, const struct hd_rpc_lane *lane)
+{
+    bool is_event = j->event != NULL;
+    struct hd_rpc_client *client = client_of(j, lane->communicator);
+    if (client == NULL) {
+        refuse(j, 500, "INTERNAL_ERROR", "rpcLane-communicatorContract", false);
+        return;
+    }
+    if (!hd_lane_keys_can_sign(lane->keys)) {
+        signer_missing(j, lane->id);
+        return;
+    }
+    struct hd_rpc_call_request request = {
+        .is_event = is_event,
+        .id = hd_str(is_event ? j->event->wire_id : j->task->wire_id),
+        .lane = lane,
+        .body = {.value = j->value, .return_payload = is_event && !j->event->parallel},
+        .want_result = !is_event || !j->event->parallel,
+        .contexts = j->contexts,
+        .request_id = j->id,
+        .traceparent = j->m.traceparent,
+        .timeout_ms = is_event ? 0 : j->task->timeout_ms};
+    hd_rpc_client_call(client, &request, on_called, j);
+}
+
+/* --- the beginning --- */
+
+static struct hd_str keep(struct journey *j, struct hd_str s)
+{
+    return s.len > 0 ? hd_arena_str(&j->arena, s) : s;
+}
+
+static int read_value(struct journey *j, struct hd_error *err)
+{
+    if (j->m.body.len == 0) {
+        j->value = (struct hd_typed *)hd_typed_undefined();
+        return 0;
+    }
+    return j->m.typed ? hd_typed_read(&j->value, &j->arena, j->m.body, err)
+                      : hd_typed_from_plain(&j->value, &j->arena, j->m.body, err);
+}
+
+/* Contexts are given by name or id, and go on by id, where the lane lets them. */
+static void take_contexts(struct journey *j, const struct hd_strings *allowed)
+{
+    const struct hd_topology *t = j->loop->lanes->topology;
+    struct hd_typed *map = NULL;
+    if (j->m.contexts.len == 0 || hd_typed_from_plain(&map, &j->arena, j->m.contexts, NULL) < 0 ||
+        map->kind != HD_TYPED_OBJECT)
+        return;
+    for (size_t i = 0; i < map->n; i++) {
+        if (memchr(map->names[i].ptr, '.', map->names[i].len) == NULL) {
+            hd_auto_free char *id =
+                hd_printf("%s.asyncContexts.%.*s", t->namespace_, HD_FMT(map->names[i]));
+            map->names[i] = hd_arena_str(&j->arena, hd_str(id));
+        }
+    }
+    struct hd_buf text;
+    hd_buf_init(&text, 64 * 1024);
+    hd_typed_write(&text, map);
+    j->contexts = hd_rpc_contexts(&j->arena, hd_buf_view(&text), allowed);
+    hd_buf_done(&text);
+}
+
+static struct journey *begin(struct hd_lanes *l, unsigned loop_index,
+                             const struct hd_lane_message *m, hd_lane_done_fn *done, void *arg)
+{
+    struct journey *j = hd_new(struct journey);
+    char id[HD_UUID_CHARS + 1];
+    j->loop = &l->loops[loop_index];
+    j->done = done;
+    j->arg = arg;
+    hd_arena_init(&j->arena, NULL, 0, (size_t)4 * VALUES_MAX);
+    hd_buf_init(&j->envelope, VALUES_MAX);
+    j->m = *m;
+    j->m.body = keep(j, m->body);
+    j->m.request_id = keep(j, m->request_id);
+    j->m.traceparent = keep(j, m->traceparent);
+    j->m.contexts = keep(j, m->contexts);
+    j->m.source_kind = m->source_kind.len > 0 ? keep(j, m->source_kind) : hd_str("runtime");
+    j->m.source_id = m->source_id.len > 0 ? keep(j, m->source_id) : hd_str("runtime.api");
+    hd_uuid4(id, &j->loop->rng);
+    j->id = hd_arena_str(&j->arena, hd_str(id));
+    return j;
+}
+
+/* Refusals wait for the next turn: nobody hears anything from inside. */
+struct later {
+    struct journey *j;
+    unsigned status;
+    const char *code;
+    char message[240];
+};
+
+static void refuse_now(void *arg)
+{
+    struct later *r = arg;
+    refuse(r->j, r->status, r->code, r->message, false);
+    free(r);
+}
+
+static void refuse_later(struct journey *j, unsigned status, const char *code, const char *message)
+{
+    struct later *r = hd_new(struct later);
+    *r = (struct later){.j = j, .status = status, .code = code};
+    snprintf(r->message, sizeof(r->message), "%s", message);
+    hd_loop_post(j->loop->loop, refuse_now, r);
+}
+
+static void go_event(void *arg)
+{
+    struct journey *j = arg;
+    const struct hd_topology *t = j->loop->lanes->topology;
+    const struct hd_lane_event *e = j->event;
+    bool relayed = hd_str_starts(j->m.source_id, hd_str(t->relay_prefix));
+    if (e->event_lane != NULL)
+        take_contexts(j, &e->event_lane->contexts);
+    else if (e->rpc_lane != NULL)
+        take_contexts(j, &e->rpc_lane->contexts);
+    else
+        take_contexts(j, &t->contexts);
+    if (t->mode == HD_LANES_TRANSPARENT || relayed ||
+        (e->event_lane == NULL && e->rpc_lane == NULL))
+        run_here(j, "");
+    else if (t->mode == HD_LANES_LOCAL_SIMULATED && e->event_lane != NULL)
+        simulate_event(j);
+    else if (t->mode == HD_LANES_LOCAL_SIMULATED)
+        simulate_rpc(j, e->rpc_lane);
+    else if (e->event_lane != NULL)
+        enqueue(j);
+    else if (e->rpc_lane->served)
+        run_here(j, e->rpc_lane->id);
+    else
+        call_peer(j, e->rpc_lane);
+}
+
+static void go_task(void *arg)
+{
+    struct journey *j = arg;
+    const struct hd_topology *t = j->loop->lanes->topology;
+    const struct hd_rpc_lane *lane = j->task->lane;
+    take_contexts(j, lane != NULL ? &lane->contexts : &t->contexts);
+    if (t->mode == HD_LANES_TRANSPARENT || lane == NULL)
+        run_here(j, "");
+    else if (t->mode == HD_LANES_LOCAL_SIMULATED)
+        simulate_rpc(j, lane);
+    else if (lane->served && j->task->function != NULL)
+        run_here(j, lane->id);
+    else
+        call_peer(j, lane);
+}
+
+static void depart(struct journey *j, bool known, const char *what, struct hd_str name,
+                   void (*go)(void *arg))
+{
+    struct hd_error err;
+    if (!known) {
+        hd_fail(&err, HD_ENOTFOUND, "%s %.*s not found", what, (int)HD_MIN(name.len, (size_t)100),
+                name.ptr);
+        refuse_later(j, 404, "NOT_FOUND", err.msg);
+    } else if (read_value(j, &err) < 0) {
+        refuse_later(j, 400, "INVALID_JSON", err.msg);
+    } else {
+        hd_loop_post(j->loop->loop, go, j);
+    }
+}
+
+void hd_lanes_emit(struct hd_lanes *l, unsigned loop_index, const struct hd_lane_message *m,
+                   hd_lane_done_fn *done, void *arg)
+{
+    struct journey *j = begin(l, loop_index, m, done, arg);
+    j->event = hd_topology_event(l->topology, m->name);
+    depart(j, j->event != NULL, "Event", m->name, go_event);
+}
+
+void hd_lanes_call(struct hd_lanes *l, unsigned loop_index, const struct hd_lane_message *m,
+                   hd_lane_done_fn *done, void *arg)
+{
+    struct journey *j = begin(l, loop_index, m, done, arg);
+    j->task = hd_topology_task(l->topology, m->name);
+    depart(j, j->task != NULL, "Task", m->name, go_task);
+}
