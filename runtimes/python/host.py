@@ -19,7 +19,8 @@ _HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, _HERE)
 sys.dont_write_bytecode = True  # nothing of ours between the user's files
 
-from heddle_host import asgi, find, http1, lambda_app, log, wsgi  # noqa: E402
+from heddle_host import (asgi, find, forward, http1, lambda_app, lambda_server, log,  # noqa: E402
+                         wsgi)
 
 sys.path.remove(_HERE)
 
@@ -47,6 +48,7 @@ class Host:
         self.controls = set()
         self.running = {}  # task -> request
         self.idle_waiters = []
+        self.taken = None  # what a Lambda function's server goes on with
 
     # Answering ------------------------------------------------------------------------------------
 
@@ -60,6 +62,8 @@ class Host:
             send_json(request, 503, {"error": "Nothing is loaded yet"})
             return
         log.invocation.set(request.control.get("id", ""))
+        if "event" in request.control:
+            request = forward.EventRequest(request)
         task = asyncio.create_task(self.answer(request))
         self.running[task] = request
         task.add_done_callback(self.answered)
@@ -87,6 +91,8 @@ class Host:
                 await asgi.answer(self.handler, self.lifespan.state, request)
             elif self.kind == "wsgi":
                 await wsgi.answer(self.handler, self.pool, request)
+            elif isinstance(request, forward.EventRequest):
+                await forward.answer(self.handler, self.what, self.pool, request)
             else:
                 await lambda_app.answer(self.handler, self.what, self.pool, request)
         except http1.ClientGone:
@@ -102,6 +108,9 @@ class Host:
             return
         if request.started:
             request.abort()
+            return
+        if isinstance(request, forward.EventRequest):
+            request.fail(error)
             return
         body = {"error": "Internal server error"}
         if self.what.get("dev"):
@@ -139,10 +148,13 @@ class Host:
             if body is None:
                 raise find.LoadError(f"load request: more than {LOAD_MAX} bytes")
             what = json.loads(body)
-            for key in ("name", "root", "entry"):
+            for key in ("name", "root") if what.get("lambda") else ("name", "root", "entry"):
                 if not isinstance(what.get(key), str) or not what[key]:
                     raise find.LoadError(f"load request: {key}: must be a string that is not empty")
             self.what = what
+            if what.get("lambda"):
+                self.taken.set_result(self.server.hand_over(request))
+                return
             os.environ.update(what.get("env") or {})
             if what.get("env", {}).get("TZ"):
                 time.tzset()
@@ -179,6 +191,7 @@ class Host:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self.on_loop_error)
         loop.add_signal_handler(signal.SIGTERM, self.server.stop)
+        self.taken = loop.create_future()
         if path is not None:
             before = os.umask(0o177)  # the socket is ours alone from birth
             try:
@@ -187,7 +200,9 @@ class Host:
                 os.umask(before)
         else:
             await self.server.listen(None, port)
-        await self.server.stopped
+        await asyncio.wait((self.server.stopped, self.taken), return_when=asyncio.FIRST_COMPLETED)
+        if self.taken.done():
+            return
         await self.idle()
         if self.lifespan is not None:
             await self.lifespan.shutdown()
@@ -215,7 +230,9 @@ def main():
                             "must be set: heddle starts this program, it is not started by hand")
         sys.exit(EX_USAGE)
     log.capture()
-    asyncio.run(Host(token).run(path, int(port) if path is None else None))
+    host = Host(token)
+    asyncio.run(host.run(path, int(port) if path is None else None))
+    lambda_server.serve(token, *host.taken.result(), host.what)
 
 
 if __name__ == "__main__":

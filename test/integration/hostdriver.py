@@ -311,6 +311,7 @@ class Hosts:
             path = self.root / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
+        self.root.mkdir(parents=True, exist_ok=True)
         self.run.mkdir(exist_ok=True)
         self.hosts.append(Host(self.runtime, self.root, self.run, **options))
         return self.hosts[-1]

@@ -8,6 +8,7 @@ begin before the request has ended.
 
 import asyncio
 import re
+import sys
 from http import HTTPStatus
 
 HEAD_MAX = 128 * 1024  # more than the node lets through
@@ -359,7 +360,9 @@ class Server:
         self.stopped = loop.create_future()
         make = lambda: Connection(self, loop)
         if path is not None:
-            self.listener = await loop.create_unix_server(make, path, backlog=1024)
+            # A socket that somebody else goes on with must stay where it is.
+            keep = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
+            self.listener = await loop.create_unix_server(make, path, backlog=1024, **keep)
         else:
             self.listener = await loop.create_server(make, None, port, backlog=1024)
 
@@ -371,6 +374,23 @@ class Server:
             if connection.request is None:
                 connection.transport.close()
         self.check_stopped()
+
+    def hand_over(self, request):
+        """
+        Give everything up for somebody else to go on with.
+        Returns (listening sockets, [(socket, bytes that came), ...], the socket of the request).
+        """
+        listeners = [sock.dup() for sock in self.listener.sockets]
+        self.listener.close()
+        taken, of_request = [], None
+        for connection in list(self.connections):
+            sock = connection.transport.get_extra_info("socket").dup()
+            if connection is request.connection:
+                of_request = sock
+            taken.append((sock, connection.pending))
+            connection.request = None
+            connection.transport.abort()
+        return listeners, taken, of_request
 
     def check_stopped(self):
         if self.stopping and not self.connections and not self.stopped.done():

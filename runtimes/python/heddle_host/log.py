@@ -13,12 +13,14 @@ from contextvars import ContextVar
 
 MESSAGE_MAX = 8192
 LINE_MAX = 65536  # of text written without a line end
+UTF8_MOST = 4  # bytes of one character
 
 #: The invocation that is running, or "".
 invocation = ContextVar("heddle_invocation", default="")
 
 _lock = threading.Lock()
 _start = b""
+_current = ""  # where one request runs at a time: also for threads that it has started
 
 
 def begin(token):
@@ -27,11 +29,45 @@ def begin(token):
     _start = b"\x1e" + token.encode() + b" "
 
 
-def record(level, text, id=None):
-    """Write one record. level: debug, info, warn or error."""
-    if len(text) > MESSAGE_MAX:
-        text = text[:MESSAGE_MAX] + "…"
-    body = json.dumps({"id": id or invocation.get() or None, "level": level, "msg": text,
+def current():
+    """The id of the request that is running, or ""."""
+    return invocation.get() or _current
+
+
+def enter(id):
+    """A request begins, and no other does before leave()."""
+    global _current
+    _current = id
+    invocation.set(id)
+
+
+def leave():
+    """The request is over: write what has no line end yet."""
+    for stream in _streams:
+        for id in list(stream.partial):
+            stream.finish(id)
+
+
+def _pieces(text):
+    """A long text in parts that the node takes whole."""
+    step = MESSAGE_MAX if text.isascii() else MESSAGE_MAX // UTF8_MOST
+    return [text[at:at + step] for at in range(0, len(text), step)]
+
+
+def record(level, text, id=None, whole=False):
+    """Write one record. level: debug, info, warn or error. whole: several, where it is too long."""
+    if len(text) > MESSAGE_MAX // UTF8_MOST:
+        if whole or _current:
+            for piece in _pieces(text):
+                _write(level, piece, id)
+            return
+        if len(text) > MESSAGE_MAX:
+            text = text[:MESSAGE_MAX] + "…"
+    _write(level, text, id)
+
+
+def _write(level, text, id):
+    body = json.dumps({"id": id or current() or None, "level": level, "msg": text,
                        "ts": time.time_ns() // 1_000_000})
     line = _start + body.encode("ascii") + b"\n"
     with _lock:
