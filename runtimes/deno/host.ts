@@ -15,6 +15,7 @@ import {
   sameToken,
 } from "../common/control.mjs";
 import { localImports } from "../common/imports.mjs";
+import { answerEvent, eventMode } from "./events.ts";
 import { isControl, patchRequest, rawHeaders, rawPath, RequestInfo } from "./request.ts";
 import { Registry } from "./register.ts";
 import type { Registered } from "./register.ts";
@@ -97,12 +98,35 @@ function answer(req: Request, inner: Deno.ServeHandlerInfo): Response | Promise<
   }
 }
 
+/** An event, by the same handler. */
+function answerAsEvent(req: Request, inner: Deno.ServeHandlerInfo): Promise<Response> {
+  const { handler, kind, onError } = serving!;
+  const second = kind === "serve"
+    ? readAuth(rawHeaders(req).get("x-heddle-auth"), null)
+    : new RequestInfo(req, inner);
+  const call = async (post: Request) => {
+    let result: unknown;
+    try {
+      result = await (kind === "serve" && serving!.public ? handler(post) : handler(post, second));
+    } catch (thrown) {
+      if (typeof onError !== "function")
+        throw thrown;
+      result = await onError(thrown);
+    }
+    if (!(result instanceof Response))
+      throw new TypeError(`the handler returned ${describe(result)} instead of a Response`);
+    return result;
+  };
+  return answerEvent(req, call, (thrown) => logThrown(thrown, currentId()));
+}
+
 function dispatch(req: Request, info: Deno.ServeHandlerInfo): Response | Promise<Response> {
   if (isControl(req))
     return control(req);
   if (serving === null)
     return json(503, { error: "Nothing is loaded yet" });
-  return invocation.run(rawHeaders(req).get("x-heddle-id") ?? "", answer, req, info);
+  return invocation.run(rawHeaders(req).get("x-heddle-id") ?? "",
+    eventMode(req) === null ? answer : answerAsEvent, req, info);
 }
 
 // Control ----------------------------------------------------------------------------------------
@@ -131,6 +155,8 @@ async function load(text: string): Promise<Response> {
   try {
     const what = readLoadRequest(text);
     root = what.root;
+    if (what.lambda)
+      throw new Error("load request: lambda: Lambda functions run in the node or the python host");
     dev = what.dev === true;
     for (const [key, value] of Object.entries(what.env))
       Deno.env.set(key, value as string);

@@ -6,14 +6,8 @@
  *
  * While a handler runs, the host's own sockets do not keep the event loop alive, so that Node's
  * `beforeExit` tells when the function has nothing left to do. */
-import {
-  ANSWER_MAX_BYTES,
-  faultBody,
-  resultText,
-  RuntimeFault,
-  writeFault,
-  writeResult,
-} from "./faults.mjs";
+import { ANSWER_MAX_BYTES, faultBody, resultText, RuntimeFault } from "../common/faults.mjs";
+import { writeFault, writeResult } from "./answers.mjs";
 import { ResponseStream } from "./respond.mjs";
 
 const EXIT_UNCAUGHT = 128;

@@ -1,6 +1,7 @@
 /* node/forward.mjs - events for functions of the functions folder: a handler of Lambda's form gets the
  * event as it is, one that answers HTTP gets it as a POST, and what it answers becomes the result. */
-import { ANSWER_MAX_BYTES, resultText, tooLarge, writeFault, writeResult } from "./faults.mjs";
+import { ANSWER_MAX_BYTES, httpFault, resultText, tooLarge } from "../common/faults.mjs";
+import { writeFault, writeResult } from "./answers.mjs";
 import { callHandler } from "./lambda.mjs";
 import { readBody } from "./request.mjs";
 
@@ -25,18 +26,6 @@ function valueOf(fields, wanted) {
       return String(flat[i + 1]);
   }
   return undefined;
-}
-
-function bodyOf(bytes, type) {
-  const text = bytes.toString();
-  if (/^application\/([\w.-]+\+)?json\b/i.test(type ?? "")) {
-    try {
-      return JSON.parse(text);
-    } catch { /* it says that it is JSON, and is not */
-      return text;
-    }
-  }
-  return text;
 }
 
 /**
@@ -94,12 +83,7 @@ export function turnIntoResult(res, mode) {
     const status = res.statusCode;
     const body = Buffer.concat(parts);
     if (status >= 400)
-      writeFault(res, {
-        errorType: "HttpError",
-        errorMessage: `status ${status}`,
-        status,
-        body: bodyOf(body, type),
-      });
+      writeFault(res, httpFault(status, body, type));
     else if (bytes > ANSWER_MAX_BYTES)
       writeFault(res, tooLarge(ANSWER_MAX_BYTES));
     else

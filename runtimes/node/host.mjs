@@ -6,6 +6,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { chmodSync, writeSync } from "node:fs";
 import { createServer } from "node:http";
+import { faultBody } from "../common/faults.mjs";
 import { captureConsole, createLog, describe, plain } from "../common/log.mjs";
 import {
   createBackground,
@@ -16,8 +17,8 @@ import {
   sameToken,
 } from "../common/control.mjs";
 import { localImports } from "../common/imports.mjs";
+import { writeFault } from "./answers.mjs";
 import { Events } from "./events.mjs";
-import { faultBody, writeFault } from "./faults.mjs";
 import { findHandler } from "./find.mjs";
 import { forwardEvent, sayJson, turnIntoResult } from "./forward.mjs";
 import { answerLambda } from "./lambda.mjs";

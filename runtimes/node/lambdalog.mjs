@@ -2,8 +2,8 @@
  * format ("time, request id, level, message" with tabs between) or as a JSON object; a line goes out as
  * a record, or several when it is longer than a record may be. */
 import { formatWithOptions } from "node:util";
+import { faultLine, faultRecord } from "../common/faults.mjs";
 import { captureTables, LOG_MESSAGE_MAX } from "../common/log.mjs";
-import { faultLine, faultRecord } from "./faults.mjs";
 
 const LEVELS = ["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"];
 const RECORD_LEVEL = {

@@ -5,7 +5,7 @@ import { readFileSync, statSync } from "node:fs";
 import Module, { createRequire } from "node:module";
 import { dirname, extname, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
-import { RuntimeFault } from "./faults.mjs";
+import { RuntimeFault } from "../common/faults.mjs";
 import { located } from "./find.mjs";
 
 const SUFFIXES = ["", ".js", ".mjs", ".cjs"];

@@ -4,7 +4,8 @@
  *     └──────fail──► function error  └──fail──► trailers tell the error
  */
 import { Writable } from "node:stream";
-import { faultBody, whenWritten, writeFault } from "./faults.mjs";
+import { faultBody } from "../common/faults.mjs";
+import { whenWritten, writeFault } from "./answers.mjs";
 import { HIGH_WATER_MARK, STREAMING } from "./locate.mjs";
 
 const PRELUDE_END = Buffer.alloc(8);

@@ -1,4 +1,5 @@
-/* node/faults.mjs - what went wrong in a function, as the caller and the log get it: AWS's shapes. */
+/* common/faults.mjs - what went wrong in a function, as the caller and the log get it: AWS's shapes;
+ * and what a result may be. Runs in Deno and in Node. */
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { types } from "node:util";
@@ -66,7 +67,7 @@ export function faultRecord(error) {
   };
 }
 
-// Answers of events ------------------------------------------------------------------------------
+// Results ---------------------------------------------------------------------------------------
 
 /** What Lambda takes of a buffered result. */
 export const ANSWER_MAX_BYTES = 6 * 1024 * 1024 + 100;
@@ -77,42 +78,6 @@ export function tooLarge(maxBytes) {
     errorType: "Function.ResponseSizeTooLarge",
     errorMessage: `Response payload size exceeded maximum allowed payload size (${maxBytes} bytes).`,
   };
-}
-
-/** Answer an event with a result, a string or a buffer, in one write. Too much of it is a fault. */
-export function writeResult(res, result, maxBytes) {
-  const bytes = Buffer.byteLength(result);
-  if (bytes > maxBytes) {
-    writeFault(res, tooLarge(maxBytes));
-    return;
-  }
-  res.sendDate = false;
-  res.writeHead(200, ["content-type", "application/json", "content-length", String(bytes)]);
-  res.end(result);
-}
-
-/**
- * Answer an event with a function error.
- * @param onWritten  the instance ends itself when this is called; undefined: it goes on.
- */
-export function writeFault(res, body, onWritten) {
-  const text = JSON.stringify(body);
-  const fields = ["content-type", "application/json", "content-length",
-    String(Buffer.byteLength(text)), "x-heddle-function-error", "Unhandled"];
-  if (onWritten !== undefined)
-    fields.push("x-heddle-exit", "1");
-  res.sendDate = false;
-  res.writeHead(200, fields);
-  whenWritten(res, onWritten);
-  res.end(text);
-}
-
-/** Call a function, if it is one, when an answer that is about to end is out, or its reader gone. */
-export function whenWritten(res, onWritten) {
-  if (onWritten !== undefined && res.destroyed)
-    onWritten();
-  else if (onWritten !== undefined)
-    res.once("close", onWritten);
 }
 
 /**
@@ -128,5 +93,22 @@ export function resultText(result) {
   }
   if (text === undefined)
     throw new Error(`Unable to stringify response body: a ${typeof result} has no JSON form`);
+  return text;
+}
+
+/** The function error of an HTTP answer with a status of 400 or more. */
+export function httpFault(status, bytes, type) {
+  return { errorType: "HttpError", errorMessage: `status ${status}`, status, body: bodyOf(bytes, type) };
+}
+
+function bodyOf(bytes, type) {
+  const text = new TextDecoder().decode(bytes);
+  if (/^application\/([\w.-]+\+)?json\b/i.test(type ?? "")) {
+    try {
+      return JSON.parse(text);
+    } catch { /* it says that it is JSON, and is not */
+      return text;
+    }
+  }
   return text;
 }
