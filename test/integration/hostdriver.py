@@ -72,9 +72,11 @@ class Connection:
     """One raw HTTP/1.1 connection; every read has a deadline."""
 
     def __init__(self, path):
-        self.sock = socket.socket(socket.AF_UNIX)
+        """path: of a Unix socket, or a port on the loopback."""
+        tcp = isinstance(path, int)
+        self.sock = socket.socket(socket.AF_INET if tcp else socket.AF_UNIX)
         self.sock.settimeout(DEADLINE_S)
-        self.sock.connect(path)
+        self.sock.connect(("127.0.0.1", path) if tcp else path)
         self.pending = b""
         self.trailers = {}
 
@@ -176,20 +178,26 @@ class Connection:
         return answer
 
 
+def free_port():
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
 class Host:
     """A running host. Use as a context manager."""
 
-    def __init__(self, runtime, root, run_dir, permissions="all", config=None, env=None):
+    def __init__(self, runtime, root, run_dir, permissions="all", config=None, env=None, tcp=False):
         self.root = str(root)
         self.run_dir = str(run_dir)
-        self.path = str(Path(run_dir) / "s")
+        self.path = free_port() if tcp else str(Path(run_dir) / "s")
         self.token = secrets.token_hex(16)
         self.records, self.raw = [], []
         self.changed = threading.Condition()
         environment = {
             "PATH": os.environ["PATH"], "HOME": self.run_dir, "LANG": "C.UTF-8",
-            "TMPDIR": self.run_dir, "HEDDLE_SOCKET": self.path, "HEDDLE_HOST_TOKEN": self.token,
-            "HEDDLE_RUN_DIR": self.run_dir, **(env or {}),
+            "TMPDIR": self.run_dir, "HEDDLE_HOST_TOKEN": self.token, "HEDDLE_RUN_DIR": self.run_dir,
+            **({"PORT": str(self.path)} if tcp else {"HEDDLE_SOCKET": self.path}), **(env or {}),
         }
         self.process = subprocess.Popen(
             self.command(runtime, permissions, config),

@@ -311,6 +311,16 @@ def test_a_lambda_function_takes_events_only(start):
     assert host.load_lambda("index.handler").status == 409
 
 
+def test_a_host_can_listen_on_a_port_as_in_a_container(start):
+    host = start({"index.js": "exports.handler = async (e) => e;"}, tcp=True)
+    before = Connection(host.path)
+    assert host.load_lambda("index.handler").json()["kind"] == "lambda"
+    assert [c.event(b"7").body for c in (before, Connection(host.path))] == [b"7", b"7"]
+    before.close()
+    host.terminate()
+    assert host.ended() == 0
+
+
 # Logs ---------------------------------------------------------------------------------------------
 
 def test_log_lines_have_lambdas_text_format(start):

@@ -293,6 +293,16 @@ def test_the_connection_of_the_load_goes_on(start):
     assert before.event().body == b"1"
 
 
+def test_a_host_can_listen_on_a_port_as_in_a_container(start):
+    host = start({"index.py": "def handler(event, context):\n    return event\n"}, tcp=True)
+    before = Connection(host.path)
+    assert host.load_lambda("index.handler").json()["kind"] == "lambda"
+    assert [c.event(b"7").body for c in (before, Connection(host.path))] == [b"7", b"7"]
+    before.close()
+    host.terminate()
+    assert host.ended() == 0
+
+
 # Logs ---------------------------------------------------------------------------------------------
 
 def test_prints_go_out_as_they_are_and_before_the_answer(start):
