@@ -119,3 +119,43 @@ def test_http_functions_serve_by_themselves(command, name, tool, word):
     assert connection.request("POST", f"/{name}", [], b"a body").status == 200
     assert connection.request("HEAD", f"/{name}").body == b""
     assert connection.request("GET", f"/{name}").status == 200
+
+
+# Lambda -----------------------------------------------------------------------------------------
+
+LAMBDA = hostdriver.REPOSITORY / "examples" / "lambda"
+
+
+@pytest.fixture
+def start_lambda(tmp_path):
+    hosts = []
+
+    def begin(name, runtime):
+        if hostdriver.missing(runtime):
+            pytest.skip(hostdriver.missing(runtime))
+        hosts.append(Host(runtime, LAMBDA / name, tmp_path))
+        assert hosts[-1].load_lambda("index.handler").json()["kind"] == "lambda"
+        return hosts[-1]
+
+    yield begin
+    for host in hosts:
+        host.__exit__()
+
+
+@pytest.mark.parametrize("name, runtime", [("hello-node", "node"), ("hello-python", "python")])
+def test_lambda_functions_greet(start_lambda, name, runtime):
+    host = start_lambda(name, runtime)
+    assert host.event({"name": "Ada"}, id="id-h").json() == {"message": "Hello Ada!", "requestId": "id-h"}
+    assert host.event().json()["message"] == "Hello world!"
+    assert host.wait_record(lambda r: "greeting Ada" in r["msg"])["id"] == "id-h"
+
+
+def test_a_lambda_function_streams(start_lambda):
+    answer = start_lambda("stream-node", "node").event({"n": 2, "ms": 1}, mode="stream")
+    prelude, body = answer.body.split(bytes(8))
+    assert b'"text/event-stream"' in prelude and body.startswith(b'id: 1\ndata: {"tick":1,"of":2}\n\nid: 2\n')
+
+
+def test_the_guide_shows_the_example_in_c_as_it_is():
+    text = (LAMBDA / "hello-c" / "hello.c").read_text()
+    assert f"```c\n{text}```" in (hostdriver.REPOSITORY / "doc" / "lambda.md").read_text()
