@@ -81,14 +81,14 @@ static size_t list_executables(char **names, size_t max, const char *folder)
 }
 
 static int start_extension(struct hd_shim *s, const char *folder, char *name, unsigned place,
-                           char **env, struct hd_fault *fault)
+                           char **env, struct hd_failure *fault)
 {
     struct hd_error err;
     hd_auto_free char *path = hd_printf("%s/%s", folder, name);
     char *argv[] = {path, NULL};
     struct hd_tree_program what = {.path = path, .argv = argv, .env = env};
     if (strlen(name) > HD_EXT_NAME_MAX || hd_exts_start(&s->exts, hd_str(name)) == NULL) {
-        hd_fault_set(fault, "TooManyExtensions",
+        hd_failure_set(fault, "TooManyExtensions",
                      "%s: there can be no more than %d extensions, with names of %d bytes", folder,
                      HD_EXT_MAX, HD_EXT_NAME_MAX);
         return HD_EINVAL;
@@ -98,11 +98,11 @@ static int start_extension(struct hd_shim *s, const char *folder, char *name, un
         return 0;
     char why[128];
     reason(why, err.sys);
-    hd_fault_set(fault, "Extension.LaunchError", "fork/exec %s: %s", path, why);
+    hd_failure_set(fault, "Extension.LaunchError", "fork/exec %s: %s", path, why);
     return rc;
 }
 
-int hd_shim_start_extensions(struct hd_shim *s, struct hd_fault *fault)
+int hd_shim_start_extensions(struct hd_shim *s, struct hd_failure *fault)
 {
     char *names[LIST_MAX];
     hd_auto_free char *folder = hd_printf("%s/extensions", s->load->opt_dir);
@@ -126,7 +126,7 @@ static bool is_file(const char *path)
     return stat(path, &st) == 0 && S_ISREG(st.st_mode);
 }
 
-static char *find_bootstrap(const struct hd_shim_load *l)
+static char *find_bootstrap(const struct hd_loadreq *l)
 {
     const char *const folders[] = {l->root, l->opt_dir, l->runtime_dir};
     for (size_t i = 0; i < HD_COUNT(folders); i++) {
@@ -153,9 +153,9 @@ static char *find_command(const char *name, char *const *env)
     return hd_strdup(name);
 }
 
-int hd_shim_start_runtime(struct hd_shim *s, struct hd_fault *fault)
+int hd_shim_start_runtime(struct hd_shim *s, struct hd_failure *fault)
 {
-    struct hd_shim_load *l = s->load;
+    struct hd_loadreq *l = s->load;
     char *const *argv = s->opt.argv != NULL ? s->opt.argv : l->argv[0] != NULL ? l->argv : NULL;
     char **env = hd_envtable_make(l, s->opt.env, s->api_address, HD_ENV_RUNTIME);
     hd_auto_free char *path = argv != NULL ? find_command(argv[0], env) : find_bootstrap(l);
@@ -167,7 +167,7 @@ int hd_shim_start_runtime(struct hd_shim *s, struct hd_fault *fault)
                                    .cwd = s->opt.argv == NULL ? l->root : NULL};
     int rc = HD_ENOTFOUND;
     if (path == NULL)
-        hd_fault_set(fault, "Runtime.InvalidEntrypoint",
+        hd_failure_set(fault, "Runtime.InvalidEntrypoint",
                      "Couldn't find valid bootstrap(s): [%s/bootstrap %s/bootstrap]", l->root,
                      l->opt_dir);
     else
@@ -175,7 +175,7 @@ int hd_shim_start_runtime(struct hd_shim *s, struct hd_fault *fault)
     if (rc < 0 && path != NULL) {
         char why[128];
         reason(why, err.sys);
-        hd_fault_set(fault, "Runtime.InvalidEntrypoint", "fork/exec %s: %s", path, why);
+        hd_failure_set(fault, "Runtime.InvalidEntrypoint", "fork/exec %s: %s", path, why);
     }
     hd_envtable_free(env);
     return rc;

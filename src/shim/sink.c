@@ -11,7 +11,7 @@
 
 enum {
     WAITING_MAX = 4 << 20, /* bytes that wait for the reader */
-    BLOCK_MS = 1000,       /* so long a function may wait for it */
+    BLOCK_MS = 1000,       /* so long a function may wait for it, in one invocation */
 };
 
 static void on_flood(struct hd_timer *t)
@@ -32,8 +32,16 @@ bool hd_shim_sink_is_full(const struct hd_shim *s)
 static void watch_flood(struct hd_shim *s)
 {
     struct hd_shim_sink *k = &s->sink;
-    if (k->out.len >= WAITING_MAX && !k->dropping && !hd_timer_active(&k->flood))
-        hd_timer_start(s->loop, &k->flood, BLOCK_MS, on_flood);
+    if (k->out.len < WAITING_MAX || k->dropping || hd_timer_active(&k->flood))
+        return;
+    k->full_since_ms = hd_loop_now_ms(s->loop);
+    hd_timer_start(s->loop, &k->flood, k->blocked_ms < BLOCK_MS ? BLOCK_MS - k->blocked_ms : 0,
+                   on_flood);
+}
+
+void hd_shim_sink_forgive(struct hd_shim *s)
+{
+    s->sink.blocked_ms = 0;
 }
 
 static void add(struct hd_shim *s, struct hd_str id, const char *level, struct hd_str text)
@@ -58,6 +66,8 @@ void hd_shim_sink_line(struct hd_shim *s, struct hd_str id, const char *level, s
 static void recovered(struct hd_shim *s)
 {
     struct hd_shim_sink *k = &s->sink;
+    if (hd_timer_active(&k->flood) || k->dropping)
+        k->blocked_ms += hd_loop_now_ms(s->loop) - k->full_since_ms;
     hd_timer_stop(s->loop, &k->flood);
     k->dropping = false;
     if (k->dropped > 0) {
