@@ -29,7 +29,7 @@ struct call {
     struct hd_buf body;
     char *content_type;
     char room[HD_FAILURE_TYPE_MAX + 1];
-    const char *type;       /* of an error, from its field; NULL: it has none that is usable */
+    const char *type;         /* of an error, from its field; NULL: it has none that is usable */
     struct hd_failure failed; /* a streamed answer ends in this error */
 };
 
@@ -74,8 +74,8 @@ static void too_large(struct call *c)
 {
     struct hd_failure f = {0};
     hd_failure_set(&f, "Function.ResponseSizeTooLarge",
-                 "Response payload size exceeded maximum allowed payload size (%d bytes).",
-                 HD_ANSWER_MAX);
+                   "Response payload size exceeded maximum allowed payload size (%d bytes).",
+                   HD_ANSWER_MAX);
     f.plain = true;
     c->too_large = true;
     hd_buf_done(&c->body);
@@ -89,7 +89,7 @@ static void answer_error(struct call *c, struct hd_str body)
     hd_buf_init(&instead, 1024);
     if (!hd_failure_is_json(body)) {
         hd_failure_api_json(&instead, c->type != NULL ? c->type : "Runtime.Unknown",
-                          "the runtime reported an error without a JSON text");
+                            "the runtime reported an error without a JSON text");
         body = hd_buf_view(&instead);
     }
     hd_shim_event_answer(c->shim, body, NULL, c->type != NULL ? c->type : "", false);
@@ -185,7 +185,7 @@ static void on_trailers(struct hd_exchange *ex, const struct hd_field *fields, s
     if (hd_base64_decode(json, &len, HD_BASE64, body) < 0)
         len = 0;
     hd_failure_post(&c->failed, hd_failure_type(type, "Function.Unknown", c->room),
-                  hd_str_n(json, len));
+                    hd_str_n(json, len));
     free(json);
 }
 

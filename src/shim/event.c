@@ -165,7 +165,8 @@ void hd_shim_event_take(struct hd_shim *s, struct hd_exchange *ex, const struct 
     const struct hd_field *mode = hd_head_find(head, "x-heddle-event");
     const struct hd_field *id = hd_head_find(head, "x-heddle-id");
     ex->events = &hd_shim_no_events;
-    if (s->phase == HD_SHIM_EMPTY || s->phase == HD_SHIM_ENDING || s->held != NULL) {
+    if (s->phase == HD_SHIM_EMPTY || s->phase == HD_SHIM_ENDING || s->phase == HD_SHIM_DIRECT ||
+        s->held != NULL) {
         refuse(ex, 503,
                s->phase == HD_SHIM_EMPTY    ? "no function is loaded"
                : s->phase == HD_SHIM_ENDING ? "this instance ends"

@@ -122,11 +122,12 @@ static void report(struct call *c)
     struct hd_failure f = {0};
     if (v == HD_EXT_OK)
         hd_failure_set(&f,
-                     c->type != NULL ? c->type
-                     : init          ? "Extension.InitError"
-                                     : "Extension.ExitError",
-                     "extension %s reported an error: %.*s", c->ext->name,
-                     (int)HD_MIN(c->body.len, (size_t)400), c->body.ptr != NULL ? c->body.ptr : "");
+                       c->type != NULL ? c->type
+                       : init          ? "Extension.InitError"
+                                       : "Extension.ExitError",
+                       "extension %s reported an error: %.*s", c->ext->name,
+                       (int)HD_MIN(c->body.len, (size_t)400),
+                       c->body.ptr != NULL ? c->body.ptr : "");
     free_call(c);
     if (v != HD_EXT_OK) {
         refuse(ex, v);

@@ -85,7 +85,7 @@ static bool is_letter(char c)
 }
 
 const char *hd_failure_type(struct hd_str given, const char *fallback,
-                          char room[HD_FAILURE_TYPE_MAX + 1])
+                            char room[HD_FAILURE_TYPE_MAX + 1])
 {
     static const char *const areas[] = {"Runtime.", "Function.", "Extension."};
     for (size_t i = 0; i < HD_COUNT(areas); i++) {

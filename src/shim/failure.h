@@ -1,5 +1,5 @@
-/* shim/failure.h - the errors that the shim itself reports for a function: their types and texts, as
- * the callers of functions and the runtime clients know them. Pure. */
+/* shim/failure.h - the errors that the shim itself reports for a function: their types and texts,
+ * as the callers of functions and the runtime clients know them. Pure. */
 #pragma once
 
 #include "core/buf.h"
@@ -14,8 +14,8 @@ enum {
 struct hd_failure {
     char type[HD_FAILURE_TYPE_MAX + 1]; /* "Runtime.ExitError" */
     char text[HD_FAILURE_TEXT_MAX + 1]; /* without the request id, which may not be known yet */
-    bool plain;                       /* the text stands alone, without "RequestId: … Error: " */
-    char *posted;                     /* JSON that the function sent, instead of all that; owned */
+    bool plain;   /* the text stands alone, without "RequestId: … Error: " */
+    char *posted; /* JSON that the function sent, instead of all that; owned */
     size_t posted_len;
 };
 
@@ -48,6 +48,6 @@ void hd_failure_api_json(struct hd_buf *out, const char *type, const char *text)
  *         else the fallback.
  */
 const char *hd_failure_type(struct hd_str given, const char *fallback,
-                          char room[HD_FAILURE_TYPE_MAX + 1]);
+                            char room[HD_FAILURE_TYPE_MAX + 1]);
 /** @return whether it is one JSON text. */
 bool hd_failure_is_json(struct hd_str body);

@@ -1,8 +1,16 @@
 #include "shim/frame.h"
 
-void hd_frame_init(struct hd_frame *f)
+void hd_frame_init(struct hd_frame *f, struct hd_str token)
 {
-    hd_buf_init(&f->line, HD_FRAME_LINE_MAX);
+    hd_buf_init(&f->line, HD_FRAME_RECORD_MAX);
+    f->token = token;
+}
+
+bool hd_frame_is_record(const struct hd_frame *f, struct hd_str line)
+{
+    size_t n = f->token.len;
+    return n > 0 && line.len > n + 2 && line.ptr[0] == '\x1e' && line.ptr[n + 1] == ' ' &&
+           hd_str_eq(hd_str_n(line.ptr + 1, n), f->token);
 }
 
 void hd_frame_done(struct hd_frame *f)
@@ -40,11 +48,27 @@ void hd_frame_flush(struct hd_frame *f, hd_frame_fn on_line, void *arg)
     hd_buf_done(&f->line);
 }
 
+/* How long the line that begins here may be; takes so much of it that this can be known. */
+static size_t max_of(struct hd_frame *f, struct hd_str *part)
+{
+    size_t needed = f->token.len + 3;
+    if (f->line.len + part->len <= HD_FRAME_LINE_MAX)
+        return HD_FRAME_LINE_MAX;
+    if (f->line.len < needed) {
+        size_t n = needed - f->line.len;
+        hd_buf_add(&f->line, part->ptr, n);
+        part->ptr += n;
+        part->len -= n;
+    }
+    return hd_frame_is_record(f, hd_buf_view(&f->line)) ? HD_FRAME_RECORD_MAX : HD_FRAME_LINE_MAX;
+}
+
 /* Keep the start of a line; what is too much of it is reported. */
 static void keep(struct hd_frame *f, struct hd_str part, hd_frame_fn on_line, void *arg)
 {
-    while (f->line.len + part.len > HD_FRAME_LINE_MAX) {
-        size_t room = HD_FRAME_LINE_MAX - f->line.len;
+    size_t max;
+    while (f->line.len + part.len > (max = max_of(f, &part))) {
+        size_t room = max - f->line.len;
         hd_buf_add(&f->line, part.ptr, room);
         size_t n = cut_at(hd_buf_view(&f->line), part.ptr[room]);
         on_line(arg, hd_str_n(f->line.ptr, n));

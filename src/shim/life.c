@@ -85,6 +85,7 @@ static void clear(struct hd_shim *s)
     hd_tree_signal(getpid(), SIGKILL);
     hd_shim_drain_output(s);
     hd_shim_close_programs(s);
+    hd_shim_direct_close(s);
 }
 
 static void on_init_timeout(struct hd_timer *t)
@@ -98,7 +99,7 @@ static void on_init_timeout(struct hd_timer *t)
     if (s->held != NULL && s->load_ex == NULL) { /* it was begun again, for an event */
         struct hd_failure fault = {0};
         hd_failure_set(&fault, "Sandbox.Timedout", "Init timed out after %.2f seconds",
-                     (double)s->load->init_timeout_ms / 1000);
+                       (double)s->load->init_timeout_ms / 1000);
         hd_shim_failed(s, &fault);
         hd_failure_done(&fault);
         return;
@@ -130,6 +131,29 @@ static void init_step(struct hd_shim *s)
     hd_shim_up_loaded(s, "provided");
 }
 
+void hd_shim_direct_taken(struct hd_shim *s)
+{
+    s->phase = HD_SHIM_DIRECT;
+    hd_rapi_end(&s->rapi);
+    hd_shim_api_drop_next(s);
+    hd_timer_stop(s->loop, &s->init_timer);
+    hd_timer_stop(s->loop, &s->deadline);
+    hd_shim_event_refuse(s, "the function listens for itself now");
+    hd_server_drain(s->up);
+    hd_shim_up_loaded(s, "native");
+    hd_shim_step(s);
+}
+
+/* It has what it serves to finish, and who ended it waits for that. */
+static void direct_step(struct hd_shim *s)
+{
+    pid_t pid = s->programs[HD_SHIM_RUNTIME].pid;
+    if (s->asked_to_end && !s->told_to_end && pid != 0) {
+        s->told_to_end = true;
+        kill(pid, SIGTERM);
+    }
+}
+
 /* --- one event after another --- */
 
 static void on_deadline(struct hd_timer *t)
@@ -141,7 +165,7 @@ static void on_deadline(struct hd_timer *t)
     if (s->event == NULL)
         return;
     hd_failure_set(&fault, "Sandbox.Timedout", "Task timed out after %.2f seconds",
-                 (double)s->event->limit_ms / 1000);
+                   (double)s->event->limit_ms / 1000);
     hd_shim_event_fault(s, &fault, true);
     hd_failure_done(&fault);
     hd_shim_end(s, HD_SHIM_TIMEOUT);
@@ -189,6 +213,10 @@ void hd_shim_step(struct hd_shim *s)
         init_step(s);
     if (s->phase == HD_SHIM_READY)
         ready_step(s);
+    if (s->phase == HD_SHIM_DIRECT) {
+        direct_step(s);
+        return;
+    }
     if (s->phase == HD_SHIM_FAILED)
         failed_step(s);
     if (s->phase == HD_SHIM_STALE && s->held != NULL && s->held->whole) {
@@ -229,6 +257,9 @@ void hd_shim_failed(struct hd_shim *s, struct hd_failure *fault)
             hd_shim_event_fault(s, fault, true);
         hd_shim_end(s, HD_SHIM_FAILURE);
         return;
+    case HD_SHIM_DIRECT:
+        hd_shim_end(s, s->asked_to_end ? HD_SHIM_SPINDOWN : HD_SHIM_FAILURE);
+        return;
     case HD_SHIM_EMPTY:
     case HD_SHIM_FAILED:
     case HD_SHIM_STALE:
@@ -244,7 +275,7 @@ static void on_cut(struct hd_timer *t)
     if (s->runtime_ended || s->event == NULL)
         return;
     hd_failure_set(&fault, "Runtime.TruncatedResponse",
-                 "the runtime broke its response off before it was complete");
+                   "the runtime broke its response off before it was complete");
     hd_shim_event_fault(s, &fault, false);
     hd_failure_done(&fault);
     hd_shim_step(s);
@@ -269,7 +300,8 @@ static void on_rest(struct hd_timer *t)
 
 void hd_shim_ended(struct hd_shim *s, struct hd_shim_program *p, int status)
 {
-    bool running = s->phase == HD_SHIM_INIT || s->phase == HD_SHIM_READY;
+    bool running =
+        s->phase == HD_SHIM_INIT || s->phase == HD_SHIM_READY || s->phase == HD_SHIM_DIRECT;
     hd_shim_output_drain(&p->out);
     hd_shim_output_drain(&p->err);
     if (p == &s->programs[HD_SHIM_RUNTIME]) {

@@ -201,6 +201,7 @@ static void close_all(struct hd_shim *s, struct signals *sg)
     hd_server_free(s->up);
     hd_server_free(s->api);
     hd_shim_close_programs(s);
+    hd_shim_direct_close(s);
     hd_shim_event_free(s);
     hd_shim_sink_close(s);
     hd_loadreq_free(s->load);

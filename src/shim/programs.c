@@ -39,7 +39,6 @@ static int start(struct hd_shim *s, struct hd_shim_program *p, const char *name,
     fcntl(errs[0], F_SETFL, O_NONBLOCK);
     what->out = out[1];
     what->err = errs[1];
-    what->keep_fd = -1;
     int rc = hd_tree_start(&p->pid, what, err);
     close(out[1]);
     close(errs[1]);
@@ -86,11 +85,11 @@ static int start_extension(struct hd_shim *s, const char *folder, char *name, un
     struct hd_error err;
     hd_auto_free char *path = hd_printf("%s/%s", folder, name);
     char *argv[] = {path, NULL};
-    struct hd_tree_program what = {.path = path, .argv = argv, .env = env};
+    struct hd_tree_program what = {.path = path, .argv = argv, .env = env, .keep_fd = -1};
     if (strlen(name) > HD_EXT_NAME_MAX || hd_exts_start(&s->exts, hd_str(name)) == NULL) {
         hd_failure_set(fault, "TooManyExtensions",
-                     "%s: there can be no more than %d extensions, with names of %d bytes", folder,
-                     HD_EXT_MAX, HD_EXT_NAME_MAX);
+                       "%s: there can be no more than %d extensions, with names of %d bytes",
+                       folder, HD_EXT_MAX, HD_EXT_NAME_MAX);
         return HD_EINVAL;
     }
     int rc = start(s, &s->programs[place], name, &what, &err);
@@ -161,17 +160,20 @@ int hd_shim_start_runtime(struct hd_shim *s, struct hd_failure *fault)
     hd_auto_free char *path = argv != NULL ? find_command(argv[0], env) : find_bootstrap(l);
     char *own_argv[] = {path, NULL};
     struct hd_error err = {0};
+    int keep_fd = path != NULL ? hd_shim_direct_offer(s, path, &env) : -1;
     struct hd_tree_program what = {.path = path,
                                    .argv = argv != NULL ? argv : own_argv,
                                    .env = env,
-                                   .cwd = s->opt.argv == NULL ? l->root : NULL};
+                                   .cwd = s->opt.argv == NULL ? l->root : NULL,
+                                   .keep_fd = keep_fd};
     int rc = HD_ENOTFOUND;
     if (path == NULL)
         hd_failure_set(fault, "Runtime.InvalidEntrypoint",
-                     "Couldn't find valid bootstrap(s): [%s/bootstrap %s/bootstrap]", l->root,
-                     l->opt_dir);
+                       "Couldn't find valid bootstrap(s): [%s/bootstrap %s/bootstrap]", l->root,
+                       l->opt_dir);
     else
         rc = start(s, &s->programs[HD_SHIM_RUNTIME], "runtime", &what, &err);
+    hd_shim_direct_started(s, rc == 0);
     if (rc < 0 && path != NULL) {
         char why[128];
         reason(why, err.sys);

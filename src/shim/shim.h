@@ -32,6 +32,7 @@ enum hd_shim_phase {
     HD_SHIM_EMPTY,  /* nothing is loaded */
     HD_SHIM_INIT,   /* programs were started and have not all asked for work */
     HD_SHIM_READY,  /* takes events, one after another */
+    HD_SHIM_DIRECT, /* the program serves the node itself */
     HD_SHIM_FAILED, /* init failed: the first event is told */
     HD_SHIM_STALE,  /* init took too long: the first event begins it again */
     HD_SHIM_ENDING, /* the shutdown phase */
@@ -58,6 +59,8 @@ void hd_shim_sink_forgive(struct hd_shim *s);
 void hd_shim_sink_close(struct hd_shim *s);
 /* Add a line. @p id  may be empty. */
 void hd_shim_sink_line(struct hd_shim *s, struct hd_str id, const char *level, struct hd_str text);
+/* Add a record that the program made itself. */
+void hd_shim_sink_record(struct hd_shim *s, struct hd_str record);
 /* Write what is there. @return whether all of it is written. */
 bool hd_shim_sink_flush(struct hd_shim *s);
 /* Whether output is to be left where it is for now, so that who writes it has to wait. */
@@ -97,6 +100,20 @@ bool hd_shim_reap(struct hd_shim *s);
 /* Read the rest of what all programs wrote. @return whether all is written on. */
 bool hd_shim_drain_output(struct hd_shim *s);
 void hd_shim_close_programs(struct hd_shim *s);
+
+/* --- direct.c: a program that serves the node itself --- */
+
+struct hd_shim_direct {
+    struct hd_watched watched;
+    char *path;            /* where it may listen; NULL: there is no offer */
+    int read_fd, write_fd; /* write_fd 0: it has it, or there is none */
+    bool watching;
+};
+/* Make the offer to @p program, if it knows of it. @return the descriptor that it gets, or -1. */
+int hd_shim_direct_offer(struct hd_shim *s, const char *program, char ***env);
+/* It was started, or not. */
+void hd_shim_direct_started(struct hd_shim *s, bool started);
+void hd_shim_direct_close(struct hd_shim *s);
 
 /* --- event.c: the invocation under way --- */
 
@@ -191,6 +208,8 @@ void hd_shim_load(struct hd_shim *s, struct hd_loadreq *load); /* takes ownershi
 void hd_shim_step(struct hd_shim *s);
 /* What it does failed: the init, or the invocation under way. Takes the fault's contents. */
 void hd_shim_failed(struct hd_shim *s, struct hd_failure *fault);
+/* The program took the node's socket over. */
+void hd_shim_direct_taken(struct hd_shim *s);
 /* The runtime broke off in the middle of its answer. */
 void hd_shim_cut(struct hd_shim *s);
 /* A program ended. */
@@ -212,16 +231,17 @@ struct hd_shim {
     struct hd_exts exts;
     struct hd_shim_program programs[HD_SHIM_PROGRAMS_MAX];
     struct hd_shim_sink sink;
+    struct hd_shim_direct direct;
     struct hd_exchange *load_ex, *drain_ex;       /* control requests that wait */
     struct hd_exchange *next;                     /* the runtime's open call */
     struct hd_exchange *answer;                   /* the runtime's answer that is streaming */
     struct hd_timer cut;                          /* its answer broke off: it may be about to end */
     struct hd_exchange *ext_next[2 * HD_EXT_MAX]; /* as in exts.v */
     struct hd_shim_event *event, *held;           /* under way; waiting for that to be over */
-    struct hd_failure fault;                        /* why it failed */
+    struct hd_failure fault;                      /* why it failed */
     struct hd_timer init_timer, deadline, rest, end_timer;
     uint64_t init_began_ms;
-    bool runtime_started, runtime_ended, asked_to_end;
+    bool runtime_started, runtime_ended, asked_to_end, told_to_end;
     int runtime_status; /* as wait() gave it */
     /* the end */
     enum hd_shim_reason reason;

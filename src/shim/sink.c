@@ -50,16 +50,29 @@ static void add(struct hd_shim *s, struct hd_str id, const char *level, struct h
     hd_frame_record(&s->sink.out, hd_str(s->opt.token), id, level, text, now);
 }
 
+/* Whether another line may be added. */
+static bool has_room(struct hd_shim_sink *k)
+{
+    if (k->broken)
+        return false;
+    if (k->out.len < WAITING_MAX)
+        return true;
+    k->dropped++;
+    return false;
+}
+
+void hd_shim_sink_record(struct hd_shim *s, struct hd_str record)
+{
+    if (!has_room(&s->sink))
+        return;
+    hd_buf_str(&s->sink.out, record);
+    hd_buf_char(&s->sink.out, '\n');
+}
+
 void hd_shim_sink_line(struct hd_shim *s, struct hd_str id, const char *level, struct hd_str text)
 {
-    struct hd_shim_sink *k = &s->sink;
-    if (k->broken)
-        return;
-    if (k->out.len >= WAITING_MAX) {
-        k->dropped++;
-        return;
-    }
-    add(s, id, level, text);
+    if (has_room(&s->sink))
+        add(s, id, level, text);
 }
 
 /* There is room again: say what was lost, and let programs go on. */

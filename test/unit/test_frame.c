@@ -23,7 +23,7 @@ static void lines_come_whole_however_they_are_cut(void **state)
     for (size_t piece = 1; piece < sizeof(text); piece++) {
         struct lines l = {.n = 0};
         struct hd_frame f;
-        hd_frame_init(&f);
+        hd_frame_init(&f, hd_str("abc"));
         for (size_t at = 0; at < sizeof(text) - 1; at += piece)
             hd_frame_feed(&f, hd_str_n(text + at, HD_MIN(piece, sizeof(text) - 1 - at)), on_line,
                           &l);
@@ -52,7 +52,7 @@ static void long_lines_are_split_between_characters(void **state)
         struct lines l = {.n = 0};
         struct hd_frame f;
         size_t sum = 0;
-        hd_frame_init(&f);
+        hd_frame_init(&f, hd_str("abc"));
         for (size_t at = 0; at < n + 1; at += piece)
             hd_frame_feed(&f, hd_str_n(text + at, HD_MIN(piece, n + 1 - at)), on_line, &l);
         assert_int_equal(l.n, 3);
@@ -66,6 +66,33 @@ static void long_lines_are_split_between_characters(void **state)
         hd_frame_done(&f);
     }
     free(text);
+    (void)state;
+}
+
+static void what_is_a_record_already_comes_whole(void **state)
+{
+    char text[20002];
+    memset(text, 'x', sizeof(text));
+    text[sizeof(text) - 1] = '\n';
+    for (int mine = 0; mine < 2; mine++) {
+        memcpy(text,
+               mine ? "\x1e"
+                      "abc {"
+                    : "\x1e"
+                      "abd {",
+               6);
+        for (size_t piece = 1; piece <= sizeof(text); piece = piece * 3 + 1) {
+            struct lines l = {.n = 0};
+            struct hd_frame f;
+            hd_frame_init(&f, hd_str("abc"));
+            for (size_t at = 0; at < sizeof(text); at += piece)
+                hd_frame_feed(&f, hd_str_n(text + at, HD_MIN(piece, sizeof(text) - at)), on_line,
+                              &l);
+            assert_int_equal(l.n, mine ? 1 : 3);
+            assert_int_equal(hd_frame_is_record(&f, hd_str(l.text[0])), mine);
+            hd_frame_done(&f);
+        }
+    }
     (void)state;
 }
 
@@ -102,6 +129,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lines_come_whole_however_they_are_cut),
         cmocka_unit_test(long_lines_are_split_between_characters),
+        cmocka_unit_test(what_is_a_record_already_comes_whole),
         cmocka_unit_test(records_are_json),
         cmocka_unit_test(the_longest_line_fits_a_record),
     };
