@@ -220,7 +220,7 @@ def handle(event):
         s.close()
     else:
         api.respond(event.id, "2")
-loop(handle)
+loop(handle, patient=True)
 """).loaded()
     answer = shim.invoke(1)
     assert answer.field("x-heddle-function-error") == "Unhandled"
@@ -410,7 +410,7 @@ def handle(event):
             "Transfer-Encoding: chunked\\r\\n\\r\\n4\\r\\nhalf\\r\\n".encode())
     time.sleep(0.1)
     s.close()
-loop(handle)
+loop(handle, patient=True)
 """).loaded()
     connection = open_stream(shim)
     connection.head()
