@@ -51,7 +51,7 @@ struct hd_shim_sink {
     uint64_t dropped;      /* lines lost since that was last said */
     struct hd_timer flood; /* runs while it is full: then lines are dropped */
     uint64_t full_since_ms, blocked_ms; /* how long it was full in this invocation */
-    bool dropping;
+    bool full, dropping;
 };
 int hd_shim_sink_open(struct hd_shim *s, int fd, struct hd_error *err);
 /* Another invocation begins: it may wait as the last one could. */

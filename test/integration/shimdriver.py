@@ -3,6 +3,7 @@ doc/host-protocol.md, "Events"."""
 
 import json
 import os
+import socket
 import threading
 import time
 import uuid
@@ -242,3 +243,9 @@ def read_chunks(connection):
         chunks.append(connection.exactly(size))
         assert connection.line() == ""
     return chunks, trailers(connection)
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]

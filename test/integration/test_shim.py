@@ -4,7 +4,6 @@ every host speaks."""
 import base64
 import json
 import os
-import socket
 import struct
 import subprocess
 import uuid
@@ -14,7 +13,7 @@ import pytest
 import shimdriver
 from hostdriver import Connection
 from heddle import binary
-from shimdriver import SHELL_BOOTSTRAP, is_running, wait_for
+from shimdriver import SHELL_BOOTSTRAP, free_port, is_running, wait_for
 
 ECHO = "loop(lambda event: api.respond(event.id, event.text))\n"
 
@@ -137,18 +136,14 @@ loop(lambda event: api.respond(event.id, json.dumps({"env": dict(os.environ), "c
 
 
 def test_a_port_of_its_own(start):
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
+    port = free_port()
     shim = start.python("loop(lambda e: api.respond(e.id, json.dumps(HOST)))\n",
                         args=["--port", str(port)]).loaded()
     assert shim.invoke({}).json() == f"127.0.0.1:{port}"
 
 
 def test_tcp_instead_of_a_socket(start):
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
+    port = free_port()
     shim = start.python("loop(lambda e: api.respond(e.id, json.dumps(sorted(os.environ))))\n",
                         port=port).loaded()
     assert "PORT" not in shim.invoke({}).json()

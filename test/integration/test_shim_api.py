@@ -9,7 +9,7 @@ import time
 import pytest
 
 import shimdriver
-from shimdriver import STREAM, open_stream, read_chunks
+from shimdriver import STREAM, free_port, open_stream, read_chunks
 
 
 @pytest.fixture
@@ -221,7 +221,7 @@ def handle(event):
     else:
         api.respond(event.id, "2")
 loop(handle, patient=True)
-""").loaded()
+""", args=["--port", str(free_port())]).loaded()
     answer = shim.invoke(1)
     assert answer.field("x-heddle-function-error") == "Unhandled"
     assert answer.json()["errorType"] == "Runtime.TruncatedResponse"
@@ -411,7 +411,7 @@ def handle(event):
     time.sleep(0.1)
     s.close()
 loop(handle, patient=True)
-""").loaded()
+""", args=["--port", str(free_port())]).loaded()
     connection = open_stream(shim)
     connection.head()
     chunks, ended = read_chunks(connection)
