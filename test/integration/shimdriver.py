@@ -3,7 +3,6 @@ doc/host-protocol.md, "Events"."""
 
 import json
 import os
-import socket
 import threading
 import time
 import uuid
@@ -88,16 +87,15 @@ def stream(event, parts, headers={}, trailers=None):
 class Shim(hostdriver.Host):
     """A running shim with a function folder. Use as a context manager."""
 
-    def __init__(self, folder, args=(), env=None, kind="asan", port=None, collect=True):
+    def __init__(self, folder, args=(), env=None, kind="asan", tcp=False, collect=True):
         self.task, self.opt = folder / "task", folder / "opt"
         for path in (self.task, self.opt, folder / "run"):
             path.mkdir(parents=True, exist_ok=True)
         self.args = [str(binary(kind).parent / "heddle-shim"), *args]
         sanitizer = {k: v for k, v in os.environ.items() if k.endswith("SAN_OPTIONS")}
-        self.port, self.collects = port, collect
-        if port is not None:
-            sanitizer |= {"HEDDLE_SOCKET": "", "PORT": str(port)}
-        super().__init__("shim", self.task, folder / "run", env={**sanitizer, **(env or {})})
+        self.collects = collect
+        super().__init__("shim", self.task, folder / "run", env={**sanitizer, **(env or {})},
+                         tcp=tcp)
 
     def command(self, *_):
         return self.args
@@ -135,9 +133,6 @@ class Shim(hostdriver.Host):
     def invoke_on(self, connection, event, mode="buffered", deadline_ms=20000, id=None, fields=()):
         body = event if isinstance(event, bytes) else json.dumps(event).encode()
         return connection.request("POST", "/", self.event_fields(mode, deadline_ms, id, fields), body)
-
-    def connect(self):
-        return Connection(self.path if self.port is None else self.port)
 
     def _collect(self, stream):
         if self.collects or stream is self.process.stdout:
@@ -243,9 +238,3 @@ def read_chunks(connection):
         chunks.append(connection.exactly(size))
         assert connection.line() == ""
     return chunks, trailers(connection)
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]

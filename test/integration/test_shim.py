@@ -11,9 +11,9 @@ import uuid
 import pytest
 
 import shimdriver
-from hostdriver import Connection
+from hostdriver import Connection, free_port
 from heddle import binary
-from shimdriver import SHELL_BOOTSTRAP, free_port, is_running, wait_for
+from shimdriver import SHELL_BOOTSTRAP, is_running, wait_for
 
 ECHO = "loop(lambda event: api.respond(event.id, event.text))\n"
 
@@ -143,9 +143,8 @@ def test_a_port_of_its_own(start):
 
 
 def test_tcp_instead_of_a_socket(start):
-    port = free_port()
     shim = start.python("loop(lambda e: api.respond(e.id, json.dumps(sorted(os.environ))))\n",
-                        port=port).loaded()
+                        tcp=True).loaded()
     assert "PORT" not in shim.invoke({}).json()
 
 

@@ -9,7 +9,8 @@ import time
 import pytest
 
 import shimdriver
-from shimdriver import STREAM, free_port, open_stream, read_chunks
+from hostdriver import free_port
+from shimdriver import STREAM, open_stream, read_chunks
 
 
 @pytest.fixture
