@@ -51,6 +51,7 @@ export async function loadLambda(what, events, log, exit) {
     events.loaded ? events.uncaught(thrown, origin) : uncaught.reject(thrown);
   process.on("uncaughtException", (thrown, origin) => onUncaught(thrown, origin));
   process.on("unhandledRejection", (thrown) => onUncaught(thrown, "unhandledRejection"));
+  process.on("beforeExit", () => events.onEmptyLoop());
   watchExit(events, exit);
 
   let found = null;
