@@ -284,6 +284,14 @@ def test_an_exit_in_the_middle_breaks_the_connection_and_says_who(start):
     assert record["id"] == "id-x" and "index.js:2:" in record["msg"]
 
 
+def test_an_exit_while_loading_is_an_exit(start):
+    host = start({"index.js": "process.exit(4);"})
+    with pytest.raises((EOFError, ConnectionError)):
+        host.load_lambda("index.handler")
+    assert host.ended() == 4
+    assert "index.js:1:" in host.wait_record(lambda r: "process.exit(4)" in r["msg"])["msg"]
+
+
 def test_sigterm_waits_for_the_answer(start):
     host = loaded(start, """exports.handler = async () => { console.log("in");
         const busy = setInterval(() => {}, 5);
