@@ -6,9 +6,6 @@ complete -c heddle -n __fish_use_subcommand -a new -d 'add a function'
 complete -c heddle -n __fish_use_subcommand -a invoke -d 'call a function of a running node'
 complete -c heddle -n __fish_use_subcommand -a list -d 'list the functions of the folder, and how they fare'
 complete -c heddle -n __fish_use_subcommand -a logs -d 'show the logs of a running node'
-complete -c heddle -n __fish_use_subcommand -a emit -d 'emit an event'
-complete -c heddle -n __fish_use_subcommand -a call -d 'call a task'
-complete -c heddle -n __fish_use_subcommand -a lanes -d 'check the lanes, and see how they fare'
 complete -c heddle -n __fish_use_subcommand -a config -d 'show what holds, and who said so'
 complete -c heddle -n __fish_use_subcommand -a doctor -d 'say what is missing on this machine, and how to mend it'
 complete -c heddle -n __fish_use_subcommand -a version -d 'print the version'
@@ -29,6 +26,8 @@ complete -c heddle -n '__fish_seen_subcommand_from serve' -l max-connections
 complete -c heddle -n '__fish_seen_subcommand_from serve' -l max-connections-per-address
 complete -c heddle -n '__fish_seen_subcommand_from serve' -l admin-socket
 complete -c heddle -n '__fish_seen_subcommand_from serve' -l admin-port
+complete -c heddle -n '__fish_seen_subcommand_from serve' -l control-host
+complete -c heddle -n '__fish_seen_subcommand_from serve' -l control-port
 complete -c heddle -n '__fish_seen_subcommand_from serve' -l timeout
 complete -c heddle -n '__fish_seen_subcommand_from serve' -l total-timeout
 complete -c heddle -n '__fish_seen_subcommand_from serve' -l head-timeout
@@ -72,6 +71,20 @@ complete -c heddle -n '__fish_seen_subcommand_from serve' -l cors-origin
 complete -c heddle -n '__fish_seen_subcommand_from serve' -l cors-enforce
 complete -c heddle -n '__fish_seen_subcommand_from serve' -l trusted-proxies
 complete -c heddle -n '__fish_seen_subcommand_from serve' -l trust-request-id
+complete -c heddle -n '__fish_seen_subcommand_from serve' -l lambda-account
+complete -c heddle -n '__fish_seen_subcommand_from serve' -l lambda-region
+complete -c heddle -n '__fish_seen_subcommand_from serve' -l lambda-verify
+complete -c heddle -n '__fish_seen_subcommand_from serve' -l lambda-idle
+complete -c heddle -n '__fish_seen_subcommand_from serve' -l lambda-init-timeout
+complete -c heddle -n '__fish_seen_subcommand_from serve' -l lambda-queue-wait
+complete -c heddle -n '__fish_seen_subcommand_from serve' -l lambda-concurrency
+complete -c heddle -n '__fish_seen_subcommand_from serve' -l lambda-unreserved-min
+complete -c heddle -n '__fish_seen_subcommand_from serve' -l lambda-url-domain
+complete -c heddle -n '__fish_seen_subcommand_from serve' -l lambda-url-policy
+complete -c heddle -n '__fish_seen_subcommand_from serve' -l lambda-retired-runtimes
+complete -c heddle -n '__fish_seen_subcommand_from serve' -l lambda-allow-credentials-env
+complete -c heddle -n '__fish_seen_subcommand_from serve' -l lambda-hot-reload
+complete -c heddle -n '__fish_seen_subcommand_from serve' -l lambda-s3-endpoint
 complete -c heddle -n '__fish_seen_subcommand_from serve' -l sandbox
 complete -c heddle -n '__fish_seen_subcommand_from serve' -l sandbox-namespaces
 complete -c heddle -n '__fish_seen_subcommand_from serve' -l sandbox-seccomp
@@ -102,6 +115,8 @@ complete -c heddle -n '__fish_seen_subcommand_from dev' -l max-connections
 complete -c heddle -n '__fish_seen_subcommand_from dev' -l max-connections-per-address
 complete -c heddle -n '__fish_seen_subcommand_from dev' -l admin-socket
 complete -c heddle -n '__fish_seen_subcommand_from dev' -l admin-port
+complete -c heddle -n '__fish_seen_subcommand_from dev' -l control-host
+complete -c heddle -n '__fish_seen_subcommand_from dev' -l control-port
 complete -c heddle -n '__fish_seen_subcommand_from dev' -l timeout
 complete -c heddle -n '__fish_seen_subcommand_from dev' -l total-timeout
 complete -c heddle -n '__fish_seen_subcommand_from dev' -l head-timeout
@@ -145,6 +160,20 @@ complete -c heddle -n '__fish_seen_subcommand_from dev' -l cors-origin
 complete -c heddle -n '__fish_seen_subcommand_from dev' -l cors-enforce
 complete -c heddle -n '__fish_seen_subcommand_from dev' -l trusted-proxies
 complete -c heddle -n '__fish_seen_subcommand_from dev' -l trust-request-id
+complete -c heddle -n '__fish_seen_subcommand_from dev' -l lambda-account
+complete -c heddle -n '__fish_seen_subcommand_from dev' -l lambda-region
+complete -c heddle -n '__fish_seen_subcommand_from dev' -l lambda-verify
+complete -c heddle -n '__fish_seen_subcommand_from dev' -l lambda-idle
+complete -c heddle -n '__fish_seen_subcommand_from dev' -l lambda-init-timeout
+complete -c heddle -n '__fish_seen_subcommand_from dev' -l lambda-queue-wait
+complete -c heddle -n '__fish_seen_subcommand_from dev' -l lambda-concurrency
+complete -c heddle -n '__fish_seen_subcommand_from dev' -l lambda-unreserved-min
+complete -c heddle -n '__fish_seen_subcommand_from dev' -l lambda-url-domain
+complete -c heddle -n '__fish_seen_subcommand_from dev' -l lambda-url-policy
+complete -c heddle -n '__fish_seen_subcommand_from dev' -l lambda-retired-runtimes
+complete -c heddle -n '__fish_seen_subcommand_from dev' -l lambda-allow-credentials-env
+complete -c heddle -n '__fish_seen_subcommand_from dev' -l lambda-hot-reload
+complete -c heddle -n '__fish_seen_subcommand_from dev' -l lambda-s3-endpoint
 complete -c heddle -n '__fish_seen_subcommand_from dev' -l sandbox
 complete -c heddle -n '__fish_seen_subcommand_from dev' -l sandbox-namespaces
 complete -c heddle -n '__fish_seen_subcommand_from dev' -l sandbox-seccomp
@@ -206,6 +235,8 @@ complete -c heddle -n '__fish_seen_subcommand_from list' -l max-connections
 complete -c heddle -n '__fish_seen_subcommand_from list' -l max-connections-per-address
 complete -c heddle -n '__fish_seen_subcommand_from list' -l admin-socket
 complete -c heddle -n '__fish_seen_subcommand_from list' -l admin-port
+complete -c heddle -n '__fish_seen_subcommand_from list' -l control-host
+complete -c heddle -n '__fish_seen_subcommand_from list' -l control-port
 complete -c heddle -n '__fish_seen_subcommand_from list' -l timeout
 complete -c heddle -n '__fish_seen_subcommand_from list' -l total-timeout
 complete -c heddle -n '__fish_seen_subcommand_from list' -l head-timeout
@@ -249,6 +280,20 @@ complete -c heddle -n '__fish_seen_subcommand_from list' -l cors-origin
 complete -c heddle -n '__fish_seen_subcommand_from list' -l cors-enforce
 complete -c heddle -n '__fish_seen_subcommand_from list' -l trusted-proxies
 complete -c heddle -n '__fish_seen_subcommand_from list' -l trust-request-id
+complete -c heddle -n '__fish_seen_subcommand_from list' -l lambda-account
+complete -c heddle -n '__fish_seen_subcommand_from list' -l lambda-region
+complete -c heddle -n '__fish_seen_subcommand_from list' -l lambda-verify
+complete -c heddle -n '__fish_seen_subcommand_from list' -l lambda-idle
+complete -c heddle -n '__fish_seen_subcommand_from list' -l lambda-init-timeout
+complete -c heddle -n '__fish_seen_subcommand_from list' -l lambda-queue-wait
+complete -c heddle -n '__fish_seen_subcommand_from list' -l lambda-concurrency
+complete -c heddle -n '__fish_seen_subcommand_from list' -l lambda-unreserved-min
+complete -c heddle -n '__fish_seen_subcommand_from list' -l lambda-url-domain
+complete -c heddle -n '__fish_seen_subcommand_from list' -l lambda-url-policy
+complete -c heddle -n '__fish_seen_subcommand_from list' -l lambda-retired-runtimes
+complete -c heddle -n '__fish_seen_subcommand_from list' -l lambda-allow-credentials-env
+complete -c heddle -n '__fish_seen_subcommand_from list' -l lambda-hot-reload
+complete -c heddle -n '__fish_seen_subcommand_from list' -l lambda-s3-endpoint
 complete -c heddle -n '__fish_seen_subcommand_from list' -l sandbox
 complete -c heddle -n '__fish_seen_subcommand_from list' -l sandbox-namespaces
 complete -c heddle -n '__fish_seen_subcommand_from list' -l sandbox-seccomp
@@ -276,33 +321,6 @@ complete -c heddle -n '__fish_seen_subcommand_from logs' -l port
 complete -c heddle -n '__fish_seen_subcommand_from logs' -l host
 complete -c heddle -n '__fish_seen_subcommand_from logs' -l route-prefix
 complete -c heddle -n '__fish_seen_subcommand_from logs' -l admin-socket
-complete -c heddle -n '__fish_seen_subcommand_from emit' -l help
-complete -c heddle -n '__fish_seen_subcommand_from emit' -l typed
-complete -c heddle -n '__fish_seen_subcommand_from emit' -l functions
-complete -c heddle -n '__fish_seen_subcommand_from emit' -l config
-complete -c heddle -n '__fish_seen_subcommand_from emit' -l data-dir
-complete -c heddle -n '__fish_seen_subcommand_from emit' -l port
-complete -c heddle -n '__fish_seen_subcommand_from emit' -l host
-complete -c heddle -n '__fish_seen_subcommand_from emit' -l route-prefix
-complete -c heddle -n '__fish_seen_subcommand_from emit' -l admin-socket
-complete -c heddle -n '__fish_seen_subcommand_from call' -l help
-complete -c heddle -n '__fish_seen_subcommand_from call' -l typed
-complete -c heddle -n '__fish_seen_subcommand_from call' -l functions
-complete -c heddle -n '__fish_seen_subcommand_from call' -l config
-complete -c heddle -n '__fish_seen_subcommand_from call' -l data-dir
-complete -c heddle -n '__fish_seen_subcommand_from call' -l port
-complete -c heddle -n '__fish_seen_subcommand_from call' -l host
-complete -c heddle -n '__fish_seen_subcommand_from call' -l route-prefix
-complete -c heddle -n '__fish_seen_subcommand_from call' -l admin-socket
-complete -c heddle -n '__fish_seen_subcommand_from lanes' -l help
-complete -c heddle -n '__fish_seen_subcommand_from lanes' -l json
-complete -c heddle -n '__fish_seen_subcommand_from lanes' -l functions
-complete -c heddle -n '__fish_seen_subcommand_from lanes' -l config
-complete -c heddle -n '__fish_seen_subcommand_from lanes' -l data-dir
-complete -c heddle -n '__fish_seen_subcommand_from lanes' -l port
-complete -c heddle -n '__fish_seen_subcommand_from lanes' -l host
-complete -c heddle -n '__fish_seen_subcommand_from lanes' -l route-prefix
-complete -c heddle -n '__fish_seen_subcommand_from lanes' -l admin-socket
 complete -c heddle -n '__fish_seen_subcommand_from config' -l help
 complete -c heddle -n '__fish_seen_subcommand_from config' -l json
 complete -c heddle -n '__fish_seen_subcommand_from config' -l changed
@@ -321,6 +339,8 @@ complete -c heddle -n '__fish_seen_subcommand_from config' -l max-connections
 complete -c heddle -n '__fish_seen_subcommand_from config' -l max-connections-per-address
 complete -c heddle -n '__fish_seen_subcommand_from config' -l admin-socket
 complete -c heddle -n '__fish_seen_subcommand_from config' -l admin-port
+complete -c heddle -n '__fish_seen_subcommand_from config' -l control-host
+complete -c heddle -n '__fish_seen_subcommand_from config' -l control-port
 complete -c heddle -n '__fish_seen_subcommand_from config' -l timeout
 complete -c heddle -n '__fish_seen_subcommand_from config' -l total-timeout
 complete -c heddle -n '__fish_seen_subcommand_from config' -l head-timeout
@@ -364,6 +384,20 @@ complete -c heddle -n '__fish_seen_subcommand_from config' -l cors-origin
 complete -c heddle -n '__fish_seen_subcommand_from config' -l cors-enforce
 complete -c heddle -n '__fish_seen_subcommand_from config' -l trusted-proxies
 complete -c heddle -n '__fish_seen_subcommand_from config' -l trust-request-id
+complete -c heddle -n '__fish_seen_subcommand_from config' -l lambda-account
+complete -c heddle -n '__fish_seen_subcommand_from config' -l lambda-region
+complete -c heddle -n '__fish_seen_subcommand_from config' -l lambda-verify
+complete -c heddle -n '__fish_seen_subcommand_from config' -l lambda-idle
+complete -c heddle -n '__fish_seen_subcommand_from config' -l lambda-init-timeout
+complete -c heddle -n '__fish_seen_subcommand_from config' -l lambda-queue-wait
+complete -c heddle -n '__fish_seen_subcommand_from config' -l lambda-concurrency
+complete -c heddle -n '__fish_seen_subcommand_from config' -l lambda-unreserved-min
+complete -c heddle -n '__fish_seen_subcommand_from config' -l lambda-url-domain
+complete -c heddle -n '__fish_seen_subcommand_from config' -l lambda-url-policy
+complete -c heddle -n '__fish_seen_subcommand_from config' -l lambda-retired-runtimes
+complete -c heddle -n '__fish_seen_subcommand_from config' -l lambda-allow-credentials-env
+complete -c heddle -n '__fish_seen_subcommand_from config' -l lambda-hot-reload
+complete -c heddle -n '__fish_seen_subcommand_from config' -l lambda-s3-endpoint
 complete -c heddle -n '__fish_seen_subcommand_from config' -l sandbox
 complete -c heddle -n '__fish_seen_subcommand_from config' -l sandbox-namespaces
 complete -c heddle -n '__fish_seen_subcommand_from config' -l sandbox-seccomp
@@ -395,6 +429,8 @@ complete -c heddle -n '__fish_seen_subcommand_from doctor' -l max-connections
 complete -c heddle -n '__fish_seen_subcommand_from doctor' -l max-connections-per-address
 complete -c heddle -n '__fish_seen_subcommand_from doctor' -l admin-socket
 complete -c heddle -n '__fish_seen_subcommand_from doctor' -l admin-port
+complete -c heddle -n '__fish_seen_subcommand_from doctor' -l control-host
+complete -c heddle -n '__fish_seen_subcommand_from doctor' -l control-port
 complete -c heddle -n '__fish_seen_subcommand_from doctor' -l timeout
 complete -c heddle -n '__fish_seen_subcommand_from doctor' -l total-timeout
 complete -c heddle -n '__fish_seen_subcommand_from doctor' -l head-timeout
@@ -438,6 +474,20 @@ complete -c heddle -n '__fish_seen_subcommand_from doctor' -l cors-origin
 complete -c heddle -n '__fish_seen_subcommand_from doctor' -l cors-enforce
 complete -c heddle -n '__fish_seen_subcommand_from doctor' -l trusted-proxies
 complete -c heddle -n '__fish_seen_subcommand_from doctor' -l trust-request-id
+complete -c heddle -n '__fish_seen_subcommand_from doctor' -l lambda-account
+complete -c heddle -n '__fish_seen_subcommand_from doctor' -l lambda-region
+complete -c heddle -n '__fish_seen_subcommand_from doctor' -l lambda-verify
+complete -c heddle -n '__fish_seen_subcommand_from doctor' -l lambda-idle
+complete -c heddle -n '__fish_seen_subcommand_from doctor' -l lambda-init-timeout
+complete -c heddle -n '__fish_seen_subcommand_from doctor' -l lambda-queue-wait
+complete -c heddle -n '__fish_seen_subcommand_from doctor' -l lambda-concurrency
+complete -c heddle -n '__fish_seen_subcommand_from doctor' -l lambda-unreserved-min
+complete -c heddle -n '__fish_seen_subcommand_from doctor' -l lambda-url-domain
+complete -c heddle -n '__fish_seen_subcommand_from doctor' -l lambda-url-policy
+complete -c heddle -n '__fish_seen_subcommand_from doctor' -l lambda-retired-runtimes
+complete -c heddle -n '__fish_seen_subcommand_from doctor' -l lambda-allow-credentials-env
+complete -c heddle -n '__fish_seen_subcommand_from doctor' -l lambda-hot-reload
+complete -c heddle -n '__fish_seen_subcommand_from doctor' -l lambda-s3-endpoint
 complete -c heddle -n '__fish_seen_subcommand_from doctor' -l sandbox
 complete -c heddle -n '__fish_seen_subcommand_from doctor' -l sandbox-namespaces
 complete -c heddle -n '__fish_seen_subcommand_from doctor' -l sandbox-seccomp

@@ -85,6 +85,7 @@ export class Events {
     this.#found = found;
     this.#fault = found === null ? { thrown } : null;
     this.#logFault = logFault;
+    process.on("beforeExit", () => this.#emptyLoop());
   }
 
   /** Read an event and run it when it is its turn. */
@@ -279,8 +280,7 @@ export class Events {
       socket.ref();
   }
 
-  /** Nothing is left in the event loop: the process ends unless something begins. */
-  onEmptyLoop() {
+  #emptyLoop() {
     const call = this.#call;
     if (call === null || !this.#released)
       return;

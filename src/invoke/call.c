@@ -209,6 +209,9 @@ static void dispatch(struct hd_call *c)
     c->sent_us = hd_clock_us();
     if (c->timeout_ms > 0 && !c->init_again)
         hd_timer_start(hd_call_loop(c), &c->timer, c->timeout_ms, on_deadline);
+    if (c->events != NULL && c->events->on_placed != NULL && !c->starting && !c->placed)
+        c->events->on_placed(c->arg);
+    c->placed = true;
     c->conn = hd_channel_connect(c->caller->opt.net, &c->lease);
     hd_client_send(c->conn, &req, hd_buf_view(&c->event), true, &client_events, c);
 }
@@ -320,6 +323,7 @@ static struct hd_call *make(struct hd_caller *caller, struct hd_target *target,
     c->events = events;
     c->arg = arg;
     c->witness.done = on_witness;
+    c->starting = true;
     c->want_stream = r->want_stream;
     c->want_tail = r->want_tail;
     c->quiet = !r->want_tail && (target->kind != HD_TARGET_LAMBDA || caller->lines == NULL);
@@ -378,7 +382,13 @@ struct hd_call *hd_call_start(struct hd_caller *caller, struct hd_target *target
     } else if (take(c, &err)) {
         begin(c);
     }
+    c->starting = false;
     return c;
+}
+
+bool hd_call_is_placed(const struct hd_call *c)
+{
+    return c->placed;
 }
 
 void hd_call_resume(struct hd_call *c)

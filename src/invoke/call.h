@@ -65,6 +65,9 @@ struct hd_call_result {
  * these.
  */
 struct hd_call_events {
+    /** It has a place and is delivered. Not called where that was so when hd_call_start() returned:
+     *  see hd_call_is_placed(). May be NULL. */
+    void (*on_placed)(void *arg);
     /** want_stream only: an answer begins. Not called when it failed before its first byte. */
     void (*on_head)(void *arg, const struct hd_call_head *head);
     /** want_stream only. @return false: enough for now; hd_call_resume() later. */
@@ -82,6 +85,8 @@ struct hd_call_events {
 struct hd_call *hd_call_start(struct hd_caller *c, struct hd_target *target,
                               const struct hd_call_request *request,
                               const struct hd_call_events *events, void *arg);
+/** @return whether an instance has it, or had it. */
+bool hd_call_is_placed(const struct hd_call *call);
 void hd_call_resume(struct hd_call *call);
 /** Nobody waits any more: no event follows. @p let_it_run: the function finishes, as the service
  *  does for a caller that hung up; else its instance is stopped. */

@@ -54,6 +54,8 @@ struct hd_call {
     unsigned tries;
     bool want_stream, want_tail, streaming, paused, begun, too_large, stop, timed_out, broken;
     bool init_again; /* the second start of an init that took too long */
+    bool starting;   /* hd_call_start() has not returned */
+    bool placed;     /* an instance has it, or had it */
     bool again;      /* no instance got it: another one is tried */
     bool quiet;      /* no lines: nobody reads the log of such a call */
     char request_id[HD_UUID_CHARS + 1];

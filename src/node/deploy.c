@@ -215,6 +215,7 @@ void hd_node_deploy(struct hd_node *n, const struct hd_scan *scan)
     n->snapshot = hd_snapshot_ref(scan->snapshot);
     hd_snapshot_unref(before);
     n->deploys++;
+    hd_node_targets_set(n);
     publish(n);
 }
 

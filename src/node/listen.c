@@ -52,23 +52,25 @@ static uint16_t port_of(int fd)
     return ntohs(addr.any.sa_family == AF_INET6 ? addr.in6.sin6_port : addr.in4.sin_port);
 }
 
-static int explain(int rc, const char *host, uint16_t port, struct hd_error *err)
+static int explain(int rc, const char *host, uint16_t port, const char *option,
+                   struct hd_error *err)
 {
     if (rc == -EADDRINUSE)
         return hd_fail(err, HD_EEXIST,
-                       "port %u on %s is in use; choose another with --port, or --port 0 for any",
-                       port, host);
+                       "port %u on %s is in use; choose another with %s, or %s 0 for any", port,
+                       host, option, option);
     if (rc == -EACCES)
         return hd_fail(err, HD_EDENIED,
                        "port %u on %s: permission denied; ports below 1024 need root, choose "
-                       "another with --port",
-                       port, host);
+                       "another with %s",
+                       port, host, option);
     if (rc == -EADDRNOTAVAIL)
         return hd_fail(err, HD_EINVAL, "address %s is not one of this machine; see --host", host);
     return hd_fail_sys(err, -rc, "listen on %s port %u", host, port);
 }
 
-int hd_listen_tcp(const char *host, uint16_t port, uint16_t *bound, struct hd_error *err)
+int hd_listen_tcp(const char *host, uint16_t port, const char *option, uint16_t *bound,
+                  struct hd_error *err)
 {
     struct addrinfo hints = {.ai_family = AF_UNSPEC,
                              .ai_socktype = SOCK_STREAM,
@@ -83,7 +85,7 @@ int hd_listen_tcp(const char *host, uint16_t port, uint16_t *bound, struct hd_er
     int fd = rc == 0 ? bind_to(found) : rc;
     freeaddrinfo(found);
     if (fd < 0)
-        return explain(fd, host, port, err);
+        return explain(fd, host, port, option, err);
     *bound = port_of(fd);
     return fd;
 }

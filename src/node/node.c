@@ -43,7 +43,7 @@ static int make_loops(struct hd_node *n, struct hd_error *err)
         if (rc < 0)
             return rc;
         w->node = n;
-        w->listen_fd = -1;
+        w->listen_fd = w->control_fd = -1;
         w->net = hd_net_new(w->loop);
         w->channel = hd_channel_new(w->net);
         n->n_workers++;
@@ -86,7 +86,7 @@ static void on_declared(void *arg, struct hd_pool *p, const struct hd_declared *
 static void on_line(void *arg, struct hd_pool *p, struct hd_str id, int level, struct hd_str text)
 {
     struct hd_node *n = arg;
-    struct hd_str function = hd_str(hd_pool_key(p));
+    struct hd_str function = hd_str(hd_pool_function(p));
     hd_logtail_add(n->logtail, function, id, level, text, hd_clock_unix_ms());
     hd_node_output(n->log, function, id, (enum hd_log_level)level, text);
 }
@@ -250,7 +250,15 @@ static void on_request(void *user, struct hd_exchange *ex, const struct hd_head 
                        struct hd_str body, bool end)
 {
     struct hd_worker *w = user;
-    hd_door_request(w->door, ex, head, body, end);
+    if (!hd_lambda_door_url(w->lambda, ex, head, body, end))
+        hd_door_request(w->door, ex, head, body, end);
+}
+
+static void on_control_request(void *user, struct hd_exchange *ex, const struct hd_head *head,
+                               struct hd_str body, bool end)
+{
+    struct hd_worker *w = user;
+    hd_lambda_door_request(w->lambda, ex, head, body, end);
 }
 
 static struct hd_server_limits server_limits(const struct hd_node_options *o)
@@ -265,6 +273,35 @@ static struct hd_server_limits server_limits(const struct hd_node_options *o)
                                      .keep_alive_ms = o->keep_alive_ms,
                                      .write_stall_ms =
                                          o->stream_idle_ms > 0 ? o->stream_idle_ms : 300000};
+}
+
+/* The default port may be another node's: then any other will do, and is told. */
+static int listen_control(struct hd_node *n, struct hd_worker *w, struct hd_error *err)
+{
+    const struct hd_node_options *o = n->opt;
+    uint16_t port = n->control_port != 0 ? n->control_port : o->control_port;
+    w->control_fd = hd_listen_tcp(o->control_host, port, "--control-port", &n->control_port, err);
+    if (w->control_fd == HD_EEXIST && !o->control_given && n->control_port == 0) {
+        w->control_fd = hd_listen_tcp(o->control_host, 0, "--control-port", &n->control_port, err);
+        if (w->control_fd >= 0)
+            hd_log(n->log, HD_WARN,
+                   "the control port is in use, probably by another node: a free one is taken; "
+                   "--control-port chooses",
+                   hd_kv_int("wanted", port), hd_kv_int("port", n->control_port));
+    }
+    return w->control_fd >= 0 ? 0 : w->control_fd;
+}
+
+static int make_control(struct hd_node *n, struct hd_worker *w, struct hd_error *err)
+{
+    struct hd_server_options opt = {.net = w->net,
+                                    .limits = server_limits(n->opt),
+                                    .on_request = on_control_request,
+                                    .on_refused = on_refused,
+                                    .on_admit = on_admit,
+                                    .user = w};
+    int rc = hd_server_new(&w->control, &opt, err);
+    return rc < 0 ? rc : listen_control(n, w, err);
 }
 
 static int make_doors(struct hd_node *n, struct hd_error *err)
@@ -284,9 +321,12 @@ static int make_doors(struct hd_node *n, struct hd_error *err)
         if (rc < 0)
             return rc;
         uint16_t port = n->port != 0 ? n->port : n->opt->port;
-        w->listen_fd = hd_listen_tcp(n->opt->host, port, &n->port, err);
+        w->listen_fd = hd_listen_tcp(n->opt->host, port, "--port", &n->port, err);
         if (w->listen_fd < 0)
             return w->listen_fd;
+        rc = make_control(n, w, err);
+        if (rc < 0)
+            return rc;
     }
     return 0;
 }
@@ -309,7 +349,7 @@ static int open_admin(struct hd_node *n, struct hd_error *err)
     if (!n->opt->admin_tcp)
         return 0;
     uint16_t port = 0;
-    fd = hd_listen_tcp("127.0.0.1", n->opt->admin_port, &port, err);
+    fd = hd_listen_tcp("127.0.0.1", n->opt->admin_port, "--admin-port", &port, err);
     if (fd < 0)
         return hd_wrap(err, fd, "admin port");
     hd_log(n->log, HD_INFO, "admin listener", hd_kv_int("port", port));
@@ -333,12 +373,16 @@ static void door_is_open(void *arg)
 static void open_door(void *arg)
 {
     struct hd_worker *w = arg;
-    int fd = w->listen_fd;
-    w->listen_fd = -1;
-    if (atomic_load(&w->node->state) > HD_NODE_SERVING)
+    int fd = w->listen_fd, control = w->control_fd;
+    w->listen_fd = w->control_fd = -1;
+    if (atomic_load(&w->node->state) > HD_NODE_SERVING) {
         close(fd);
-    else
-        hd_server_listen_fd(w->server, fd, &w->failure);
+        close(control);
+    } else if (hd_server_listen_fd(w->server, fd, &w->failure) == 0) {
+        hd_server_listen_fd(w->control, control, &w->failure);
+    } else {
+        close(control);
+    }
     hd_loop_post(w->node->workers[0].loop, door_is_open, w);
 }
 
@@ -386,6 +430,7 @@ static int set_up(struct hd_node *n, struct hd_error *err)
         find_functions(n, err) < 0)
         return HD_EXIT_CONFIG;
     n->logtail = hd_logtail_new(LOG_LINES, LOG_BYTES);
+    hd_node_targets_new(n);
     if (hd_registry_scan(n->registry, &scan, err) < 0)
         return HD_EXIT_CONFIG;
     int code = HD_EXIT_OK;
@@ -397,6 +442,8 @@ static int set_up(struct hd_node *n, struct hd_error *err)
         code = err->code == HD_EBUSY ? HD_EXIT_FAILED : HD_EXIT_CONFIG;
     else if (make_pools(n, err) < 0 || open_admin(n, err) < 0)
         code = HD_EXIT_FAILED;
+    else if (hd_node_lambda(n, err) < 0)
+        code = err->code == HD_EINVAL ? HD_EXIT_CONFIG : HD_EXIT_FAILED;
     if (code == HD_EXIT_OK) {
         n->boot = hd_boot_new(n);
         prewarm(n, scan.snapshot);
@@ -447,13 +494,20 @@ static void unwind(struct hd_node *n)
 static void tear_down(struct hd_node *n)
 {
     hd_node_undeploy(n);
+    hd_node_lambda_done(n);
+    hd_node_targets_free(n);
     hd_pool_set_free(n->pools);
     for (unsigned i = 0; i < n->n_workers; i++) {
         struct hd_worker *w = &n->workers[i];
         if (w->listen_fd >= 0)
             close(w->listen_fd);
+        if (w->control_fd >= 0)
+            close(w->control_fd);
         hd_server_free(w->server);
+        hd_server_free(w->control);
         hd_door_free(w->door);
+        hd_lambda_door_free(w->lambda);
+        hd_caller_free(w->caller);
         hd_channel_free(w->channel);
     }
     hd_server_free(n->admin);

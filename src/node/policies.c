@@ -68,10 +68,10 @@ static int make_verifier(struct hd_node *n, struct hd_error *err)
 /* Keys by URL are fetched on the control loop, again and again. */
 static int start_jwks(struct hd_node *n, struct hd_error *err)
 {
-    if (n->jwks_slot == NULL)
-        return 0;
     struct hd_jwks_source_options opt = {.url = n->opt->jwks_url};
     int rc = hd_fetcher_new(&n->fetcher, n->workers[0].loop, err);
+    if (rc < 0 || n->jwks_slot == NULL)
+        return rc;
     if (rc == 0)
         rc = hd_jwks_source_new(&n->jwks_source, n->workers[0].loop, n->fetcher, n->jwks_slot, &opt,
                                 n->log, err);

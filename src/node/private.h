@@ -5,6 +5,7 @@
 #include "functions/registry.h"
 #include "functions/watch.h"
 #include "gateway/door.h"
+#include "lambda/door.h"
 #include "node/devkeys.h"
 #include "node/gate.h"
 #include "node/logtail.h"
@@ -30,9 +31,13 @@ struct hd_worker {
     struct hd_channel *channel;
     struct hd_door *door;
     struct hd_server *server;
-    int listen_fd;           /* -1: given to the server */
-    struct hd_error failure; /* code 0: its server listens, or has not tried yet */
-    _Atomic unsigned active; /* requests under way, as of the last look */
+    int listen_fd; /* -1: given to the server */
+    struct hd_caller *caller;
+    struct hd_lambda_door *lambda;
+    struct hd_server *control; /* of the control listener */
+    int control_fd;            /* as listen_fd */
+    struct hd_error failure;   /* code 0: its server listens, or has not tried yet */
+    _Atomic unsigned active;   /* requests under way, as of the last look */
 };
 
 struct hd_node {
@@ -47,7 +52,7 @@ struct hd_node {
 
     struct hd_worker workers[HD_NODE_LOOPS_MAX]; /* [0] is the control loop */
     unsigned n_workers;
-    uint16_t port;
+    uint16_t port, control_port;
     struct hd_gate *gate;
 
     /* functions; control loop */
@@ -61,6 +66,16 @@ struct hd_node {
     struct hd_reload *reload;
     uint64_t deploys, reloads, reload_failures;
 
+    struct hd_node_targets *targets; /* the same for calls with an event */
+
+    /* the Lambda API */
+    struct hd_lambda_edge lambda;
+    struct hd_access_keys *access_keys;
+    struct hd_store *store;
+    struct hd_bundles *bundles;
+    struct hd_api *api;
+    void (*after_lambda)(void *node);
+
     struct hd_backend *backend;
     struct hd_pool_set *pools;
     struct hd_boot *boot;
@@ -72,7 +87,7 @@ struct hd_node {
     struct hd_ratelimit *ratelimit;
     struct hd_verifier *verifier;
     struct hd_jwks_slot *jwks_slot;
-    struct hd_fetcher *fetcher; /* with jwks_source, or NULL */
+    struct hd_fetcher *fetcher; /* of the control loop */
     struct hd_jwks_source *jwks_source;
 
     /* admin */
@@ -101,6 +116,27 @@ void hd_node_declared(struct hd_node *n, struct hd_pool *p, const struct hd_decl
 
 /** What a backend is told of a function; borrows from it. */
 struct hd_launch hd_node_launch(const struct hd_node *n, const struct hd_function *fn);
+
+/* targets.c: functions of the folder for calls with an event */
+
+struct hd_node_targets;
+void hd_node_targets_new(struct hd_node *n);
+/** The routes changed. Control loop, or before the loops run. */
+void hd_node_targets_set(struct hd_node *n);
+void hd_node_targets_free(struct hd_node *n);
+const struct hd_targets *hd_node_targets(const struct hd_node *n);
+
+/* lambda.c */
+
+/** Open store and bundles, make the API and the doors. After the pools; before the loops run. */
+int hd_node_lambda(struct hd_node *n, struct hd_error *err);
+/** Take no more operations; @p then, later or at once. Before the pools close. */
+void hd_node_lambda_stop(struct hd_node *n, void (*then)(void *node));
+/** Close what is kept; @p then. After the pools are closed. */
+void hd_node_lambda_close(struct hd_node *n, void (*then)(void *node));
+void hd_node_lambda_done(struct hd_node *n);
+/** @return requests and calls under way. The worker's loop. */
+unsigned hd_worker_lambda_active(const struct hd_worker *w);
 
 /* policies.c */
 
@@ -142,6 +178,8 @@ void hd_site_request(void *node, struct hd_exchange *ex, const struct hd_head *h
 /** Same for the admin listener, which needs no key. */
 void hd_admin_request(void *node, struct hd_exchange *ex, const struct hd_head *head,
                       struct hd_str body, bool end);
+/** What on the control listener is not of the Lambda API. */
+void hd_control_request(void *node, struct hd_exchange *ex, const struct hd_head *head);
 void hd_node_metrics(struct hd_node *n, struct hd_buf *out);
 
 /* shutdown.c */

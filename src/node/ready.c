@@ -19,7 +19,15 @@ static const struct hd_function *example(const struct hd_snapshot *s)
     return n > 0 ? all[0] : NULL;
 }
 
-static void say_to_people(struct hd_node *n, const char *url)
+/* Where a client of this machine reaches a listener. */
+static void url_of(char *out, size_t room, const char *host, uint16_t port)
+{
+    bool any = strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0;
+    bool v6 = strchr(host, ':') != NULL && !any;
+    snprintf(out, room, v6 ? "http://[%s]:%u" : "http://%s:%u", any ? "127.0.0.1" : host, port);
+}
+
+static void say_to_people(struct hd_node *n, const char *url, const char *control)
 {
     bool color = hd_log_get_color(n->log);
     const char *bold = color ? "\033[1m" : "", *dim = color ? "\033[2m" : "",
@@ -57,6 +65,7 @@ static void say_to_people(struct hd_node *n, const char *url)
         hd_buf_fmt(&b,
                    "  No functions in %s yet; make one:\n  %sheddle new hello --functions %s%s\n",
                    n->opt->functions_dir, bold, n->opt->functions_dir, off);
+    hd_buf_fmt(&b, "  AWS clients:  %sexport AWS_ENDPOINT_URL=%s%s\n", bold, control, off);
     hd_buf_fmt(&b, "  %sCtrl-C ends it.%s\n\n", dim, off);
     hd_log_raw(n->log, hd_buf_view(&b));
     hd_buf_done(&b);
@@ -65,19 +74,16 @@ static void say_to_people(struct hd_node *n, const char *url)
 void hd_node_say_ready(struct hd_node *n)
 {
     size_t count;
-    char url[300];
-    bool v6 = strchr(n->opt->host, ':') != NULL;
-    const char *host = strcmp(n->opt->host, "0.0.0.0") == 0 || strcmp(n->opt->host, "::") == 0
-                           ? "127.0.0.1"
-                           : n->opt->host;
-    snprintf(url, sizeof(url), v6 && host == n->opt->host ? "http://[%s]:%u" : "http://%s:%u", host,
-             n->port);
+    char url[300], control[300];
+    url_of(url, sizeof(url), n->opt->host, n->port);
+    url_of(control, sizeof(control), n->opt->control_host, n->control_port);
     hd_snapshot_all(n->snapshot, &count);
     if (hd_log_get_format(n->log) == HD_LOG_TEXT && hd_log_enabled(n->log, HD_INFO)) {
-        say_to_people(n, url);
+        say_to_people(n, url, control);
         return;
     }
     hd_log(n->log, HD_INFO, "ready", hd_kv_str("url", url), hd_kv_int("port", n->port),
+           hd_kv_str("control", control), hd_kv_int("control_port", n->control_port),
            hd_kv_int("functions", (int64_t)count), hd_kv_str("admin", n->opt->admin_socket),
            hd_kv_us("took", hd_clock_us() - n->start_us));
 }

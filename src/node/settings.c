@@ -2,6 +2,7 @@
 #include "node/settings.h"
 
 #include "core/exit.h"
+#include "core/ipaddr.h"
 #include "core/suggest.h"
 #include "node/devkeys.h"
 
@@ -290,6 +291,70 @@ static int read_file(struct hd_node_options *opt, struct hd_error *err)
     return 0;
 }
 
+/* --- the control listener and the Lambda API --- */
+
+static bool is_loopback(const char *host)
+{
+    struct hd_ipaddr a;
+    struct hd_cidr v4 = {{.family = 4, .bytes = {127}}, 8};
+    struct hd_ipaddr v6 = {.family = 6, .bytes = {[15] = 1}};
+    if (strcmp(host, "localhost") == 0)
+        return true;
+    return hd_ipaddr_parse(&a, hd_str(host)) == 0 &&
+           (hd_cidr_has(&v4, &a) || hd_ipaddr_eq(&a, &v6));
+}
+
+static bool is_account(struct hd_str s)
+{
+    uint64_t n;
+    return s.len == 12 && hd_str_to_u64(&n, s) == 0;
+}
+
+static int check_keys(struct hd_node_options *opt, struct hd_node_sources *src,
+                      struct hd_error *err)
+{
+    for (size_t i = 0; i < opt->lambda_keys.n; i++) {
+        struct hd_str rest = hd_str(opt->lambda_keys.items[i]), id, secret, account;
+        bool good = hd_str_split(&id, &rest, ':') && hd_str_split(&secret, &rest, ':') &&
+                    id.len > 0 && secret.len > 0;
+        if (good && hd_str_split(&account, &rest, ':'))
+            good = is_account(account) && rest.ptr == NULL;
+        if (!good)
+            return refuse(opt, src, err, "lambda.keys",
+                          "key %zu is not id:secret or id:secret:account (12 digits)", i + 1);
+    }
+    return 0;
+}
+
+static int settle_lambda(struct hd_node_options *opt, struct hd_node_sources *src,
+                         struct hd_error *err)
+{
+    bool local = is_loopback(opt->control_host), keys = opt->lambda_keys.n > 0;
+    int rc = check_keys(opt, src, err);
+    if (rc < 0)
+        return rc;
+    if (!is_account(hd_str(opt->lambda_account)))
+        return refuse(opt, src, err, "lambda.account", "must be 12 digits");
+    if (opt->lambda_unreserved_min > opt->lambda_account_concurrency)
+        return refuse(opt, src, err, "lambda.unreserved_min",
+                      "is over lambda.account_concurrency (%u)", opt->lambda_account_concurrency);
+    opt->control_given = !is_default(opt, "control.port");
+    if (!local && !keys)
+        return refuse(opt, src, err, "control.host",
+                      "others than this machine can reach it, and nobody could tell who asks: "
+                      "give the access keys that may sign in lambda.keys (HEDDLE_LAMBDA_KEYS)");
+    if (!local && !is_default(opt, "lambda.verify") && opt->lambda_verify != HD_VERIFY_REQUIRED)
+        return refuse(opt, src, err, "lambda.verify",
+                      "must be \"required\" where others than this machine can reach the control "
+                      "listener");
+    if (opt->lambda_verify != HD_VERIFY_OFF && !keys)
+        return refuse(opt, src, err, "lambda.verify",
+                      "needs the keys that may sign in lambda.keys (HEDDLE_LAMBDA_KEYS)");
+    set_default(opt, "lambda.verify", keys ? "required" : "off", "default");
+    set_default(opt, "lambda.hot_reload", local ? "true" : "false", "default");
+    return 0;
+}
+
 static int settle(struct hd_node_options *opt, struct hd_node_sources *src, struct hd_error *err)
 {
     settle_paths(opt);
@@ -301,6 +366,8 @@ static int settle(struct hd_node_options *opt, struct hd_node_sources *src, stru
         rc = check_cors(opt, src, err);
     if (rc == 0)
         rc = check_auth(opt, src, err);
+    if (rc == 0)
+        rc = settle_lambda(opt, src, err);
     return rc < 0 ? rc : check_rest(opt, src, err);
 }
 
@@ -308,9 +375,7 @@ int hd_node_options_load(struct hd_node_options *opt, struct hd_node_sources *sr
                          struct hd_error *err)
 {
     *opt = (struct hd_node_options){.cwd = hd_strdup(src->cwd)};
-    static const char *const foreign[] = {"lanes", NULL}; /* lanes/topology.h */
     hd_option_set_init(&opt->set, hd_node_option_table, hd_node_option_count, opt, src->cwd);
-    opt->set.foreign = foreign;
     src->exit_code = HD_EXIT_USAGE;
     int rc = read_args(opt, src, err);
     if (rc < 0 || src->help)

@@ -18,14 +18,19 @@ enum hd_command_bit {
     HD_CMD_DOCTOR = 1 << 8,
     HD_CMD_VERSION = 1 << 9,
     HD_CMD_HELP = 1 << 10,
-    HD_CMD_EMIT = 1 << 11,
-    HD_CMD_CALL = 1 << 12,
-    HD_CMD_LANES = 1 << 13,
 };
 
 enum hd_compat { HD_COMPAT_NONE, HD_COMPAT_1TUBE };
 /** How much isolation: what the machine permits, none, or all of it or no start. */
 enum hd_sandbox { HD_SANDBOX_AUTO, HD_SANDBOX_OFF, HD_SANDBOX_REQUIRE };
+/** Which requests of AWS clients must be signed. */
+enum hd_verify {
+    HD_VERIFY_OFF,      /* none: signatures are read, not checked */
+    HD_VERIFY_KNOWN,    /* those with a key of ours are checked, others pass */
+    HD_VERIFY_REQUIRED, /* all */
+};
+enum hd_url_policy { HD_URL_POLICY_ENFORCE, HD_URL_POLICY_OPEN };
+enum hd_retired { HD_RETIRED_REFUSE, HD_RETIRED_ACCEPT };
 /** Whose X-Request-Id and traceparent is continued. */
 enum hd_trust { HD_TRUST_PROXIES, HD_TRUST_ALL, HD_TRUST_NONE };
 
@@ -54,6 +59,9 @@ struct hd_node_options {
     char *admin_socket;
     uint16_t admin_port; /* if admin_tcp; 0: any free one */
     bool admin_tcp;      /* an admin port was asked for */
+    char *control_host;
+    uint16_t control_port; /* 0: any free one */
+    bool control_given;    /* the port was asked for: another one will not do */
 
     /* timeouts */
     uint32_t timeout_ms;       /* to the head of the answer; 0: none */
@@ -115,6 +123,18 @@ struct hd_node_options {
     /* in front of us */
     struct hd_option_list trusted_proxies;
     enum hd_trust trust_request_id;
+
+    /* the Lambda API */
+    char *lambda_account, *lambda_region;
+    enum hd_verify lambda_verify;      /* settled */
+    struct hd_option_list lambda_keys; /* "id:secret" or "id:secret:account"; secret */
+    uint32_t lambda_idle_ms, lambda_init_timeout_ms, lambda_queue_wait_ms;
+    uint32_t lambda_account_concurrency, lambda_unreserved_min;
+    char *lambda_url_domain;
+    enum hd_url_policy lambda_url_policy;
+    enum hd_retired lambda_retired;
+    bool lambda_credentials_env, lambda_hot_reload;
+    char *lambda_s3_endpoint;
 
     /* sandbox */
     enum hd_sandbox sandbox;

@@ -10,20 +10,25 @@
 static_assert(sizeof(enum hd_compat) == sizeof(unsigned) &&
                   sizeof(enum hd_sandbox) == sizeof(unsigned) &&
                   sizeof(enum hd_trust) == sizeof(unsigned) &&
+                  sizeof(enum hd_verify) == sizeof(unsigned) &&
+                  sizeof(enum hd_url_policy) == sizeof(unsigned) &&
+                  sizeof(enum hd_retired) == sizeof(unsigned) &&
                   sizeof(enum hd_log_format) == sizeof(unsigned),
               "enum size");
 
 enum {
     /* commands that read everything, and those that only have to find a running node */
     NODE = HD_CMD_SERVE | HD_CMD_DEV | HD_CMD_CONFIG | HD_CMD_LIST | HD_CMD_DOCTOR,
-    CLIENT =
-        NODE | HD_CMD_INVOKE | HD_CMD_LOGS | HD_CMD_NEW | HD_CMD_EMIT | HD_CMD_CALL | HD_CMD_LANES,
+    CLIENT = NODE | HD_CMD_INVOKE | HD_CMD_LOGS | HD_CMD_NEW,
     DAY_MS = 86400000,
 };
 
 static const char *const compat_words[] = {"none", "1tube", NULL};
 static const char *const sandbox_words[] = {"auto", "off", "require", NULL};
 static const char *const trust_words[] = {"proxies", "all", "none", NULL};
+static const char *const verify_words[] = {"off", "known", "required", NULL};
+static const char *const policy_words[] = {"enforce", "open", NULL};
+static const char *const retired_words[] = {"refuse", "accept", NULL};
 static const char *const format_words[] = {"text", "json", NULL};
 static const char *const level_words[] = {"debug", "info", "warn", "error", NULL};
 
@@ -36,6 +41,7 @@ static const char group_reload[] = "Start and hot reload";
 static const char group_auth[] = "Identity";
 static const char group_cors[] = "Cross-origin requests";
 static const char group_proxy[] = "Proxies in front";
+static const char group_lambda[] = "Lambda API";
 static const char group_sandbox[] = "Sandbox";
 static const char group_runtime[] = "Runtimes";
 static const char group_log[] = "Logs";
@@ -99,6 +105,15 @@ const struct hd_option hd_node_option_table[] = {
      AT(admin_port), .arg = "PORT", .group = group_listen, .commands = NODE,
      .help = "Also serve the admin endpoints on this loopback port, to whoever has INTERNAL_KEY; "
              "0 takes a free one"},
+    {.key = "control.host", .flag = "control-host", .env = "HEDDLE_CONTROL_HOST",
+     .kind = HD_OPTION_STR, AT(control_host), .fallback = "127.0.0.1", .arg = "ADDRESS",
+     .group = group_listen, .commands = NODE,
+     .help = "Address of the control listener, which serves the Lambda API; one that others can "
+             "reach needs lambda.keys"},
+    {.key = "control.port", .flag = "control-port", .env = "HEDDLE_CONTROL_PORT",
+     .kind = HD_OPTION_U16, AT(control_port), .fallback = "8766", .arg = "PORT",
+     .group = group_listen, .commands = NODE,
+     .help = "Its port; 0 takes a free one and prints it"},
 
     {.key = "timeouts.function_ms", .flag = "timeout", .env = "HEDDLE_TIMEOUT_MS",
      .history = "FUNCTION_TIMEOUT_MS", .kind = HD_OPTION_MS, .max = 7 * DAY_MS, .zero = "none",
@@ -307,6 +322,68 @@ const struct hd_option hd_node_option_table[] = {
      .kind = HD_OPTION_ENUM, .words = trust_words, AT(trust_request_id), .fallback = "proxies",
      .group = group_proxy, .commands = NODE,
      .help = "Whose X-Request-Id and traceparent are continued"},
+
+    {.key = "lambda.account", .flag = "lambda-account", .env = "HEDDLE_LAMBDA_ACCOUNT",
+     .kind = HD_OPTION_STR, AT(lambda_account), .fallback = "000000000000", .arg = "ID",
+     .group = group_lambda, .commands = NODE,
+     .help = "Account of callers whose key says no other: 12 digits"},
+    {.key = "lambda.region", .flag = "lambda-region", .env = "HEDDLE_LAMBDA_REGION",
+     .kind = HD_OPTION_STR, AT(lambda_region), .fallback = "us-east-1", .arg = "REGION",
+     .group = group_lambda, .commands = NODE,
+     .help = "Region of requests that are not signed for one"},
+    {.key = "lambda.verify", .flag = "lambda-verify", .env = "HEDDLE_LAMBDA_VERIFY",
+     .kind = HD_OPTION_ENUM, .words = verify_words, AT(lambda_verify), .group = group_lambda,
+     .commands = NODE,
+     .help = "Signatures: off takes every request, known checks those with a key of lambda.keys, "
+             "required checks all; without it required if there are keys, else off"},
+    {.key = "lambda.keys", .env = "HEDDLE_LAMBDA_KEYS", .kind = HD_OPTION_LIST, .secret = true,
+     AT(lambda_keys), .group = group_lambda, .commands = NODE,
+     .help = "Access keys that may sign, separated by commas: id:secret, or id:secret:account"},
+    {.key = "lambda.idle_ms", .flag = "lambda-idle", .env = "HEDDLE_LAMBDA_IDLE_MS",
+     .kind = HD_OPTION_MS, .min = 1, .max = 7 * DAY_MS, AT(lambda_idle_ms), .fallback = "300000",
+     .group = group_lambda, .commands = NODE,
+     .help = "An instance of a Lambda function that is idle for so long is stopped"},
+    {.key = "lambda.init_timeout_ms", .flag = "lambda-init-timeout",
+     .env = "HEDDLE_LAMBDA_INIT_TIMEOUT_MS", .kind = HD_OPTION_MS, .min = 10, .max = DAY_MS,
+     AT(lambda_init_timeout_ms), .fallback = "10000", .group = group_lambda, .commands = NODE,
+     .help = "For the init phase of an instance"},
+    {.key = "lambda.queue_wait_ms", .flag = "lambda-queue-wait",
+     .env = "HEDDLE_LAMBDA_QUEUE_WAIT_MS", .kind = HD_OPTION_MS, .min = 1, .max = DAY_MS,
+     AT(lambda_queue_wait_ms), .fallback = "10000", .group = group_lambda, .commands = NODE,
+     .help = "An invocation waits so long for an instance, then 429"},
+    {.key = "lambda.account_concurrency", .flag = "lambda-concurrency",
+     .env = "HEDDLE_LAMBDA_ACCOUNT_CONCURRENCY", .kind = HD_OPTION_U32, .min = 1, .max = 100000,
+     AT(lambda_account_concurrency), .fallback = "1000", .group = group_lambda, .commands = NODE,
+     .help = "Invocations of one account at once, then 429"},
+    {.key = "lambda.unreserved_min", .flag = "lambda-unreserved-min",
+     .env = "HEDDLE_LAMBDA_UNRESERVED_MIN", .kind = HD_OPTION_U32, .max = 100000,
+     AT(lambda_unreserved_min), .fallback = "100", .group = group_lambda, .commands = NODE,
+     .help = "Part of it that functions cannot reserve"},
+    {.key = "lambda.url_domain", .flag = "lambda-url-domain", .env = "HEDDLE_LAMBDA_URL_DOMAIN",
+     .kind = HD_OPTION_STR, AT(lambda_url_domain), .fallback = "localhost", .arg = "DOMAIN",
+     .group = group_lambda, .commands = NODE,
+     .help = "Function URLs are <id>.lambda-url.<region>.<domain>, on the public listener"},
+    {.key = "lambda.url_policy", .flag = "lambda-url-policy", .env = "HEDDLE_LAMBDA_URL_POLICY",
+     .kind = HD_OPTION_ENUM, .words = policy_words, AT(lambda_url_policy), .fallback = "enforce",
+     .group = group_lambda, .commands = NODE,
+     .help = "Whether a function URL without authorization needs a policy statement too, as on AWS"},
+    {.key = "lambda.retired_runtimes", .flag = "lambda-retired-runtimes",
+     .env = "HEDDLE_LAMBDA_RETIRED_RUNTIMES", .kind = HD_OPTION_ENUM, .words = retired_words,
+     AT(lambda_retired), .fallback = "refuse", .group = group_lambda, .commands = NODE,
+     .help = "Runtime identifiers that AWS does not take any more"},
+    {.key = "lambda.allow_credentials_env", .flag = "lambda-allow-credentials-env",
+     .env = "HEDDLE_LAMBDA_ALLOW_CREDENTIALS_ENV", .kind = HD_OPTION_BOOL,
+     AT(lambda_credentials_env), .group = group_lambda, .commands = NODE,
+     .help = "Functions may set AWS_ACCESS_KEY_ID and its kin in their environment"},
+    {.key = "lambda.hot_reload", .flag = "lambda-hot-reload", .env = "HEDDLE_LAMBDA_HOT_RELOAD",
+     .kind = HD_OPTION_BOOL, AT(lambda_hot_reload), .group = group_lambda, .commands = NODE,
+     .help = "Code from the S3 bucket \"hot-reload\" is a folder of this machine; without it on if "
+             "the control listener is on loopback"},
+    {.key = "lambda.endpoints.s3", .flag = "lambda-s3-endpoint",
+     .env = "HEDDLE_LAMBDA_ENDPOINTS_S3", .history = "AWS_ENDPOINT_URL_S3", .kind = HD_OPTION_STR,
+     AT(lambda_s3_endpoint), .arg = "URL", .group = group_lambda, .commands = NODE,
+     .help = "Where S3Bucket and S3Key of code are fetched; credentials from AWS_ACCESS_KEY_ID and "
+             "AWS_SECRET_ACCESS_KEY"},
 
     {.key = "sandbox.mode", .flag = "sandbox", .env = "HEDDLE_SANDBOX", .kind = HD_OPTION_ENUM,
      .words = sandbox_words, AT(sandbox), .fallback = "auto", .group = group_sandbox,

@@ -71,11 +71,16 @@ static void stop_loops(void *arg)
         hd_loop_stop(n->workers[i].loop);
 }
 
+static void on_lambda_closed(void *arg)
+{
+    hd_node_policies_stop(arg, stop_loops);
+}
+
 static void on_backend_closed(void *arg)
 {
     struct hd_node *n = arg;
     n->backend = NULL;
-    hd_node_policies_stop(n, stop_loops);
+    hd_node_lambda_close(n, on_lambda_closed);
 }
 
 static void on_pools_closed(void *arg)
@@ -84,16 +89,21 @@ static void on_pools_closed(void *arg)
     if (n->backend != NULL)
         n->backend->ops->close(n->backend, on_backend_closed, n);
     else
-        hd_node_policies_stop(n, stop_loops);
+        on_backend_closed(n);
+}
+
+static void close_pools(void *arg)
+{
+    struct hd_node *n = arg;
+    hd_pool_set_close(n->pools, HD_MAX(left_ms(n), (uint32_t)MIN_POOL_GRACE_MS), on_pools_closed,
+                      n);
 }
 
 static void server_gone(void *arg)
 {
     struct hd_node *n = arg;
-    if (--n->servers_open > 0)
-        return;
-    hd_pool_set_close(n->pools, HD_MAX(left_ms(n), (uint32_t)MIN_POOL_GRACE_MS), on_pools_closed,
-                      n);
+    if (--n->servers_open == 0)
+        hd_node_lambda_stop(n, close_pools);
 }
 
 static void on_server_closed(void *arg)
@@ -109,25 +119,21 @@ static void close_server(void *arg)
         hd_server_close(w->server, on_server_closed, w);
     else
         on_server_closed(w);
+    if (w->control != NULL)
+        hd_server_close(w->control, on_server_closed, w);
+    else
+        on_server_closed(w);
 }
 
 static void close_servers(struct hd_node *n)
 {
     if (atomic_exchange(&n->state, HD_NODE_CLOSING) == HD_NODE_CLOSING)
         return;
-    n->servers_open = n->n_workers + (n->admin != NULL);
+    n->servers_open = 2 * n->n_workers + (n->admin != NULL);
     for (unsigned i = 0; i < n->n_workers; i++)
         hd_loop_post(n->workers[i].loop, close_server, &n->workers[i]);
     if (n->admin != NULL)
         hd_server_close(n->admin, server_gone, n);
-}
-
-static void no_requests_ever(struct hd_node *n)
-{
-    if (n->pools != NULL)
-        hd_pool_set_close(n->pools, 0, on_pools_closed, n);
-    else
-        on_pools_closed(n);
 }
 
 void hd_node_abandon(struct hd_node *n)
@@ -140,7 +146,7 @@ void hd_node_abandon(struct hd_node *n)
     if (n->pools != NULL)
         close_servers(n);
     else
-        no_requests_ever(n);
+        on_pools_closed(n);
 }
 
 /* --- draining --- */
@@ -148,7 +154,7 @@ void hd_node_abandon(struct hd_node *n)
 static void look(void *arg)
 {
     struct hd_worker *w = arg;
-    atomic_store(&w->active, hd_door_active(w->door));
+    atomic_store(&w->active, hd_door_active(w->door) + hd_worker_lambda_active(w));
 }
 
 static unsigned active(struct hd_node *n)
@@ -184,6 +190,8 @@ static void drain_server(void *arg)
     struct hd_worker *w = arg;
     if (w->server != NULL)
         hd_server_drain(w->server);
+    if (w->control != NULL)
+        hd_server_drain(w->control);
     look(w);
 }
 

@@ -73,6 +73,21 @@ const char *hd_node_state_name(enum hd_node_state s)
     return "unknown";
 }
 
+/* As the Lambda API says it: whoever comes here speaks that. */
+static void reply_unknown(struct hd_exchange *ex)
+{
+    static const struct hd_field fields[] = {
+        {HD_LIT("content-type"), HD_LIT("application/json")},
+        {HD_LIT("x-amzn-ErrorType"), HD_LIT("UnknownOperationException")}};
+    static const struct hd_str body =
+        HD_LIT("{\"Message\":\"There is no such path here; see doc/lambda.md for those there "
+               "are.\"}");
+    struct hd_response_head head = {
+        .status = 404, .fields = fields, .n_fields = 2, .body_bytes = (int64_t)body.len};
+    ex->events = &nobody;
+    hd_exchange_respond(ex, &head, body, true);
+}
+
 static void reply_ready(struct hd_node *n, struct hd_exchange *ex)
 {
     enum hd_node_state state = (enum hd_node_state)atomic_load(&n->state);
@@ -511,6 +526,19 @@ void hd_site_request(void *node, struct hd_exchange *ex, const struct hd_head *h
         reply_json(ex, 405, "{\"error\":\"Method not allowed\"}");
     else if (!is_read(head) || !shared_page(worker_of(n, ex), ex, head, has_key(n, head)))
         reply_json(ex, 404, "{\"error\":\"Not found\"}");
+}
+
+void hd_control_request(void *node, struct hd_exchange *ex, const struct hd_head *head)
+{
+    struct hd_node *n = node;
+    struct hd_worker *w = worker_of(n, ex);
+    bool key = has_key(n, head);
+    if (is_read(head) && is_path(head, "/healthz"))
+        reply_ready(n, ex);
+    else if (is_read(head) && key && is_path(head, "/heddle/functions"))
+        ask(w, ex, head, PAGE_FUNCTIONS, true);
+    else if (!is_read(head) || !shared_page(w, ex, head, key))
+        reply_unknown(ex);
 }
 
 void hd_admin_request(void *node, struct hd_exchange *ex, const struct hd_head *head,

@@ -48,7 +48,7 @@ static void log_event(const struct hd_instance *i, enum hd_log_level level, cons
                       const char *why)
 {
     const struct hd_launch *l = &i->pool->launch;
-    hd_log(i->pool->set->log, level, msg, hd_kv_str("function", i->pool->group->key),
+    hd_log(i->pool->set->log, level, msg, hd_kv_str("function", l->function),
            hd_kv_str("version", l->version), hd_kv_int("instance", (int64_t)i->serial),
            hd_kv_str("reason", why));
 }
@@ -145,7 +145,10 @@ static void on_gone(void *owner, const struct hd_error *err)
     switch (from) {
     case HD_INSTANCE_STARTING:
         /* A fault of the function's own is told with the state it leads to. */
-        log_event(i, hd_pool_failure_of(err) == HD_FAILURE_LOAD ? HD_DEBUG : HD_WARN,
+        log_event(i,
+                  hd_pool_failure_of(err) == HD_FAILURE_LOAD && p->limits.max_starting == 0
+                      ? HD_DEBUG
+                      : HD_WARN,
                   "instance did not start", err->msg);
         hd_pool_failed(p, hd_pool_failure_of(err), err, i);
         break;

@@ -108,6 +108,11 @@ const char *hd_pool_key(const struct hd_pool *p)
     return p->group->key;
 }
 
+const char *hd_pool_function(const struct hd_pool *p)
+{
+    return p->launch.function;
+}
+
 const char *hd_pool_version(const struct hd_pool *p)
 {
     return p->launch.version;

@@ -108,6 +108,8 @@ void hd_pool_give(struct hd_lease *lease, enum hd_lease_result how);
 struct hd_pool *hd_pool_ref(struct hd_pool *p);
 void hd_pool_unref(struct hd_pool *p); /* NULL is fine */
 const char *hd_pool_key(const struct hd_pool *p);
+/** @return the function's name, as it was given for logs. */
+const char *hd_pool_function(const struct hd_pool *p);
 const char *hd_pool_version(const struct hd_pool *p);
 enum hd_pool_state hd_pool_state(const struct hd_pool *p);
 /** Why the last launch failed; @p err->code is 0 when it did not. */

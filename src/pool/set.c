@@ -80,6 +80,7 @@ static void note_last_use(struct hd_pool_group *g, const struct hd_pool_spec *sp
 
 void hd_pool_set_counted(struct hd_pool *p, bool counted)
 {
+    counted = counted && p->limits.max_starting == 0;
     if (p->counted == counted)
         return;
     p->counted = counted;

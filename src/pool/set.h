@@ -13,7 +13,8 @@ struct hd_pool_set;
 /** All but the last on the control loop, in the middle of things: post what is to change the set.
  */
 struct hd_pool_set_events {
-    /** A pool's state changed. @p why: HD_POOL_FAILED only, else NULL. May be NULL. */
+    /** A pool's state changed; not told of those whose requests have attempts of their own
+     *  (limits.max_starting). @p why: HD_POOL_FAILED only, else NULL. May be NULL. */
     void (*on_state)(void *arg, struct hd_pool *p, enum hd_pool_state state,
                      const struct hd_error *why);
     /** An instance became ready and this is what the host said about the function. May be NULL. */
@@ -81,7 +82,8 @@ struct hd_pool *hd_pool_set_get(struct hd_pool_set *set, const char *key);
 
 /* --- what is going on; any thread --- */
 
-/** Functions by the state of their newest version. Cheap: no lock. */
+/** Functions by the state of their newest version; without those that start for each request anew
+ *  (limits.max_starting). Cheap: no lock. */
 struct hd_pool_warmup {
     uint32_t total;
     uint32_t by_state[HD_POOL_STATE_COUNT];

@@ -11,8 +11,7 @@
  * Find the owner of a connection's other end.
  * @param peer  the other end's address, IPv4.
  * @param self  ours.
- * @return 0 and *uid; HD_ENOTFOUND: the kernel does not list it, or its program has let it go, so
- *         that nobody can say whose it was;
+ * @return 0 and *uid; HD_ENOTFOUND: the kernel does not list it, or its program has let it go;
  *         HD_EIO: /proc/net/tcp cannot be read.
  */
 int hd_peer_uid(uid_t *uid, const struct sockaddr_in *peer, const struct sockaddr_in *self,

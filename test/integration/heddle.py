@@ -116,6 +116,7 @@ class Node:
             "JWT_SECRET": JWT_SECRET,
             "INTERNAL_KEY": INTERNAL_KEY,
             "HEDDLE_DISABLE_RATE_LIMIT": "1",
+            "HEDDLE_CONTROL_PORT": "0",
             **{key: os.environ[key] for key in os.environ if key.endswith("SAN_OPTIONS")},
         }
         for key, value in (env or {}).items():
@@ -128,6 +129,7 @@ class Node:
         self.lines = []  # every line of stdout and stderr
         self.port = None
         self.url = None
+        self.control = None  # where AWS clients go
         self._more = threading.Condition()
         self._readers = []
 
@@ -196,6 +198,7 @@ class Node:
         ready = self.wait_record(lambda r: r.get("msg") == "ready", READY_S, "ready message")
         self.url = ready["url"].rstrip("/")
         self.port = int(self.url.rsplit(":", 1)[1])
+        self.control = ready["control"].rstrip("/")
         return self
 
     @property
@@ -257,11 +260,11 @@ class Node:
 
     # -- requests --
 
-    def request(self, method, path, headers=None, body=None, timeout=WAIT_S):
+    def request(self, method, path, headers=None, body=None, timeout=WAIT_S, port=None):
         """One request on a connection of its own. A path without a leading / names a function."""
         if not path.startswith("/"):
             path = "/functions/v1/" + path
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=timeout)
         try:
             connection.request(method, path, body=body, headers=headers or {})
             answer = connection.getresponse()
@@ -274,6 +277,11 @@ class Node:
 
     def post(self, path, body=b"", headers=None, **options):
         return self.request("POST", path, headers, body, **options)
+
+    def ask_control(self, method, path, headers=None, body=None, **options):
+        """One request to the control listener."""
+        return self.request(method, path, headers, body, port=int(self.control.rsplit(":", 1)[1]),
+                            **options)
 
     def admin(self, path):
         """GET from the admin socket in the node's data folder."""
@@ -303,6 +311,7 @@ class Node:
 def run(cwd, *args, env=None, kind="asan", timeout=READY_S, input=None):
     """Run a command of heddle to its end. Returns the finished process with text output."""
     environment = {"PATH": os.environ["PATH"], "HOME": str(cwd), "LANG": "C.UTF-8",
+                   **({"HEDDLE_CONTROL_PORT": "0"} if args[0] in ("serve", "dev") else {}),
                    **{key: os.environ[key] for key in os.environ if key.endswith("SAN_OPTIONS")},
                    **{key: str(value) for key, value in (env or {}).items()}}
     done = subprocess.run([str(binary(kind)), *map(str, args)], cwd=cwd, env=environment,

@@ -155,6 +155,33 @@ static void defaults_are_those_of_the_contract(void **state)
     snprintf(path, sizeof(path), "%s/functions", f->dir);
     assert_string_equal(o->functions_dir, path);
     assert_false(o->admin_tcp);
+    assert_string_equal(o->control_host, "127.0.0.1");
+    assert_int_equal(o->control_port, 8766);
+    assert_false(o->control_given);
+    assert_string_equal(o->lambda_account, "000000000000");
+    assert_string_equal(o->lambda_region, "us-east-1");
+    assert_int_equal(o->lambda_verify, HD_VERIFY_OFF);
+    assert_true(o->lambda_hot_reload);
+    assert_int_equal(o->lambda_account_concurrency, 1000);
+    assert_int_equal(o->lambda_unreserved_min, 100);
+}
+
+static void keys_make_signatures_required(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(load(f, HD_CMD_SERVE, ARGS("--control-host", "0.0.0.0"),
+                          ARGS("HEDDLE_LAMBDA_KEYS=AKID:secret,B:s:111122223333")),
+                     0);
+    assert_int_equal(f->opt.lambda_keys.n, 2);
+    assert_int_equal(f->opt.lambda_verify, HD_VERIFY_REQUIRED);
+    assert_false(f->opt.lambda_hot_reload);
+    assert_int_equal(load(f, HD_CMD_SERVE, ARGS("--lambda-verify", "off", "--control-port", "0"),
+                          ARGS("HEDDLE_LAMBDA_KEYS=AKID:secret")),
+                     0);
+    assert_int_equal(f->opt.lambda_verify, HD_VERIFY_OFF);
+    assert_true(f->opt.control_given);
+    assert_int_equal(load(f, HD_CMD_SERVE, ARGS("--control-host", "::1"), NULL), 0);
+    assert_int_equal(load(f, HD_CMD_SERVE, ARGS("--control-host", "localhost"), NULL), 0);
 }
 
 static void the_folder_is_found_or_named(void **state)
@@ -303,6 +330,17 @@ static void unsafe_combinations_are_refused(void **state)
                         "0123456789/0123456789/0123456789"},
          {NULL},
          "choose a shorter one with --admin-socket"},
+        {{"--control-host", "0.0.0.0"}, {NULL}, "HEDDLE_LAMBDA_KEYS"},
+        {{"--control-host", "10.0.0.1"}, {NULL}, "nobody could tell who asks"},
+        {{"--control-host", "::", "--lambda-verify", "known"},
+         {"HEDDLE_LAMBDA_KEYS=a:b"},
+         "must be \"required\""},
+        {{"--lambda-verify", "required"}, {NULL}, "needs the keys"},
+        {{NULL}, {"HEDDLE_LAMBDA_KEYS=a:b,c"}, "key 2 is not id:secret"},
+        {{NULL}, {"HEDDLE_LAMBDA_KEYS=a:b:123"}, "key 1 is not id:secret"},
+        {{NULL}, {"HEDDLE_LAMBDA_KEYS=a:b:111122223333:d"}, "key 1 is not id:secret"},
+        {{"--lambda-account", "12"}, {NULL}, "must be 12 digits"},
+        {{"--lambda-concurrency", "50"}, {NULL}, "is over lambda.account_concurrency"},
     };
     for (size_t i = 0; i < HD_COUNT(cases); i++) {
         assert_int_equal(load(f, HD_CMD_SERVE, (char **)(uintptr_t)cases[i].args,
@@ -357,6 +395,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_table_is_sound),
         IN_FOLDER(defaults_are_those_of_the_contract),
+        IN_FOLDER(keys_make_signatures_required),
         IN_FOLDER(the_folder_is_found_or_named),
         IN_FOLDER(dev_means_development_and_hot_reload),
         IN_FOLDER(historic_variables_still_work),

@@ -1,2 +1,0 @@
-/* node/rehearsal.cjs - a function that is called before there is one; see rehearse.mjs. */
-exports.handler = async (event) => event;

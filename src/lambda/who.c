@@ -1,0 +1,201 @@
+#include "lambda/who.h"
+
+#include "core/map.h"
+
+#include <stdio.h>
+
+struct access_key {
+    char *id, *secret;
+    char account[13];
+};
+
+struct hd_access_keys {
+    struct hd_map by_id;
+};
+
+struct hd_access_keys *hd_access_keys_new(void)
+{
+    struct hd_access_keys *k = hd_new(struct hd_access_keys);
+    hd_map_init(&k->by_id, 0);
+    return k;
+}
+
+static void free_key(struct access_key *key)
+{
+    explicit_bzero(key->secret, strlen(key->secret));
+    free(key->secret);
+    free(key->id);
+    free(key);
+}
+
+void hd_access_keys_free(struct hd_access_keys *k)
+{
+    size_t at = 0;
+    void *value;
+    if (k == NULL)
+        return;
+    while (hd_map_next(&k->by_id, &at, NULL, &value))
+        free_key(value);
+    hd_map_done(&k->by_id);
+    free(k);
+}
+
+int hd_access_keys_add(struct hd_access_keys *k, struct hd_str text, const char *account,
+                       struct hd_error *err)
+{
+    struct hd_str rest = text, id, secret, own = hd_str(account);
+    bool good = hd_str_split(&id, &rest, ':') && hd_str_split(&secret, &rest, ':');
+    if (good && rest.ptr != NULL)
+        own = rest;
+    if (!good || id.len == 0 || id.len > 128 || secret.len == 0 || own.len != 12)
+        return hd_fail(err, HD_EINVAL, "an access key must be id:secret or id:secret:account");
+    struct access_key *key = hd_new(struct access_key);
+    key->id = hd_strdup_n(id);
+    key->secret = hd_strdup_n(secret);
+    memcpy(key->account, own.ptr, own.len);
+    struct access_key *old = hd_map_remove(&k->by_id, id);
+    hd_map_put(&k->by_id, hd_str(key->id), key);
+    if (old != NULL)
+        free_key(old);
+    return 0;
+}
+
+static struct access_key *find(const struct hd_access_keys *k, struct hd_str id)
+{
+    return k != NULL && id.len > 0 ? hd_map_get(&k->by_id, id) : NULL;
+}
+
+/* --- a request --- */
+
+static struct hd_str field(const struct hd_sigv4_request *req, const char *name)
+{
+    for (size_t i = 0; i < req->n_fields; i++) {
+        if (hd_str_is_nocase(req->fields[i].name, name))
+            return req->fields[i].value;
+    }
+    return hd_str_n(NULL, 0);
+}
+
+static bool says_anything(const struct hd_sigv4_request *req)
+{
+    if (field(req, "authorization").len > 0)
+        return true;
+    static const char name[] = "X-Amz-Algorithm=";
+    return req->query.len >= sizeof(name) &&
+           memmem(req->query.ptr, req->query.len, name, sizeof(name) - 1) != NULL;
+}
+
+static bool has_bearer(const struct hd_who_rules *rules, const struct hd_sigv4_request *req)
+{
+    static const struct hd_str scheme = HD_LIT("bearer ");
+    struct hd_str given = field(req, "authorization");
+    if (rules->bearer.len == 0 || given.len <= scheme.len ||
+        !hd_str_eq_nocase(hd_str_n(given.ptr, scheme.len), scheme))
+        return false;
+    given.ptr += scheme.len;
+    given.len -= scheme.len;
+    return hd_str_eq_secret(hd_str_trim(given), rules->bearer);
+}
+
+bool hd_who_needs_hash(const struct hd_who_rules *rules, const struct hd_sigv4_request *req)
+{
+    if (rules->rule == HD_WHO_OFF || !says_anything(req) || has_bearer(rules, req))
+        return false;
+    if (rules->rule == HD_WHO_REQUIRED)
+        return true;
+    struct hd_sigv4_claim claim;
+    struct hd_sigv4_refusal refusal;
+    return hd_sigv4_parse(&claim, req, &refusal) == HD_SIGV4_GOOD &&
+           find(rules->keys, claim.key_id) != NULL;
+}
+
+static void copy(char *to, size_t room, struct hd_str from)
+{
+    from.len = HD_MIN(from.len, room - 1);
+    if (from.len > 0)
+        memcpy(to, from.ptr, from.len);
+    to[from.len] = '\0';
+}
+
+static int refuse(struct hd_who *who, const struct hd_sigv4_refusal *r)
+{
+    switch (r->fault) {
+    case HD_SIGV4_GOOD:
+    case HD_SIGV4_MISSING:
+        who->fault = HD_API_NO_SIGNATURE;
+        break;
+    case HD_SIGV4_INCOMPLETE:
+        who->fault = HD_API_INCOMPLETE_SIGNATURE;
+        break;
+    case HD_SIGV4_UNKNOWN:
+        who->fault = HD_API_UNKNOWN_KEY;
+        break;
+    case HD_SIGV4_INVALID:
+        who->fault = HD_API_BAD_SIGNATURE;
+        break;
+    }
+    copy(who->message, sizeof(who->message), hd_str(r->message));
+    return HD_EDENIED;
+}
+
+/* Name space and key, as the request says them. */
+static void believe(struct hd_who *who, const struct hd_sigv4_claim *claim,
+                    const struct access_key *key)
+{
+    copy(who->key_id, sizeof(who->key_id), claim->key_id);
+    if (claim->region.len > 0)
+        copy(who->region, sizeof(who->region), claim->region);
+    if (key != NULL)
+        copy(who->account, sizeof(who->account), hd_str(key->account));
+}
+
+static int check_claim(struct hd_who *who, const struct hd_who_rules *rules,
+                       const struct hd_sigv4_request *req, const struct hd_sigv4_claim *claim,
+                       struct hd_sigv4_keys *derived, int64_t now_unix_s)
+{
+    const struct access_key *key = find(rules->keys, claim->key_id);
+    believe(who, claim, key);
+    if (rules->rule == HD_WHO_OFF || (rules->rule == HD_WHO_KNOWN && key == NULL))
+        return 0;
+    struct hd_sigv4_refusal refusal;
+    struct hd_sigv4_key with = {.id = claim->key_id};
+    struct hd_sigv4_rules how = {.service = "lambda", .now_unix_s = now_unix_s, .keys = derived};
+    if (key != NULL)
+        with.secret = hd_str(key->secret);
+    if (hd_sigv4_verify(claim, req, key != NULL ? &with : NULL, &how, &refusal) != HD_SIGV4_GOOD)
+        return refuse(who, &refusal);
+    who->checked = true;
+    snprintf(who->principal, sizeof(who->principal), "arn:aws:iam::%s:user/%s", who->account,
+             who->key_id);
+    return 0;
+}
+
+int hd_who_check(struct hd_who *who, const struct hd_who_rules *rules,
+                 const struct hd_sigv4_request *req, struct hd_sigv4_keys *derived,
+                 int64_t now_unix_s)
+{
+    *who = (struct hd_who){.checked = false};
+    copy(who->account, sizeof(who->account), hd_str(rules->account));
+    copy(who->region, sizeof(who->region), hd_str(rules->region));
+    if (!says_anything(req) && rules->rule != HD_WHO_REQUIRED)
+        return 0;
+    if (has_bearer(rules, req)) {
+        who->checked = true;
+        snprintf(who->principal, sizeof(who->principal), "arn:aws:iam::%s:root", who->account);
+        return 0;
+    }
+    struct hd_sigv4_claim claim;
+    struct hd_sigv4_refusal refusal;
+    enum hd_sigv4_fault fault = hd_sigv4_parse(&claim, req, &refusal);
+    if (fault == HD_SIGV4_GOOD)
+        return check_claim(who, rules, req, &claim, derived, now_unix_s);
+    return rules->rule == HD_WHO_REQUIRED ? refuse(who, &refusal) : 0;
+}
+
+struct hd_api_caller hd_who_caller(const struct hd_who *who)
+{
+    return (struct hd_api_caller){.account = hd_str(who->account),
+                                  .region = hd_str(who->region),
+                                  .principal = hd_str(who->principal),
+                                  .checked = who->checked};
+}

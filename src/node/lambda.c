@@ -1,0 +1,243 @@
+/* The Lambda API's parts, made and ended in order: store, bundles, API; on each loop a caller and a
+ * door. */
+#include "core/clock.h"
+#include "core/id.h"
+#include "core/ipaddr.h"
+#include "functions/bundle.h"
+#include "invoke/admission.h"
+#include "node/private.h"
+
+#include <stdatomic.h>
+#include <unistd.h>
+
+enum { LOOK_MS = 10 };
+
+/* --- what each loop has --- */
+
+static void on_line(void *arg, const struct hd_call_line *line)
+{
+    struct hd_node *n = arg;
+    hd_logtail_add(n->logtail, line->function, line->id, line->level, line->text, line->unix_ms);
+    if (n->opt->access_log || line->level > HD_INFO)
+        hd_node_output(n->log, line->function, line->id, (enum hd_log_level)line->level,
+                       line->text);
+}
+
+static void client_ip(void *arg, const struct hd_exchange *ex, const struct hd_field *fields,
+                      size_t count, char *out)
+{
+    struct hd_node *n = arg;
+    struct hd_client_ip client;
+    hd_client_ip(&client, n->trusted, hd_exchange_peer_addr(ex), fields, count);
+    hd_ipaddr_format(out, &client.address);
+}
+
+static void make_doors(struct hd_node *n)
+{
+    for (unsigned i = 0; i < n->n_workers; i++) {
+        struct hd_worker *w = &n->workers[i];
+        struct hd_caller_options opt = {
+            .net = w->net, .control = n->workers[0].loop, .on_line = on_line, .arg = n};
+        w->caller = hd_caller_new(&opt);
+        w->lambda = hd_lambda_door_new(&n->lambda, w->net, w->caller);
+    }
+}
+
+struct new_view {
+    struct hd_worker *worker;
+    struct hd_view *view;
+};
+
+static void take_view(void *arg)
+{
+    struct new_view *v = arg;
+    hd_lambda_door_set_view(v->worker->lambda, v->view);
+    free(v);
+}
+
+static void on_view(void *arg, struct hd_view *view)
+{
+    struct hd_node *n = arg;
+    for (unsigned i = 0; i < n->n_workers; i++) {
+        struct new_view *v = hd_new(struct new_view);
+        *v = (struct new_view){&n->workers[i], hd_view_ref(view)};
+        hd_loop_post(n->workers[i].loop, take_view, v);
+    }
+    hd_view_unref(view);
+}
+
+/* --- what they share --- */
+
+static const char *variable(const struct hd_node *n, const char *name)
+{
+    size_t len = strlen(name);
+    for (char *const *at = n->env; *at != NULL; at++) {
+        if (strncmp(*at, name, len) == 0 && (*at)[len] == '=')
+            return *at + len + 1;
+    }
+    return NULL;
+}
+
+static int make_keys(struct hd_node *n, struct hd_error *err)
+{
+    const struct hd_option_list *l = &n->opt->lambda_keys;
+    n->access_keys = hd_access_keys_new();
+    for (size_t i = 0; i < l->n; i++) {
+        int rc =
+            hd_access_keys_add(n->access_keys, hd_str(l->items[i]), n->opt->lambda_account, err);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+static int open_store(struct hd_node *n, struct hd_error *err)
+{
+    unsigned char random[16];
+    char boot_id[2 * sizeof(random) + 1];
+    hd_auto_free char *path = hd_printf("%s/heddle.db", n->opt->data_dir);
+    hd_auto_free char *bundles = hd_printf("%s/bundles", n->opt->data_dir);
+    hd_random(random, sizeof(random));
+    hd_hex(boot_id, random, sizeof(random));
+    struct hd_store_options store = {.path = path, .boot_id = boot_id, .log = n->log};
+    int rc = hd_store_open(&n->store, &store, err);
+    if (rc < 0)
+        return rc;
+    struct hd_bundles_options opt = {.dir = bundles, .loop = n->workers[0].loop, .log = n->log};
+    return hd_bundles_new(&n->bundles, &opt, err);
+}
+
+static int make_api(struct hd_node *n, struct hd_error *err)
+{
+    const struct hd_node_options *o = n->opt;
+    struct hd_api_options opt = {.store = n->store,
+                                 .bundles = n->bundles,
+                                 .pools = n->pools,
+                                 .fetcher = n->fetcher,
+                                 .control = n->workers[0].loop,
+                                 .log = n->log,
+                                 .account = o->lambda_account,
+                                 .region = o->lambda_region,
+                                 .functions_root = hd_registry_root(n->registry),
+                                 .s3_endpoint = o->lambda_s3_endpoint,
+                                 .s3_key = variable(n, "AWS_ACCESS_KEY_ID"),
+                                 .s3_secret = variable(n, "AWS_SECRET_ACCESS_KEY"),
+                                 .url_domain = o->lambda_url_domain,
+                                 .url_port = n->port,
+                                 .hot_reload = o->lambda_hot_reload,
+                                 .allow_credentials_env = o->lambda_credentials_env,
+                                 .accept_retired = o->lambda_retired == HD_RETIRED_ACCEPT,
+                                 .dev = o->dev,
+                                 .idle_ms = o->lambda_idle_ms,
+                                 .init_timeout_ms = o->lambda_init_timeout_ms,
+                                 .queue_wait_ms = o->lambda_queue_wait_ms,
+                                 .limits = {.account_concurrency = o->lambda_account_concurrency,
+                                            .unreserved_min = o->lambda_unreserved_min},
+                                 .on_view = on_view,
+                                 .arg = n};
+    return hd_api_new(&n->api, &opt, err);
+}
+
+int hd_node_lambda(struct hd_node *n, struct hd_error *err)
+{
+    static const enum hd_who_rule rules[] = {[HD_VERIFY_OFF] = HD_WHO_OFF,
+                                             [HD_VERIFY_KNOWN] = HD_WHO_KNOWN,
+                                             [HD_VERIFY_REQUIRED] = HD_WHO_REQUIRED};
+    const struct hd_node_options *o = n->opt;
+    int rc = make_keys(n, err);
+    if (rc < 0)
+        return rc;
+    n->lambda = (struct hd_lambda_edge){.log = n->log,
+                                        .who = {.rule = rules[o->lambda_verify],
+                                                .keys = n->access_keys,
+                                                .account = o->lambda_account,
+                                                .region = o->lambda_region,
+                                                .bearer = hd_str(o->internal_key)},
+                                        .targets = hd_node_targets(n),
+                                        .host_name = o->control_host,
+                                        .url_domain = o->lambda_url_domain,
+                                        .url_open = o->lambda_url_policy == HD_URL_POLICY_OPEN,
+                                        .public_port = n->port,
+                                        .on_other = hd_control_request,
+                                        .client_ip = client_ip,
+                                        .arg = n};
+    make_doors(n);
+    rc = open_store(n, err);
+    if (rc == 0)
+        rc = make_api(n, err);
+    n->lambda.api = n->api;
+    return rc;
+}
+
+unsigned hd_worker_lambda_active(const struct hd_worker *w)
+{
+    if (w->lambda == NULL)
+        return 0;
+    unsigned calls = hd_caller_active(w->caller), requests = hd_lambda_door_active(w->lambda);
+    return HD_MAX(calls, requests);
+}
+
+/* --- the end --- */
+
+void hd_node_lambda_stop(struct hd_node *n, void (*then)(void *node))
+{
+    if (n->api != NULL)
+        hd_api_close(n->api, then, n);
+    else
+        then(n);
+}
+
+static void on_store_closed(void *arg)
+{
+    struct hd_node *n = arg;
+    n->after_lambda(n);
+}
+
+static void on_bundles_closed(void *arg)
+{
+    struct hd_node *n = arg;
+    n->bundles = NULL;
+    if (n->store != NULL)
+        hd_store_close(n->store, n->workers[0].loop, on_store_closed, n);
+    else
+        on_store_closed(n);
+}
+
+static void look(void *arg)
+{
+    struct hd_worker *w = arg;
+    hd_lambda_door_close(w->lambda);
+    atomic_store(&w->active, hd_worker_lambda_active(w));
+}
+
+/* What work threads still do for requests has to come back before their loops end. */
+static void wait_for_doors(struct hd_timer *t)
+{
+    struct hd_node *n = hd_container_of(t, struct hd_node, shutdown_timer);
+    unsigned active = 0;
+    for (unsigned i = 0; i < n->n_workers && n->workers[i].lambda != NULL; i++) {
+        active += atomic_load(&n->workers[i].active);
+        hd_loop_post(n->workers[i].loop, look, &n->workers[i]);
+    }
+    if (active > 0)
+        hd_timer_start(n->workers[0].loop, t, LOOK_MS, wait_for_doors);
+    else if (n->bundles != NULL)
+        hd_bundles_close(n->bundles, on_bundles_closed, n);
+    else
+        on_bundles_closed(n);
+}
+
+void hd_node_lambda_close(struct hd_node *n, void (*then)(void *node))
+{
+    n->after_lambda = then;
+    for (unsigned i = 0; i < n->n_workers; i++)
+        atomic_store(&n->workers[i].active, n->workers[i].lambda != NULL);
+    wait_for_doors(&n->shutdown_timer);
+}
+
+void hd_node_lambda_done(struct hd_node *n)
+{
+    hd_api_free(n->api);
+    hd_store_free(n->store);
+    hd_access_keys_free(n->access_keys);
+}
