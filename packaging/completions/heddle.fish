@@ -6,6 +6,9 @@ complete -c heddle -n __fish_use_subcommand -a new -d 'add a function'
 complete -c heddle -n __fish_use_subcommand -a invoke -d 'call a function of a running node'
 complete -c heddle -n __fish_use_subcommand -a list -d 'list the functions of the folder, and how they fare'
 complete -c heddle -n __fish_use_subcommand -a logs -d 'show the logs of a running node'
+complete -c heddle -n __fish_use_subcommand -a emit -d 'emit an event'
+complete -c heddle -n __fish_use_subcommand -a call -d 'call a task'
+complete -c heddle -n __fish_use_subcommand -a lanes -d 'check the lanes, and see how they fare'
 complete -c heddle -n __fish_use_subcommand -a config -d 'show what holds, and who said so'
 complete -c heddle -n __fish_use_subcommand -a doctor -d 'say what is missing on this machine, and how to mend it'
 complete -c heddle -n __fish_use_subcommand -a version -d 'print the version'
@@ -321,6 +324,33 @@ complete -c heddle -n '__fish_seen_subcommand_from logs' -l port
 complete -c heddle -n '__fish_seen_subcommand_from logs' -l host
 complete -c heddle -n '__fish_seen_subcommand_from logs' -l route-prefix
 complete -c heddle -n '__fish_seen_subcommand_from logs' -l admin-socket
+complete -c heddle -n '__fish_seen_subcommand_from emit' -l help
+complete -c heddle -n '__fish_seen_subcommand_from emit' -l typed
+complete -c heddle -n '__fish_seen_subcommand_from emit' -l functions
+complete -c heddle -n '__fish_seen_subcommand_from emit' -l config
+complete -c heddle -n '__fish_seen_subcommand_from emit' -l data-dir
+complete -c heddle -n '__fish_seen_subcommand_from emit' -l port
+complete -c heddle -n '__fish_seen_subcommand_from emit' -l host
+complete -c heddle -n '__fish_seen_subcommand_from emit' -l route-prefix
+complete -c heddle -n '__fish_seen_subcommand_from emit' -l admin-socket
+complete -c heddle -n '__fish_seen_subcommand_from call' -l help
+complete -c heddle -n '__fish_seen_subcommand_from call' -l typed
+complete -c heddle -n '__fish_seen_subcommand_from call' -l functions
+complete -c heddle -n '__fish_seen_subcommand_from call' -l config
+complete -c heddle -n '__fish_seen_subcommand_from call' -l data-dir
+complete -c heddle -n '__fish_seen_subcommand_from call' -l port
+complete -c heddle -n '__fish_seen_subcommand_from call' -l host
+complete -c heddle -n '__fish_seen_subcommand_from call' -l route-prefix
+complete -c heddle -n '__fish_seen_subcommand_from call' -l admin-socket
+complete -c heddle -n '__fish_seen_subcommand_from lanes' -l help
+complete -c heddle -n '__fish_seen_subcommand_from lanes' -l json
+complete -c heddle -n '__fish_seen_subcommand_from lanes' -l functions
+complete -c heddle -n '__fish_seen_subcommand_from lanes' -l config
+complete -c heddle -n '__fish_seen_subcommand_from lanes' -l data-dir
+complete -c heddle -n '__fish_seen_subcommand_from lanes' -l port
+complete -c heddle -n '__fish_seen_subcommand_from lanes' -l host
+complete -c heddle -n '__fish_seen_subcommand_from lanes' -l route-prefix
+complete -c heddle -n '__fish_seen_subcommand_from lanes' -l admin-socket
 complete -c heddle -n '__fish_seen_subcommand_from config' -l help
 complete -c heddle -n '__fish_seen_subcommand_from config' -l json
 complete -c heddle -n '__fish_seen_subcommand_from config' -l changed

@@ -85,7 +85,6 @@ export class Events {
     this.#found = found;
     this.#fault = found === null ? { thrown } : null;
     this.#logFault = logFault;
-    process.on("beforeExit", () => this.#emptyLoop());
   }
 
   /** Read an event and run it when it is its turn. */
@@ -280,7 +279,8 @@ export class Events {
       socket.ref();
   }
 
-  #emptyLoop() {
+  /** Nothing is left in the event loop: the process ends unless something begins. */
+  onEmptyLoop() {
     const call = this.#call;
     if (call === null || !this.#released)
       return;

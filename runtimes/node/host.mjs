@@ -23,6 +23,7 @@ import { findHandler } from "./find.mjs";
 import { forwardEvent, sayJson, turnIntoResult } from "./forward.mjs";
 import { answerLambda } from "./lambda.mjs";
 import { loadLambda } from "./lambdaload.mjs";
+import { PATH as REHEARSAL, rehearse } from "./rehearse.mjs";
 import { makeRequest, patchRequest, readBody } from "./request.mjs";
 import { patchResponse, sendResponse } from "./response.mjs";
 
@@ -30,6 +31,7 @@ const EX_USAGE = 64;
 const LOAD_MAX_BYTES = 4 * 1024 * 1024;
 const HEAD_MAX_BYTES = 128 * 1024; /* more than the node lets through */
 const CLOSE_IDLE_MS = 20;
+const IDLE_MS = 50; /* nobody came until then: a host that is kept ready */
 const WRITE_TRIES = 1000;
 
 const socket = process.env.HEDDLE_SOCKET;
@@ -57,6 +59,7 @@ const currentId = () => (events.loaded ? events.id : invocation.getStore());
 const logThrown = (thrown, id) => log("error", plain(describe(thrown)), id);
 const background = createBackground(logThrown, currentId);
 
+let rehearsal = null;
 let loading = false;
 let what = null; /* the load request */
 let serving = null; /* what findHandler() found */
@@ -172,7 +175,7 @@ async function answerEvent(message, res, fields) {
 }
 
 function dispatch(message, res) {
-  if (events.loaded && message.headers["x-heddle-event"] !== undefined) {
+  if (events.loaded && message.url === "/" && message.headers["x-heddle-event"] !== undefined) {
     events.accept(message, res);
     return;
   }
@@ -201,6 +204,10 @@ async function control(message, res, given) {
     case "POST /.heddle/drain":
       await background.idle();
       return json(res, 200, {});
+    case `POST ${REHEARSAL}`:
+      if (rehearsal !== null)
+        return await rehearsal(message, res);
+      /* falls through */
     default:
       return json(res, 404, { error: `No control request ${message.method} ${message.url}` });
   }
@@ -295,3 +302,7 @@ if (socket !== undefined)
   server.listen(socket, () => chmodSync(socket, 0o600));
 else
   server.listen(Number(port));
+setTimeout(() => {
+  if (!loading)
+    rehearsal = rehearse(socket ?? Number(port), token);
+}, IDLE_MS).unref();

@@ -25,9 +25,10 @@ function callerOf(ours) {
 /** Say in the log who ended the process: all that the caller gets is that it ended. */
 function watchExit(events, exit) {
   process.exit = function exitOfFunction(code) {
-    if (events.id !== undefined)
-      console.warn(`process.exit(${code ?? ""}) was called at ${callerOf(exitOfFunction)}: this ` +
-        "instance ends, and the invocation fails with Runtime.ExitError");
+    const end = events.id === undefined && events.loaded
+      ? "this instance ends, and the next event gets a new one"
+      : "this instance ends, and who waits for it gets Runtime.ExitError";
+    console.warn(`process.exit(${code ?? ""}) was called at ${callerOf(exitOfFunction)}: ${end}`);
     return exit(code);
   };
 }
@@ -51,6 +52,7 @@ export async function loadLambda(what, events, log, exit) {
     events.loaded ? events.uncaught(thrown, origin) : uncaught.reject(thrown);
   process.on("uncaughtException", (thrown, origin) => onUncaught(thrown, origin));
   process.on("unhandledRejection", (thrown) => onUncaught(thrown, "unhandledRejection"));
+  process.on("beforeExit", () => events.onEmptyLoop());
   watchExit(events, exit);
 
   let found = null;

@@ -200,6 +200,8 @@ class Host:
                 os.umask(before)
         else:
             await self.server.listen(None, port)
+        gc.collect()  # now, while nobody waits: after the load there is little left to look at
+        gc.freeze()
         await asyncio.wait((self.server.stopped, self.taken), return_when=asyncio.FIRST_COMPLETED)
         if self.taken.done():
             return

@@ -79,6 +79,43 @@ const struct hd_command hd_commands[] = {
      .n_options = &hd_logs_options_n,
      .node_options = true,
      .run = hd_cmd_logs},
+    {.name = "emit",
+     .usage = "EVENT [JSON]",
+     .summary = "emit an event",
+     .about =
+         "Emit an event through the node that runs here, to wherever its lanes send it. JSON is "
+         "the payload; - reads it from the standard input.",
+     .example = "heddle emit order-placed '{\"id\": 7}'",
+     .bit = HD_CMD_EMIT,
+     .options = hd_lanes_options,
+     .n_options = &hd_lanes_options_n,
+     .node_options = true,
+     .run = hd_cmd_emit},
+    {.name = "call",
+     .usage = "TASK [JSON]",
+     .summary = "call a task",
+     .about =
+         "Call a task through the node that runs here, wherever it is served. JSON is the input; "
+         "- reads it from the standard input.",
+     .example = "heddle call charge '{\"amount\": 3}'",
+     .bit = HD_CMD_CALL,
+     .options = hd_lanes_options,
+     .n_options = &hd_lanes_options_n,
+     .node_options = true,
+     .run = hd_cmd_call},
+    {.name = "lanes",
+     .usage = "check | status | dlq list|retry|drop LANE [SEQ]",
+     .summary = "check the lanes, and see how they fare",
+     .about =
+         "check: read the lanes section and print who serves and consumes what, or what is "
+         "wrong.\nstatus: the queues and connections of the node that runs here.\ndlq: its dead "
+         "letters; without SEQ all of them.",
+     .example = "heddle lanes dlq retry orders",
+     .bit = HD_CMD_LANES,
+     .options = hd_lanes_options,
+     .n_options = &hd_lanes_options_n,
+     .node_options = true,
+     .run = hd_cmd_lanes},
     {.name = "config",
      .usage = "show | explain NAME [FLAGS]",
      .summary = "show what holds, and who said so",

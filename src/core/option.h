@@ -70,6 +70,8 @@ struct hd_option_set {
     void *values;                     /* borrowed */
     struct hd_option_origin *origins; /* one an option */
     char *cwd;                        /* what relative paths are relative to */
+    const char *const
+        *foreign; /* sections of the file that others read; NULL-terminated, or NULL */
 };
 
 /**

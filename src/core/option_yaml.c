@@ -138,6 +138,10 @@ static int entry(struct walk *w, const yaml_node_t *parent, const yaml_node_pair
                      (int)HD_MIN(text.len, (size_t)KEY_MAX), text.ptr);
     if (n >= (int)sizeof(name) || memchr(text.ptr, '\0', text.len) != NULL)
         return hd_fail(w->err, HD_EINVAL, "%s:%zu: not a key of this file", w->path, line_of(key));
+    for (const char *const *f = w->set->foreign; *prefix == '\0' && f != NULL && *f != NULL; f++) {
+        if (strcmp(*f, name) == 0)
+            return 0;
+    }
     for (const yaml_node_pair_t *p = parent->data.mapping.pairs.start; p < pair; p++) {
         if (++w->steps > STEPS_MAX)
             return hd_fail(w->err, HD_EINVAL, "%s:%zu: the file is too large", w->path,

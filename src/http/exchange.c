@@ -22,6 +22,11 @@ const struct sockaddr *hd_exchange_peer_addr(const struct hd_exchange *ex)
     return &ex->conn->peer.any;
 }
 
+bool hd_exchange_peer_gone(const struct hd_exchange *ex)
+{
+    return hd_stream_peer_gone(&ex->conn->stream);
+}
+
 void hd_exchange_pause(struct hd_exchange *ex, bool paused)
 {
     struct hd_conn *c = ex->conn;

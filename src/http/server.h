@@ -89,6 +89,9 @@ void hd_server_free(struct hd_server *s); /* NULL is fine */
 /** Numeric address of the client, or "unix"; valid during the exchange. */
 const char *hd_exchange_peer(const struct hd_exchange *ex);
 const struct sockaddr *hd_exchange_peer_addr(const struct hd_exchange *ex);
+/** @return whether the client has closed both its directions, as far as is known already: nobody
+ *  would read an answer. Asks the system. */
+bool hd_exchange_peer_gone(const struct hd_exchange *ex);
 /** Stop or resume on_body. */
 void hd_exchange_pause(struct hd_exchange *ex, bool paused);
 /** Send 100 Continue if the client waits for it and nothing was answered yet. */

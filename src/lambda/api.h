@@ -12,6 +12,7 @@
 struct hd_api;
 struct hd_bundles;
 struct hd_fetcher;
+struct hd_launch;
 struct hd_pool_set;
 struct hd_store;
 struct hd_view;
@@ -50,15 +51,24 @@ struct hd_api_options {
     uint32_t queue_wait_ms;   /* 0: 10 s */
     struct hd_api_limits limits;
     /**
-     * @param runtime  as the API has it: "nodejs22.x".
+     * @param runtime  as the API has it: "nodejs22.x"; NULL: a container image.
+     * @param architecture  "x86_64" or "arm64".
      * @return NULL: this machine can run it; else why not, and what to do; static or as long as
-     *         the API is. May be NULL: everything can run.
+     *         the API is. May be NULL: everything can run that has this machine's architecture.
      */
-    const char *(*runtime_problem)(void *arg, const char *runtime);
+    const char *(*runtime_problem)(void *arg, const char *runtime, const char *architecture);
+    /**
+     * Fetch the image of a function, so that instances can start: its State stays Pending, or its
+     * old image serves, until then. Control loop. May be NULL: nothing has to be fetched.
+     * @param what  borrowed until return.
+     * @param done  on the control loop, exactly once, never from inside.
+     */
+    void (*prepare_image)(void *arg, const struct hd_launch *what,
+                          void (*done)(void *token, const struct hd_error *err), void *token);
     /** There is a new view; with a reference for the node, which gives it to each loop. Control
      *  loop; also from inside hd_api_new(). */
     void (*on_view)(void *arg, struct hd_view *view);
-    void *arg; /* of both */
+    void *arg; /* of the three */
 };
 
 /**

@@ -1,6 +1,8 @@
 /* The API's beginning and end. */
 #include "lambda/api_private.h"
 
+enum { GC_GRACE_S = 3600 };
+
 #define DOWNLOAD_KEY "download-key"
 
 static int take_meta(void *arg, struct hd_str key, struct hd_str json)
@@ -87,10 +89,18 @@ static void on_record(void *arg, enum hd_record kind, const char *key)
         hd_api_settle(arg);
 }
 
+static void on_target(void *arg, const char *key)
+{
+    hd_publisher_touch(((struct hd_api *)arg)->publisher, key);
+}
+
 static void begin(struct hd_api *api)
 {
-    const struct hd_deploy_options deploy = {
-        .api = &api->opt, .catalog = api->catalog, .on_idle = on_idle, .arg = api};
+    const struct hd_deploy_options deploy = {.api = &api->opt,
+                                             .catalog = api->catalog,
+                                             .on_idle = on_idle,
+                                             .on_target = on_target,
+                                             .arg = api};
     api->deploy = hd_deploy_new(&deploy);
     const struct hd_publisher_options publisher = {.catalog = api->catalog,
                                                    .deploy = api->deploy,
@@ -99,6 +109,13 @@ static void begin(struct hd_api *api)
                                                    .arg = api->opt.arg};
     api->publisher = hd_publisher_new(&publisher);
     hd_catalog_listen(api->catalog, on_record, api);
+    const struct hd_api_gc_options gc = {.loop = api->opt.control,
+                                         .catalog = api->catalog,
+                                         .bundles = api->opt.bundles,
+                                         .log = api->opt.log,
+                                         .grace_s = GC_GRACE_S};
+    if (api->opt.bundles != NULL)
+        api->gc = hd_api_gc_new(&gc);
 }
 
 int hd_api_new(struct hd_api **out, const struct hd_api_options *opt, struct hd_error *err)
@@ -121,7 +138,7 @@ int hd_api_new(struct hd_api **out, const struct hd_api_options *opt, struct hd_
 void hd_api_settle(struct hd_api *api)
 {
     if (api->closed == NULL || api->active > 0 || hd_deploy_is_busy(api->deploy) ||
-        hd_catalog_is_busy(api->catalog))
+        hd_catalog_is_busy(api->catalog) || (api->gc != NULL && hd_api_gc_is_busy(api->gc)))
         return;
     hd_loop_post(api->opt.control, hd_steal(api->closed), api->closed_arg);
 }
@@ -132,6 +149,8 @@ void hd_api_close(struct hd_api *api, void (*done)(void *arg), void *arg)
     api->closed = done;
     api->closed_arg = arg;
     hd_deploy_stop(api->deploy);
+    if (api->gc != NULL)
+        hd_api_gc_stop(api->gc, on_idle, api);
     hd_api_settle(api);
 }
 
@@ -139,6 +158,7 @@ void hd_api_free(struct hd_api *api)
 {
     if (api == NULL)
         return;
+    hd_api_gc_free(api->gc);
     hd_publisher_free(api->publisher);
     hd_deploy_free(api->deploy);
     hd_catalog_free(api->catalog);

@@ -1,6 +1,7 @@
 /* lambda/api_private.h - what the files of the API share beside the operations' header. */
 #pragma once
 
+#include "lambda/api_gc.h"
 #include "lambda/api_routes.h"
 #include "lambda/download.h"
 #include "lambda/view_build.h"
@@ -11,6 +12,7 @@ struct hd_api {
     struct hd_patterns *patterns;
     struct hd_deploy *deploy;
     struct hd_publisher *publisher;
+    struct hd_api_gc *gc;
     unsigned char download_key[32];
     bool has_download_key;
 

@@ -36,6 +36,7 @@ struct hd_catalog {
     struct hd_loop *loop;
     struct shelf shelves[HD_RECORD_COUNT];
     struct hd_list pending; /* changes on their way to the disk, the oldest first */
+    struct hd_list waiters; /* in the order of what they wait for */
     struct listener listeners[LISTENERS_MAX];
     size_t n_listeners;
 };
@@ -44,6 +45,15 @@ struct write {
     enum hd_record kind;
     char *key;
     struct doc *now, *before; /* NULL: not there */
+};
+
+struct waiter {
+    struct hd_list link;
+    struct hd_change *last; /* of those that were pending when it came */
+    bool failed;
+    struct hd_error err;
+    void (*done)(void *arg, const struct hd_error *err);
+    void *arg;
 };
 
 struct hd_change {
@@ -292,9 +302,30 @@ static void tell(struct hd_change *ch)
     }
 }
 
+/* Changes end in their order, so who waits for this one is at the front; the others have seen it
+ * as well. */
+static void tell_waiters(struct hd_catalog *c, const struct hd_change *ch,
+                         const struct hd_error *err)
+{
+    hd_list_each(item, &c->waiters)
+    {
+        struct waiter *w = hd_container_of(item, struct waiter, link);
+        if (err != NULL) {
+            w->failed = true;
+            w->err = *err;
+        }
+        if (w->last != ch)
+            continue;
+        hd_list_remove(item);
+        w->done(w->arg, w->failed ? &w->err : NULL);
+        free(w);
+    }
+}
+
 static void on_committed(void *arg, const struct hd_error *err)
 {
     struct hd_change *ch = arg;
+    struct hd_catalog *c = ch->catalog;
     if (err != NULL)
         take_back(ch);
     hd_list_remove(&ch->link);
@@ -302,7 +333,21 @@ static void on_committed(void *arg, const struct hd_error *err)
         tell(ch);
     if (ch->done != NULL)
         ch->done(ch->arg, err);
+    tell_waiters(c, ch, err);
     change_free(ch);
+}
+
+bool hd_catalog_wait(struct hd_catalog *c, void (*done)(void *arg, const struct hd_error *err),
+                     void *arg)
+{
+    if (hd_list_empty(&c->pending))
+        return false;
+    struct waiter *w = hd_new(struct waiter);
+    w->last = hd_container_of(c->pending.prev, struct hd_change, link);
+    w->done = done;
+    w->arg = arg;
+    hd_list_push(&c->waiters, &w->link);
+    return true;
 }
 
 void hd_change_commit(struct hd_change *ch, void (*done)(void *arg, const struct hd_error *err),
@@ -375,6 +420,7 @@ int hd_catalog_new(struct hd_catalog **out, struct hd_store *store, struct hd_lo
     c->store = store;
     c->loop = loop;
     hd_list_init(&c->pending);
+    hd_list_init(&c->waiters);
     for (enum hd_record kind = HD_RECORD_FUNCTION; kind <= HD_RECORD_CODE_SIGNING; kind++) {
         struct loading l = {c, kind, err};
         int rc = hd_store_each(store, kind, load, &l, err);

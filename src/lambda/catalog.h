@@ -102,5 +102,12 @@ void hd_change_drop(struct hd_change *ch);
  */
 void hd_catalog_listen(struct hd_catalog *c,
                        void (*fn)(void *arg, enum hd_record kind, const char *key), void *arg);
+/**
+ * Wait until everything that reads can see now is on the disk, or was taken back.
+ * @param done  later, exactly once; err: something of it was taken back.
+ * @return false: it is on the disk already, and @p done is not called.
+ */
+bool hd_catalog_wait(struct hd_catalog *c, void (*done)(void *arg, const struct hd_error *err),
+                     void *arg);
 /** @return whether changes are on their way to the disk. */
 bool hd_catalog_is_busy(const struct hd_catalog *c);

@@ -1,116 +1,38 @@
-/* A unit is one version, an owner one function, a place one account in one region. What they hold
- * (pools, admission, quota) lives as long as the records do. */
+/* A unit is one version, an owner one function. What they hold (pools, admission) lives as long as
+ * the records do. */
 #include "lambda/deploy.h"
 
 #include "core/id.h"
 #include "functions/bundle.h"
+#include "lambda/deploy_hot.h"
+#include "lambda/deploy_owner.h"
 #include "lambda/deploy_spec.h"
 #include "lambda/deploy_task.h"
 #include "lambda/names.h"
 
-struct place {
-    char *key; /* "account/region/" */
-    struct hd_account_quota *quota;
-    uint64_t promised; /* reserved or provisioned */
-    unsigned owners;
-};
-
-struct owner {
-    char *key; /* "account/region/name" */
-    struct place *place;
-    struct hd_admission *admission;
-    int64_t reserved; /* -1: no reservation */
-    uint32_t provisioned;
-    unsigned units; /* it lives as long as one of its versions does */
-};
-
 struct unit {
     char *key; /* of its record */
-    struct owner *owner;
+    struct hd_deploy_owner *owner;
     enum hd_lambda_state state;
     struct hd_target *target;
     struct hd_provision *provision;
     uint32_t provisioned;
-    char fingerprint[HD_FINGERPRINT_CHARS + 1];
+    char *instances; /* tells what its instances run apart; NULL: none were asked for yet */
+    char *folder;    /* the code itself, that may change at any time; NULL: it does not */
+    unsigned generation;
     char *pool_key;
     struct hd_deploy_task *task; /* what makes it complete; NULL: none runs */
 };
 
 struct hd_deploy {
     struct hd_deploy_options opt;
-    struct hd_map places, owners, units;
+    struct hd_deploy_owners owners;
+    struct hd_map units;
+    struct hd_deploy_hot *hot;
+    bool folders_changed;
     unsigned tasks;
-    bool stopped;
+    bool stopped, closed; /* closed: the folders are not watched any more */
 };
-
-/* --- places and owners --- */
-
-static void share_out(struct hd_deploy *d, struct place *p)
-{
-    uint32_t all = d->opt.api->limits.account_concurrency;
-    hd_account_quota_set(p->quota, p->promised < all ? all - (uint32_t)p->promised : 0);
-}
-
-static struct place *place_of(struct hd_deploy *d, const char *owner_key)
-{
-    struct hd_str key = hd_str_n(owner_key, (size_t)(strrchr(owner_key, '/') - owner_key) + 1);
-    struct place *p = hd_map_get(&d->places, key);
-    if (p != NULL)
-        return p;
-    p = hd_new(struct place);
-    p->key = hd_strdup_n(key);
-    p->quota = hd_account_quota_new(d->opt.api->limits.account_concurrency);
-    hd_map_put(&d->places, hd_str(p->key), p);
-    return p;
-}
-
-static uint64_t promised(const struct owner *o)
-{
-    return o->reserved >= 0 ? (uint64_t)o->reserved : o->provisioned;
-}
-
-static struct owner *owner_of(struct hd_deploy *d, struct hd_str key)
-{
-    struct owner *o = hd_map_get(&d->owners, key);
-    if (o != NULL)
-        return o;
-    o = hd_new(struct owner);
-    o->key = hd_strdup_n(key);
-    o->reserved = -1;
-    o->place = place_of(d, o->key);
-    o->place->owners++;
-    o->admission = hd_admission_new(o->place->quota);
-    hd_map_put(&d->owners, hd_str(o->key), o);
-    return o;
-}
-
-static void promise(struct hd_deploy *d, struct owner *o, int64_t reserved, uint32_t provisioned)
-{
-    if (reserved == o->reserved && provisioned == o->provisioned)
-        return;
-    o->place->promised -= promised(o);
-    o->reserved = reserved;
-    o->provisioned = provisioned;
-    o->place->promised += promised(o);
-    hd_admission_set(o->admission, reserved, provisioned);
-    share_out(d, o->place);
-}
-
-static void drop_owner(struct hd_deploy *d, struct owner *o)
-{
-    struct place *p = o->place;
-    promise(d, o, -1, 0);
-    hd_map_remove(&d->owners, hd_str(o->key));
-    hd_admission_unref(o->admission);
-    free(o->key);
-    free(o);
-    if (--p->owners > 0)
-        return;
-    hd_map_remove(&d->places, hd_str(p->key));
-    hd_account_quota_unref(p->quota);
-    free(p->key);
-    free(p);
-}
 
 /* --- keys --- */
 
@@ -141,8 +63,7 @@ static struct unit *unit_of(struct hd_deploy *d, const char *key)
     take_apart(&p, key);
     u = hd_new(struct unit);
     u->key = hd_strdup(key);
-    u->owner = owner_of(d, hd_names_function_of_key(key));
-    u->owner->units++;
+    u->owner = hd_deploy_owner_hold(&d->owners, hd_names_function_of_key(key));
     u->provision = hd_provision_new(0);
     u->pool_key = hd_printf("lambda:%s:%s:%s:%s", p.account, p.region, p.name, p.version);
     hd_map_put(&d->units, hd_str(u->key), u);
@@ -151,10 +72,11 @@ static struct unit *unit_of(struct hd_deploy *d, const char *key)
 
 static void unit_free(struct hd_deploy *d, struct unit *u)
 {
-    if (--u->owner->units == 0)
-        drop_owner(d, u->owner);
+    hd_deploy_owner_let_go(&d->owners, u->owner);
     hd_target_unref(u->target);
     hd_provision_unref(u->provision);
+    free(u->instances);
+    free(u->folder);
     free(u->pool_key);
     free(u->key);
     free(u);
@@ -164,7 +86,9 @@ static void drop_unit(struct hd_deploy *d, struct unit *u)
 {
     hd_map_remove(&d->units, hd_str(u->key));
     hd_deploy_task_forget(u->task);
-    hd_pool_set_remove(d->opt.api->pools, u->pool_key);
+    d->folders_changed |= u->folder != NULL;
+    if (d->opt.api->pools != NULL)
+        hd_pool_set_remove(d->opt.api->pools, u->pool_key);
     unit_free(d, u);
 }
 
@@ -227,7 +151,40 @@ static char *layers_dir(const struct hd_deploy *d, const json_t *doc)
     return hd_bundles_dir(d->opt.api->bundles, key);
 }
 
-/* Make the pool of a document the unit's, unless its instances could not tell the difference. */
+/* The code is a folder, another one than before, or none any more. */
+static void set_folder(struct hd_deploy *d, struct unit *u, const char *folder)
+{
+    if (hd_str_eq(hd_str(folder), hd_str(u->folder)))
+        return;
+    free(u->folder);
+    u->folder = hd_strdup(folder);
+    d->folders_changed = true;
+}
+
+/* Put the pool in place, unless its instances could not tell the difference. @return it with a
+ * reference, or NULL and *err. */
+static struct hd_pool *pool_for(struct hd_deploy *d, struct unit *u, const json_t *doc,
+                                const struct hd_deploy_place *at, struct hd_error *err)
+{
+    const struct hd_api_options *api = d->opt.api;
+    struct hd_pool *pool = NULL;
+    struct hd_deploy_spec spec;
+    bool same = u->target != NULL && u->target->pool != NULL && u->instances != NULL &&
+                strcmp(at->instance_version, u->instances) == 0;
+    hd_deploy_spec_init(&spec, doc, at, api);
+    if (same) {
+        pool = hd_pool_ref(u->target->pool);
+        hd_pool_set_limits(pool, &spec.pool.limits, NULL);
+    } else if (api->pools == NULL) {
+        hd_fail(err, HD_EINVAL, "this node runs no functions");
+    } else if (hd_pool_set_put(api->pools, &pool, &spec.pool, err) < 0) {
+        hd_log(api->log, HD_ERROR, "a function cannot run", hd_kv_str("function", u->key),
+               hd_kv_str("error", err->msg));
+    }
+    hd_deploy_spec_done(&spec);
+    return pool;
+}
+
 static void install(struct hd_deploy *d, struct unit *u, const json_t *doc)
 {
     const struct hd_api_options *api = d->opt.api;
@@ -236,45 +193,44 @@ static void install(struct hd_deploy *d, struct unit *u, const json_t *doc)
     char fingerprint[HD_FINGERPRINT_CHARS + 1];
     struct parts p;
     struct hd_error err = {0};
-    struct hd_pool *pool = NULL;
-    struct hd_deploy_spec spec;
     hd_auto_free char *code_dir = folder != NULL   ? hd_strdup(folder)
                                   : digest != NULL ? hd_bundles_dir(api->bundles, digest)
                                                    : NULL;
     hd_auto_free char *opt_dir = layers_dir(d, doc);
     take_apart(&p, u->key);
+    set_folder(d, u, folder);
     hd_deploy_fingerprint(fingerprint, doc);
+    char *instances =
+        u->generation > 0 ? hd_printf("%s-%u", fingerprint, u->generation) : hd_strdup(fingerprint);
     const struct hd_deploy_place at = {.account = p.account,
                                        .region = p.region,
                                        .name = p.name,
                                        .version = p.version,
                                        .key = u->pool_key,
-                                       .instance_version = fingerprint,
+                                       .instance_version = instances,
                                        .code_dir = code_dir,
                                        .opt_dir = opt_dir,
                                        .reserved = u->owner->reserved,
                                        .provisioned = u->provisioned};
-    hd_deploy_spec_init(&spec, doc, &at, api);
-    bool same =
-        u->target != NULL && u->target->pool != NULL && strcmp(fingerprint, u->fingerprint) == 0;
-    if (same) {
-        pool = hd_pool_ref(u->target->pool);
-        hd_pool_set_limits(pool, &spec.pool.limits, NULL);
-    } else if (hd_pool_set_put(api->pools, &pool, &spec.pool, &err) < 0) {
-        hd_log(api->log, HD_ERROR, "a function cannot run", hd_kv_str("function", u->key),
-               hd_kv_str("error", err.msg));
-    }
-    hd_deploy_spec_done(&spec);
-    memcpy(u->fingerprint, fingerprint, sizeof(fingerprint));
+    struct hd_pool *pool = pool_for(d, u, doc, &at, &err);
+    free(u->instances);
+    u->instances = instances;
     set_target(u, config, pool, pool == NULL ? err.msg : NULL);
 }
 
-static const char *runtime_problem(const struct hd_deploy *d, const json_t *doc)
+/* @return why this machine cannot run it, or NULL. */
+static const char *problem_of(const struct hd_deploy *d, const json_t *doc)
 {
     const struct hd_api_options *api = d->opt.api;
-    return api->runtime_problem != NULL
-               ? api->runtime_problem(api->arg, text(json_object_get(doc, "Config"), "Runtime"))
-               : NULL;
+    const json_t *config = json_object_get(doc, "Config");
+    const char *architecture =
+        json_string_value(json_array_get(json_object_get(config, "Architectures"), 0));
+    const char *own = hd_deploy_own_architecture();
+    if (api->runtime_problem != NULL)
+        return api->runtime_problem(api->arg, text(config, "Runtime"), architecture);
+    return architecture == NULL || strcmp(architecture, own) == 0
+               ? NULL
+               : "This machine has another architecture than the function.";
 }
 
 static void on_prepared(void *arg, const struct hd_deploy_task *t, const char *key)
@@ -283,7 +239,8 @@ static void on_prepared(void *arg, const struct hd_deploy_task *t, const char *k
     struct unit *u = hd_map_get(&d->units, hd_str(key));
     if (u != NULL && u->task == t)
         u->task = NULL;
-    if (--d->tasks == 0)
+    d->tasks--;
+    if (!hd_deploy_is_busy(d))
         d->opt.on_idle(d->opt.arg);
 }
 
@@ -312,6 +269,13 @@ static enum hd_lambda_state state_of(const json_t *config)
                                              : HD_LAMBDA_ACTIVE;
 }
 
+/* Whether something must be fetched before an instance can start; until then what was there goes
+ * on. */
+static bool must_wait(const struct hd_deploy *d, const json_t *config)
+{
+    return d->opt.api->prepare_image != NULL && is(config, "PackageType", "Image");
+}
+
 /* A record is there, or changed, or is gone. */
 static void look_at(struct hd_deploy *d, enum hd_record kind, const char *key)
 {
@@ -325,19 +289,21 @@ static void look_at(struct hd_deploy *d, enum hd_record kind, const char *key)
     u = unit_of(d, key);
     const json_t *config = json_object_get(doc, "Config"),
                  *before = json_object_get(doc, "Serving");
-    bool failed = is(config, "LastUpdateStatus", "Failed");
-    const char *problem = runtime_problem(d, doc);
+    const char *problem = problem_of(d, doc);
     u->state = state_of(config);
-    if (problem == NULL && !failed)
-        install(d, u, doc);
-    else if (before != NULL)
-        install(d, u, before); /* the update failed, and what was there goes on */
-    else
-        set_target(u, config, NULL, problem != NULL ? problem : text(config, "StateReason"));
+    bool under_way = u->state == HD_LAMBDA_PENDING || is(config, "LastUpdateStatus", "InProgress");
+    bool serves = problem == NULL && !is(config, "LastUpdateStatus", "Failed") &&
+                  !(under_way && must_wait(d, config));
     /* What failed for the lack of a runtime is tried again when the machine has one. */
     bool mended = u->state == HD_LAMBDA_FAILED && problem == NULL &&
                   is(config, "StateReasonCode", "InvalidRuntime");
-    if (u->state == HD_LAMBDA_PENDING || is(config, "LastUpdateStatus", "InProgress") || mended)
+    if (serves)
+        install(d, u, doc);
+    else if (before != NULL)
+        install(d, u, before); /* the update failed or goes on: what was there serves */
+    else
+        set_target(u, config, NULL, problem != NULL ? problem : text(config, "StateReason"));
+    if (under_way || mended)
         prepare(d, u, doc, problem, kind);
     json_decref(doc);
 }
@@ -390,7 +356,7 @@ static void provision(struct hd_deploy *d, struct unit *u, enum hd_record kind)
 /* Reservation and provisioned instances of a function, over all its versions. */
 static void share(struct hd_deploy *d, struct hd_str function, bool versions)
 {
-    struct owner *o = hd_map_get(&d->owners, function);
+    struct hd_deploy_owner *o = hd_deploy_owner_find(&d->owners, function);
     if (o == NULL)
         return;
     json_t *doc = hd_catalog_get(d->opt.catalog, HD_RECORD_FUNCTION, o->key);
@@ -411,10 +377,62 @@ static void share(struct hd_deploy *d, struct hd_str function, bool versions)
         provision(d, u, HD_RECORD_VERSION);
         provisioned += u->provisioned;
     }
-    promise(d, o, wanted, versions ? provisioned : o->provisioned);
+    hd_deploy_owner_promise(&d->owners, o, wanted, versions ? provisioned : o->provisioned);
     if (other) /* instances have another limit now */
         look_at(d, HD_RECORD_FUNCTION, o->key);
     json_decref(doc);
+}
+
+/* --- code that is a folder --- */
+
+static void watch_folders(struct hd_deploy *d)
+{
+    struct hd_strings folders = {.n = 0};
+    size_t at = 0;
+    void *value;
+    if (!d->folders_changed || d->stopped)
+        return;
+    d->folders_changed = false;
+    while (hd_map_next(&d->units, &at, NULL, &value)) {
+        const struct unit *u = value;
+        if (u->folder != NULL && !hd_strings_has(&folders, hd_str(u->folder)))
+            hd_strings_add(&folders, hd_str(u->folder));
+    }
+    hd_deploy_hot_set(d->hot, &folders);
+    hd_strings_done(&folders);
+}
+
+static void on_folder(void *arg, const char *folder)
+{
+    struct hd_deploy *d = arg;
+    size_t at = 0;
+    void *value;
+    struct hd_strings keys = {.n = 0};
+    while (hd_map_next(&d->units, &at, NULL, &value)) {
+        struct unit *u = value;
+        if (u->folder == NULL || strcmp(u->folder, folder) != 0)
+            continue;
+        u->generation++;
+        hd_strings_add(&keys, hd_str(u->key));
+    }
+    for (size_t i = 0; i < keys.n; i++) {
+        const char *key = keys.items[i];
+        struct hd_str function = hd_names_function_of_key(key);
+        look_at(d, key[function.len] == '\0' ? HD_RECORD_FUNCTION : HD_RECORD_VERSION, key);
+        hd_auto_free char *name = hd_strdup_n(function);
+        d->opt.on_target(d->opt.arg, name);
+    }
+    hd_log(d->opt.api->log, HD_INFO, "code changed", hd_kv_str("folder", folder),
+           hd_kv_int("versions", (int64_t)keys.n));
+    hd_strings_done(&keys);
+}
+
+static void on_hot_closed(void *arg)
+{
+    struct hd_deploy *d = arg;
+    d->closed = true;
+    if (!hd_deploy_is_busy(d))
+        d->opt.on_idle(d->opt.arg);
 }
 
 /* --- the catalog --- */
@@ -422,8 +440,10 @@ static void share(struct hd_deploy *d, struct hd_str function, bool versions)
 static void on_record(void *arg, enum hd_record kind, const char *key)
 {
     struct hd_deploy *d = arg;
-    if (key == NULL)
+    if (key == NULL) {
+        watch_folders(d);
         return;
+    }
     if (kind == HD_RECORD_FUNCTION || kind == HD_RECORD_VERSION)
         look_at(d, kind, key);
     if (kind == HD_RECORD_FUNCTION)
@@ -448,10 +468,13 @@ struct hd_deploy *hd_deploy_new(const struct hd_deploy_options *opt)
 {
     struct hd_deploy *d = hd_new(struct hd_deploy);
     d->opt = *opt;
-    hd_map_init(&d->places, 0);
-    hd_map_init(&d->owners, 0);
+    hd_deploy_owners_init(&d->owners, opt->api->limits.account_concurrency);
     hd_map_init(&d->units, 0);
+    const struct hd_deploy_hot_options hot = {
+        .loop = opt->api->control, .log = opt->api->log, .on_change = on_folder, .arg = d};
+    d->hot = hd_deploy_hot_new(&hot);
     look_at_all(d);
+    watch_folders(d);
     hd_catalog_listen(opt->catalog, on_record, d);
     return d;
 }
@@ -463,24 +486,25 @@ void hd_deploy_stop(struct hd_deploy *d)
     d->stopped = true;
     while (hd_map_next(&d->units, &at, NULL, &value))
         hd_deploy_task_stop(((struct unit *)value)->task);
+    hd_deploy_hot_close(hd_steal(d->hot), on_hot_closed, d);
 }
 
 bool hd_deploy_is_busy(const struct hd_deploy *d)
 {
-    return d->tasks > 0;
+    return d->tasks > 0 || (d->stopped && !d->closed);
 }
 
 void hd_deploy_free(struct hd_deploy *d)
 {
     if (d == NULL)
         return;
+    hd_deploy_hot_free(d->hot);
     size_t at = 0;
     void *value;
     while (hd_map_next(&d->units, &at, NULL, &value))
         unit_free(d, value);
     hd_map_done(&d->units);
-    hd_map_done(&d->owners);
-    hd_map_done(&d->places);
+    hd_deploy_owners_done(&d->owners);
     free(d);
 }
 
@@ -494,6 +518,6 @@ bool hd_deploy_find(const struct hd_deploy *d, const char *key, struct hd_deploy
 
 struct hd_admission *hd_deploy_admission(const struct hd_deploy *d, const char *key)
 {
-    const struct owner *o = hd_map_get(&d->owners, hd_str(key));
+    const struct hd_deploy_owner *o = hd_deploy_owner_find(&d->owners, hd_str(key));
     return o != NULL ? o->admission : NULL;
 }

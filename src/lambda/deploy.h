@@ -22,7 +22,9 @@ struct hd_deploy_options {
     struct hd_catalog *catalog;
     /** Nothing is under way any more. */
     void (*on_idle)(void *arg);
-    void *arg;
+    /** A target changed although no record did. @p key  "account/region/name". */
+    void (*on_target)(void *arg, const char *key);
+    void *arg; /* of both */
 };
 
 /** Make pools for everything in the catalog, and go on with what is not complete. */

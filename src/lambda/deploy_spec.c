@@ -3,6 +3,7 @@
 #include "core/base64.h"
 
 #include <openssl/sha.h>
+#include <sys/utsname.h>
 
 static const char *text(const json_t *object, const char *member)
 {
@@ -73,6 +74,12 @@ const char *hd_deploy_runtime(const json_t *config)
         if (hd_str_starts(hd_str(id), hd_str(families[i].prefix)))
             return families[i].runtime;
     return id;
+}
+
+const char *hd_deploy_own_architecture(void)
+{
+    struct utsname name;
+    return uname(&name) == 0 && strcmp(name.machine, "aarch64") == 0 ? "arm64" : "x86_64";
 }
 
 static const char **texts_of(const json_t *list)

@@ -19,6 +19,9 @@ void hd_deploy_fingerprint(char out[HD_FINGERPRINT_CHARS + 1], const json_t *doc
  *  family: "java", "dotnet", "ruby"; NULL: an image. Static. */
 const char *hd_deploy_runtime(const json_t *config);
 
+/** @return "x86_64" or "arm64": what this machine is, in the API's words. Static. */
+const char *hd_deploy_own_architecture(void);
+
 /** Fill in the digests of a document's layers, borrowed. @return how many there are. */
 size_t hd_deploy_layer_digests(const json_t *doc, const char *out[HD_BUNDLE_LAYERS_MAX]);
 

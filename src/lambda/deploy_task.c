@@ -13,7 +13,7 @@ enum { AGAIN_MS = 1000 };
 struct hd_deploy_task {
     struct hd_deploy_task_options opt; /* key and problem are its own */
     struct hd_timer again;
-    bool forgotten, stopped;
+    bool forgotten, stopped, bad_image;
 
     /* for the work thread */
     char *runtime, *handler, *code_dir, *opt_dir;
@@ -124,7 +124,9 @@ static void set_state(const struct hd_deploy_task *t, json_t *doc)
     const char *state = json_string_value(json_object_get(config, "State"));
     char revision[HD_UUID_CHARS + 1];
     bool first = state == NULL || strcmp(state, "Active") != 0;
-    const char *code = t->opt.problem != NULL ? "InvalidRuntime" : NULL;
+    const char *code = t->opt.problem == NULL ? NULL
+                       : t->bad_image         ? "InvalidImage"
+                                              : "InvalidRuntime";
     if (first)
         say(config, "State", t->opt.problem != NULL ? "Failed" : "Active", t->opt.problem, code);
     say(config, "LastUpdateStatus", t->opt.problem != NULL ? "Failed" : "Successful",
@@ -170,6 +172,32 @@ static void looked(void *arg)
     settle(t);
 }
 
+static void on_image(void *arg, const struct hd_error *err)
+{
+    struct hd_deploy_task *t = arg;
+    if (err != NULL) {
+        t->bad_image = true;
+        t->opt.problem = hd_strdup(err->msg);
+    }
+    settle(t);
+}
+
+/* Ask for the image of a version. */
+static void fetch_image(struct hd_deploy_task *t, const json_t *doc)
+{
+    struct hd_deploy_spec spec;
+    const struct hd_deploy_place at = {.account = "",
+                                       .region = "",
+                                       .name = t->opt.key,
+                                       .version = "",
+                                       .key = t->opt.key,
+                                       .instance_version = "",
+                                       .reserved = -1};
+    hd_deploy_spec_init(&spec, doc, &at, t->opt.api);
+    t->opt.api->prepare_image(t->opt.api->arg, &spec.pool.launch, on_image, t);
+    hd_deploy_spec_done(&spec);
+}
+
 static void settle_later(void *arg)
 {
     settle(arg);
@@ -198,7 +226,9 @@ struct hd_deploy_task *hd_deploy_task_start(const struct hd_deploy_task_options 
         t->opt_dir = hd_bundles_dir(opt->api->bundles, key);
     }
     bool work = opt->problem == NULL && t->code_dir != NULL;
-    if (!work || hd_work(opt->api->control, look, looked, t, NULL) < 0)
+    if (opt->problem == NULL && t->code_dir == NULL && opt->api->prepare_image != NULL)
+        fetch_image(t, opt->doc);
+    else if (!work || hd_work(opt->api->control, look, looked, t, NULL) < 0)
         hd_loop_post(opt->api->control, settle_later, t);
     return t;
 }

@@ -25,15 +25,15 @@ struct hd_esm_mapping {
     enum hd_esm_kind kind;
     const char *account, *region; /* of the mapping and its function */
     const char *source_arn;
-    const char *source_name;  /* the queue's name in its ARN; the broker's */
-    const char *function_arn; /* with the qualifier that the caller gave */
-    const char *function;     /* its name */
-    const char *qualifier;    /* NULL: none */
-    uint32_t batch_size;      /* records of one invocation at most, 1 to 10000 */
-    uint32_t window_s;        /* how long a batch may gather, 0 to 300 */
-    uint32_t max_concurrency; /* invocations at once, 2 to 1000; 0: no limit of its own */
-    bool item_failures;       /* FunctionResponseTypes has ReportBatchItemFailures */
-    bool bisect;              /* a batch that failed is halved and tried again (MQ) */
+    const char *source_name;          /* the queue's name in its ARN; the broker's */
+    const char *function_arn;         /* with the qualifier that the caller gave */
+    const char *function;             /* its name */
+    const char *qualifier;            /* NULL: none */
+    uint32_t batch_size;              /* records of one invocation at most, 1 to 10000 */
+    uint32_t window_s;                /* how long a batch may gather, 0 to 300 */
+    uint32_t max_concurrency;         /* invocations at once, 2 to 1000; 0: no limit of its own */
+    bool item_failures;               /* FunctionResponseTypes has ReportBatchItemFailures */
+    bool bisect;                      /* a batch that failed is halved and tried again (MQ) */
     struct hd_filter *const *filters; /* a record that fits none of them is dropped (and deleted
                                        * from its queue); n_filters 0: every record is wanted */
     size_t n_filters;

@@ -16,18 +16,40 @@ static struct hd_job *end_of(struct hd_op *op)
     return job->ended ? NULL : job;
 }
 
-void hd_op_answer(struct hd_op *op, json_t *body)
+static void answer_now(struct hd_job *job, json_t *body)
 {
-    struct hd_job *job = end_of(op);
-    if (job == NULL)
-        return;
     if (body != NULL) {
         hd_auto_free char *text = json_dumps(body, JSON_COMPACT | JSON_REAL_PRECISION(15));
         hd_buf_cstr(&job->answer_body, text != NULL ? text : "{}");
         json_decref(body);
     }
-    job->answer.status = op->operation->ok;
+    job->answer.status = job->op.operation->ok;
     hd_api_end(job);
+}
+
+static void on_settled(void *arg, const struct hd_error *err)
+{
+    struct hd_job *job = arg;
+    json_t *body = hd_steal(job->answer_json);
+    if (err == NULL) {
+        answer_now(job, body);
+        return;
+    }
+    json_decref(body);
+    hd_op_fail(&job->op, HD_API_SERVICE, "What was read could not be stored, try again: %s",
+               err->msg);
+}
+
+/* What was read may not be on the disk yet, and would be gone after a crash: tell it when it is. */
+void hd_op_answer(struct hd_op *op, json_t *body)
+{
+    struct hd_job *job = end_of(op);
+    if (job == NULL)
+        return;
+    if (hd_catalog_wait(op->catalog, on_settled, job))
+        job->answer_json = body;
+    else
+        answer_now(job, body);
 }
 
 void hd_op_fail(struct hd_op *op, enum hd_api_error e, const char *fmt, ...)
@@ -54,7 +76,7 @@ static void on_committed(void *arg, const struct hd_error *err)
     struct hd_job *job = arg;
     json_t *body = hd_steal(job->answer_json);
     if (err == NULL) {
-        hd_op_answer(&job->op, body);
+        answer_now(job, body);
         return;
     }
     json_decref(body);

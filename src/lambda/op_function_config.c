@@ -1,10 +1,10 @@
 /* The configuration of a function: made of an input, changed by another, shown. */
 #include "core/clock.h"
 #include "lambda/api_private.h"
+#include "lambda/deploy_spec.h"
 #include "lambda/op_function.h"
 
 #include <openssl/sha.h>
-#include <sys/utsname.h>
 
 /* --- members --- */
 
@@ -146,12 +146,6 @@ bool hd_function_config_update(struct hd_op *op, json_t *config)
 
 /* --- a new one --- */
 
-static const char *own_architecture(void)
-{
-    struct utsname name;
-    return uname(&name) == 0 && strcmp(name.machine, "aarch64") == 0 ? "arm64" : "x86_64";
-}
-
 static bool package_ok(struct hd_op *op, const char *package)
 {
     bool image = strcmp(package, "Image") == 0;
@@ -185,8 +179,8 @@ json_t *hd_function_config_new(struct hd_op *op)
         hd_op_text(op, "Role"), "Handler", hd_op_text(op, "Handler"), "CodeSize", 0, "Description",
         "", "Timeout", 3, "MemorySize", 128, "LastModified", "", "CodeSha256", "", "TracingConfig",
         "Mode", "PassThrough", "RevisionId", "", "PackageType", package, "Architectures",
-        own_architecture(), "EphemeralStorage", "Size", 512, "SnapStart", "ApplyOn", "None",
-        "OptimizationStatus", "Off", "LoggingConfig", "LogFormat", "Text", "LogGroup",
+        hd_deploy_own_architecture(), "EphemeralStorage", "Size", 512, "SnapStart", "ApplyOn",
+        "None", "OptimizationStatus", "Off", "LoggingConfig", "LogFormat", "Text", "LogGroup",
         json_sprintf("/aws/lambda/%s", op->function));
     static const char *const more[] = {"Architectures", NULL};
     if (!hd_function_config_update(op, config)) {

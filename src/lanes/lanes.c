@@ -223,6 +223,11 @@ int hd_lanes_start(struct hd_lanes *l, struct hd_error *err)
     return l->topology->mode == HD_LANES_NETWORK ? start_exposure(l, err) : 0;
 }
 
+struct hd_loop *hd_lanes_control(const struct hd_lanes *l)
+{
+    return l->opt.loops[0];
+}
+
 uint16_t hd_lanes_port(const struct hd_lanes *l)
 {
     return l->port;

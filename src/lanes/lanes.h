@@ -36,6 +36,8 @@ int hd_lanes_new(struct hd_lanes **out, const struct hd_lanes_options *opt, stru
 /** The node is ready: consumers and the exposure start. Control loop.
  *  @return 0; or what listening fails with. */
 int hd_lanes_start(struct hd_lanes *l, struct hd_error *err);
+/** @return the loop that hd_lanes_status() and hd_lanes_metrics() are called on. */
+struct hd_loop *hd_lanes_control(const struct hd_lanes *l);
 /** @return where the exposure listens; 0: it does not. */
 uint16_t hd_lanes_port(const struct hd_lanes *l);
 /** Stop consuming and accepting; what is under way is finished and settled. @p done later. */

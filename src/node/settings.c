@@ -375,7 +375,9 @@ int hd_node_options_load(struct hd_node_options *opt, struct hd_node_sources *sr
                          struct hd_error *err)
 {
     *opt = (struct hd_node_options){.cwd = hd_strdup(src->cwd)};
+    static const char *const foreign[] = {"lanes", NULL}; /* lanes/topology.h */
     hd_option_set_init(&opt->set, hd_node_option_table, hd_node_option_count, opt, src->cwd);
+    opt->set.foreign = foreign;
     src->exit_code = HD_EXIT_USAGE;
     int rc = read_args(opt, src, err);
     if (rc < 0 || src->help)

@@ -18,6 +18,9 @@ enum hd_command_bit {
     HD_CMD_DOCTOR = 1 << 8,
     HD_CMD_VERSION = 1 << 9,
     HD_CMD_HELP = 1 << 10,
+    HD_CMD_EMIT = 1 << 11,
+    HD_CMD_CALL = 1 << 12,
+    HD_CMD_LANES = 1 << 13,
 };
 
 enum hd_compat { HD_COMPAT_NONE, HD_COMPAT_1TUBE };

@@ -2,7 +2,7 @@
 
 #include "core/base64.h"
 #include "shim/peer.h"
-#include "shim/route.h"
+#include "shim/calls.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -23,21 +23,21 @@ enum {
 struct call {
     struct hd_shim *shim;
     struct hd_exchange *ex;
-    enum hd_shim_call kind;
+    enum hd_call_kind kind;
     bool streams;   /* goes to the caller as it comes */
     bool too_large; /* the rest is dropped */
     struct hd_buf body;
     char *content_type;
-    char room[HD_FAULT_TYPE_MAX + 1];
-    const char *type;       /* of an error, from its field; NULL: it has none that is usable */
-    struct hd_fault failed; /* a streamed answer ends in this error */
+    char room[HD_FAILURE_TYPE_MAX + 1];
+    const char *type;         /* of an error, from its field; NULL: it has none that is usable */
+    struct hd_failure failed; /* a streamed answer ends in this error */
 };
 
 void hd_shim_api_error(struct hd_exchange *ex, unsigned status, const char *type, const char *text)
 {
     struct hd_buf b;
     hd_buf_init(&b, 4096);
-    hd_fault_api_json(&b, type, text);
+    hd_failure_api_json(&b, type, text);
     hd_shim_answer_json(ex, status, hd_buf_view(&b), NULL, 0);
     hd_buf_done(&b);
 }
@@ -54,7 +54,7 @@ static void free_call(struct call *c)
     if (c->shim->answer == c->ex)
         c->shim->answer = NULL;
     hd_buf_done(&c->body);
-    hd_fault_done(&c->failed);
+    hd_failure_done(&c->failed);
     free(c->content_type);
     free(c);
 }
@@ -72,24 +72,24 @@ static void refuse(struct hd_exchange *ex, enum hd_rapi_verdict v)
 
 static void too_large(struct call *c)
 {
-    struct hd_fault f = {0};
-    hd_fault_set(&f, "Function.ResponseSizeTooLarge",
-                 "Response payload size exceeded maximum allowed payload size (%d bytes).",
-                 HD_ANSWER_MAX);
+    struct hd_failure f = {0};
+    hd_failure_set(&f, "Function.ResponseSizeTooLarge",
+                   "Response payload size exceeded maximum allowed payload size (%d bytes).",
+                   HD_ANSWER_MAX);
     f.plain = true;
     c->too_large = true;
     hd_buf_done(&c->body);
     hd_shim_event_fault(c->shim, &f, false);
-    hd_fault_done(&f);
+    hd_failure_done(&f);
 }
 
 static void answer_error(struct call *c, struct hd_str body)
 {
     struct hd_buf instead;
     hd_buf_init(&instead, 1024);
-    if (!hd_fault_is_json(body)) {
-        hd_fault_api_json(&instead, c->type != NULL ? c->type : "Runtime.Unknown",
-                          "the runtime reported an error without a JSON text");
+    if (!hd_failure_is_json(body)) {
+        hd_failure_api_json(&instead, c->type != NULL ? c->type : "Runtime.Unknown",
+                            "the runtime reported an error without a JSON text");
         body = hd_buf_view(&instead);
     }
     hd_shim_event_answer(c->shim, body, NULL, c->type != NULL ? c->type : "", false);
@@ -99,18 +99,18 @@ static void answer_error(struct call *c, struct hd_str body)
 static void init_error(struct call *c, struct hd_str body)
 {
     struct hd_shim *s = c->shim;
-    struct hd_fault f = {0};
+    struct hd_failure f = {0};
     json_t *json = json_loadb(body.ptr != NULL ? body.ptr : "", body.len, 0, NULL);
     const char *said = json_string_value(json_object_get(json, "errorType"));
-    hd_fault_post(
-        &f, c->type != NULL ? c->type : hd_fault_type(hd_str(said), "Runtime.Unknown", c->room),
+    hd_failure_post(
+        &f, c->type != NULL ? c->type : hd_failure_type(hd_str(said), "Runtime.Unknown", c->room),
         body);
     json_decref(json);
     struct hd_exchange *ex = c->ex;
     free_call(c);
     accepted(ex);
     hd_shim_failed(s, &f);
-    hd_fault_done(&f);
+    hd_failure_done(&f);
 }
 
 /* The body is complete. */
@@ -124,10 +124,10 @@ static void complete(struct call *c, struct hd_str body)
         return;
     }
     if (c->streams)
-        hd_shim_event_stream_end(s, hd_fault_is(&c->failed) ? &c->failed : NULL, false);
+        hd_shim_event_stream_end(s, hd_failure_is(&c->failed) ? &c->failed : NULL, false);
     else if (c->kind == HD_CALL_ERROR && !large)
         answer_error(c, body);
-    else if (hd_fault_is(&c->failed))
+    else if (hd_failure_is(&c->failed))
         hd_shim_event_fault(s, &c->failed, false);
     else if (!large)
         hd_shim_event_answer(s, body, c->content_type, NULL, false);
@@ -184,8 +184,8 @@ static void on_trailers(struct hd_exchange *ex, const struct hd_field *fields, s
     size_t len = 0;
     if (hd_base64_decode(json, &len, HD_BASE64, body) < 0)
         len = 0;
-    hd_fault_post(&c->failed, hd_fault_type(type, "Function.Unknown", c->room),
-                  hd_str_n(json, len));
+    hd_failure_post(&c->failed, hd_failure_type(type, "Function.Unknown", c->room),
+                    hd_str_n(json, len));
     free(json);
 }
 
@@ -210,7 +210,7 @@ static void on_gone(struct hd_exchange *ex, enum hd_gone why)
 {
     struct call *c = ex->door;
     struct hd_shim *s = c->shim;
-    enum hd_shim_call kind = c->kind;
+    enum hd_call_kind kind = c->kind;
     (void)why;
     free_call(c);
     if (kind == HD_CALL_NEXT)
@@ -240,6 +240,15 @@ void hd_shim_api_drop_next(struct hd_shim *s)
     hd_exchange_abort(ex);
 }
 
+bool hd_shim_api_is_open(struct hd_shim *s)
+{
+    if (s->next != NULL && hd_exchange_peer_gone(s->next)) {
+        hd_shim_api_drop_next(s);
+        hd_rapi_next_lost(&s->rapi);
+    }
+    return s->next != NULL;
+}
+
 void hd_shim_api_give(struct hd_shim *s, const struct hd_response_head *head, struct hd_str body)
 {
     struct hd_exchange *ex = s->next;
@@ -249,7 +258,7 @@ void hd_shim_api_give(struct hd_shim *s, const struct hd_response_head *head, st
 
 /* --- requests --- */
 
-static struct call *new_call(struct hd_shim *s, struct hd_exchange *ex, enum hd_shim_call kind,
+static struct call *new_call(struct hd_shim *s, struct hd_exchange *ex, enum hd_call_kind kind,
                              const struct hd_head *head)
 {
     struct call *c = hd_new(struct call);
@@ -257,7 +266,7 @@ static struct call *new_call(struct hd_shim *s, struct hd_exchange *ex, enum hd_
     *c = (struct call){.shim = s, .ex = ex, .kind = kind};
     hd_buf_init(&c->body, HD_ANSWER_MAX);
     if (type != NULL)
-        c->type = hd_fault_type(type->value, NULL, c->room);
+        c->type = hd_failure_type(type->value, NULL, c->room);
     ex->door = c;
     ex->events = &events;
     return c;
@@ -272,7 +281,7 @@ static int response_mode(const struct hd_head *head)
     return hd_str_is_nocase(f->value, "streaming") ? 1 : -1;
 }
 
-static void answer(struct hd_shim *s, struct hd_exchange *ex, enum hd_shim_call kind,
+static void answer(struct hd_shim *s, struct hd_exchange *ex, enum hd_call_kind kind,
                    struct hd_str id, const struct hd_head *head, struct hd_str body, bool end)
 {
     int mode = kind == HD_CALL_RESPONSE ? response_mode(head) : 0;
@@ -313,12 +322,12 @@ static void on_request(void *user, struct hd_exchange *ex, const struct hd_head 
                        struct hd_str body, bool end)
 {
     struct hd_shim *s = user;
-    enum hd_shim_call call;
+    enum hd_call_kind call;
     enum hd_rapi_verdict v;
     struct hd_str id;
     const char *allow;
     ex->events = &hd_shim_no_events;
-    unsigned status = hd_shim_route(&call, &id, &allow, head->method, head->path);
+    unsigned status = hd_calls_find(&call, &id, &allow, head->method, head->path);
     if (status == 404) {
         hd_shim_api_error(ex, 404, "NotFound", "There is no such call in the Runtime API");
         return;

@@ -74,11 +74,11 @@ static void set_default(char ***table, const char *name, const char *value)
     hd_envtable_set(table, pair);
 }
 
-char **hd_envtable_make(const struct hd_shim_load *load, char *const *own, const char *api,
+char **hd_envtable_make(const struct hd_loadreq *load, char *const *own, const char *api,
                         enum hd_envtable_for whom)
 {
     char **table = hd_new_array(char *, 1);
-    bool port = hd_envtable_get(own, "HEDDLE_SOCKET") == NULL;
+    bool port = hd_str(hd_envtable_get(own, "HEDDLE_SOCKET")).len == 0;
     for (size_t i = 0; own[i] != NULL; i++)
         if (!is_the_nodes(name_of(own[i]), port, load->lambda))
             hd_envtable_set(&table, own[i]);

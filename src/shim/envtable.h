@@ -1,7 +1,7 @@
 /* shim/envtable.h - what the runtime and the extensions see as their environment. Pure. */
 #pragma once
 
-#include "shim/load.h"
+#include "shim/loadreq.h"
 
 enum hd_envtable_for { HD_ENV_RUNTIME, HD_ENV_EXTENSION };
 
@@ -12,7 +12,7 @@ enum hd_envtable_for { HD_ENV_RUNTIME, HD_ENV_EXTENSION };
  * @param api   "127.0.0.1:9001".
  * @return "KEY=value", NULL-terminated; free with hd_envtable_free().
  */
-char **hd_envtable_make(const struct hd_shim_load *load, char *const *own, const char *api,
+char **hd_envtable_make(const struct hd_loadreq *load, char *const *own, const char *api,
                         enum hd_envtable_for whom);
 /** Set one variable; "KEY=value". */
 void hd_envtable_set(char ***table, const char *pair);

@@ -165,7 +165,8 @@ void hd_shim_event_take(struct hd_shim *s, struct hd_exchange *ex, const struct 
     const struct hd_field *mode = hd_head_find(head, "x-heddle-event");
     const struct hd_field *id = hd_head_find(head, "x-heddle-id");
     ex->events = &hd_shim_no_events;
-    if (s->phase == HD_SHIM_EMPTY || s->phase == HD_SHIM_ENDING || s->held != NULL) {
+    if (s->phase == HD_SHIM_EMPTY || s->phase == HD_SHIM_ENDING || s->phase == HD_SHIM_DIRECT ||
+        s->held != NULL) {
         refuse(ex, 503,
                s->phase == HD_SHIM_EMPTY    ? "no function is loaded"
                : s->phase == HD_SHIM_ENDING ? "this instance ends"
@@ -220,6 +221,7 @@ void hd_shim_event_give(struct hd_shim *s)
 void hd_shim_event_over(struct hd_shim *s)
 {
     hd_shim_drain_output(s);
+    hd_shim_sink_forgive(s);
     hd_timer_stop(s->loop, &s->deadline);
     free_event(hd_steal(s->event));
 }
@@ -291,7 +293,7 @@ void hd_shim_event_answer(struct hd_shim *s, struct hd_str body, const char *con
     hd_timer_start(s->loop, &ev->gate, GATE_MS, on_gate);
 }
 
-void hd_shim_event_fault(struct hd_shim *s, const struct hd_fault *f, bool exits)
+void hd_shim_event_fault(struct hd_shim *s, const struct hd_failure *f, bool exits)
 {
     struct hd_shim_event *ev = s->event;
     if (ev == NULL)
@@ -302,7 +304,7 @@ void hd_shim_event_fault(struct hd_shim *s, const struct hd_fault *f, bool exits
     }
     struct hd_buf body;
     hd_buf_init(&body, HD_ANSWER_MAX);
-    hd_fault_json(&body, f, hd_str(ev->id));
+    hd_failure_json(&body, f, hd_str(ev->id));
     hd_shim_event_answer(s, hd_buf_view(&body), NULL, f->type, exits);
     hd_buf_done(&body);
 }
@@ -327,14 +329,14 @@ bool hd_shim_event_stream(struct hd_shim *s, struct hd_str bytes, const char *co
 }
 
 /* An error that is too long for a trailer says its type and no more. */
-static void trailer_body(struct hd_buf *out, const struct hd_fault *f, const char *id)
+static void trailer_body(struct hd_buf *out, const struct hd_failure *f, const char *id)
 {
     struct hd_buf json;
     hd_buf_init(&json, HD_ANSWER_MAX);
-    hd_fault_json(&json, f, hd_str(id));
+    hd_failure_json(&json, f, hd_str(id));
     if (json.len > TRAILER_ERROR_MAX) {
         hd_buf_clear(&json);
-        hd_fault_api_json(&json, f->type, "the error was longer than can be told here");
+        hd_failure_api_json(&json, f->type, "the error was longer than can be told here");
     }
     char *room = hd_buf_reserve(out, hd_base64_chars(HD_BASE64, json.len));
     if (room != NULL)
@@ -342,7 +344,7 @@ static void trailer_body(struct hd_buf *out, const struct hd_fault *f, const cha
     hd_buf_done(&json);
 }
 
-void hd_shim_event_stream_end(struct hd_shim *s, const struct hd_fault *f, bool exits)
+void hd_shim_event_stream_end(struct hd_shim *s, const struct hd_failure *f, bool exits)
 {
     struct hd_shim_event *ev = s->event;
     if (ev == NULL || ev->answered)

@@ -1,6 +1,6 @@
 #include "shim/shim.h"
 
-#include "shim/route.h"
+#include "shim/calls.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -11,11 +11,11 @@ enum { BODY_MAX = 256 << 10 };
 struct call {
     struct hd_shim *shim;
     struct hd_exchange *ex;
-    enum hd_shim_call kind;
+    enum hd_call_kind kind;
     struct hd_ext *ext;
     struct hd_buf body;
     char name[HD_EXT_NAME_MAX + 2]; /* of the field; longer ones are cut, and so refused */
-    char room[HD_FAULT_TYPE_MAX + 1];
+    char room[HD_FAILURE_TYPE_MAX + 1];
     const char *type;
     bool wants_account;
 };
@@ -65,7 +65,7 @@ static enum hd_ext_verdict read_events(unsigned *events, struct hd_str body)
 static void registered(struct hd_shim *s, struct hd_exchange *ex, const struct hd_ext *x,
                        bool account)
 {
-    const struct hd_shim_load *l = s->load;
+    const struct hd_loadreq *l = s->load;
     struct hd_field id = {HD_LIT("Lambda-Extension-Identifier"), hd_str(x->id)};
     struct hd_buf b;
     hd_buf_init(&b, 64 << 10);
@@ -119,14 +119,15 @@ static void report(struct call *c)
     struct hd_exchange *ex = c->ex;
     bool init = c->kind == HD_CALL_EXT_INIT_ERROR;
     enum hd_ext_verdict v = hd_ext_error_report(c->ext, init);
-    struct hd_fault f = {0};
+    struct hd_failure f = {0};
     if (v == HD_EXT_OK)
-        hd_fault_set(&f,
-                     c->type != NULL ? c->type
-                     : init          ? "Extension.InitError"
-                                     : "Extension.ExitError",
-                     "extension %s reported an error: %.*s", c->ext->name,
-                     (int)HD_MIN(c->body.len, (size_t)400), c->body.ptr != NULL ? c->body.ptr : "");
+        hd_failure_set(&f,
+                       c->type != NULL ? c->type
+                       : init          ? "Extension.InitError"
+                                       : "Extension.ExitError",
+                       "extension %s reported an error: %.*s", c->ext->name,
+                       (int)HD_MIN(c->body.len, (size_t)400),
+                       c->body.ptr != NULL ? c->body.ptr : "");
     free_call(c);
     if (v != HD_EXT_OK) {
         refuse(ex, v);
@@ -134,7 +135,7 @@ static void report(struct call *c)
     }
     hd_shim_answer_json(ex, 202, hd_str("{\"status\":\"OK\"}\n"), NULL, 0);
     hd_shim_failed(s, &f);
-    hd_fault_done(&f);
+    hd_failure_done(&f);
 }
 
 static void on_body(struct hd_exchange *ex, struct hd_str bytes, bool end)
@@ -187,7 +188,10 @@ static void next(struct call *c)
         return;
     }
     *place_of(s, c->ext) = ex;
-    hd_shim_step(s);
+    if (s->phase == HD_SHIM_ENDING && s->end_step == HD_END_EXTENSIONS)
+        hd_shim_ext_shutdown(s); /* it was busy when the others were told */
+    else
+        hd_shim_step(s);
 }
 
 void hd_shim_ext_request(struct hd_shim *s, struct hd_exchange *ex, int call,
@@ -215,12 +219,12 @@ void hd_shim_ext_request(struct hd_shim *s, struct hd_exchange *ex, int call,
         }
     }
     struct call *c = hd_new(struct call);
-    *c = (struct call){.shim = s, .ex = ex, .kind = (enum hd_shim_call)call, .ext = x};
+    *c = (struct call){.shim = s, .ex = ex, .kind = (enum hd_call_kind)call, .ext = x};
     hd_buf_init(&c->body, BODY_MAX);
     if (name != NULL)
         memcpy(c->name, name->value.ptr, HD_MIN(name->value.len, sizeof(c->name) - 1));
     if (type != NULL)
-        c->type = hd_fault_type(type->value, NULL, c->room);
+        c->type = hd_failure_type(type->value, NULL, c->room);
     c->wants_account = wants != NULL && hd_str_is_nocase(wants->value, "accountId");
     ex->door = c;
     ex->events = &events;
@@ -267,15 +271,17 @@ void hd_shim_ext_invoke(struct hd_shim *s)
     hd_buf_done(&b);
 }
 
-void hd_shim_ext_shutdown(struct hd_shim *s, enum hd_shim_reason reason, uint32_t within_ms)
+void hd_shim_ext_shutdown(struct hd_shim *s)
 {
     static const char *const reasons[] = {[HD_SHIM_SPINDOWN] = "spindown",
                                           [HD_SHIM_TIMEOUT] = "timeout",
                                           [HD_SHIM_FAILURE] = "failure"};
     struct hd_buf b;
     hd_buf_init(&b, 256);
-    hd_buf_fmt(&b, "{\"eventType\":\"SHUTDOWN\",\"shutdownReason\":\"%s\",\"deadlineMs\":%lld}",
-               reasons[reason], (long long)(hd_net_unix_ms(s->net) + within_ms));
+    hd_buf_fmt(
+        &b, "{\"eventType\":\"SHUTDOWN\",\"shutdownReason\":\"%s\",\"deadlineMs\":%lld}",
+        reasons[s->reason],
+        (long long)(hd_net_unix_ms(s->net) + (int64_t)(s->end_due_ms - hd_loop_now_ms(s->loop))));
     for (unsigned i = 0; i < s->exts.n; i++)
         if ((s->exts.v[i].events & HD_EXT_SHUTDOWN) != 0 && s->ext_next[i] != NULL)
             give(s, &s->exts.v[i], hd_buf_view(&b));

@@ -1,8 +1,16 @@
 #include "shim/frame.h"
 
-void hd_frame_init(struct hd_frame *f)
+void hd_frame_init(struct hd_frame *f, struct hd_str token)
 {
-    hd_buf_init(&f->line, HD_FRAME_LINE_MAX);
+    hd_buf_init(&f->line, HD_FRAME_RECORD_MAX);
+    f->token = token;
+}
+
+bool hd_frame_is_record(const struct hd_frame *f, struct hd_str line)
+{
+    size_t n = f->token.len;
+    return n > 0 && line.len > n + 2 && line.ptr[0] == '\x1e' && line.ptr[n + 1] == ' ' &&
+           hd_str_eq(hd_str_n(line.ptr + 1, n), f->token);
 }
 
 void hd_frame_done(struct hd_frame *f)
@@ -10,13 +18,20 @@ void hd_frame_done(struct hd_frame *f)
     hd_buf_done(&f->line);
 }
 
-/* Where to cut a text that is too long: not inside of a UTF-8 character, if that is what it is. */
-static size_t cut_at(struct hd_str s, size_t max)
+static bool is_inside(char c)
 {
-    size_t at = max;
-    while (at > 0 && max - at < 4 && ((unsigned char)s.ptr[at] & 0xc0) == 0x80)
+    return ((unsigned char)c & 0xc0) == 0x80; /* of a UTF-8 character, behind its first byte */
+}
+
+/* Where to cut a text of which @p next comes next: before the character that it belongs to. */
+static size_t cut_at(struct hd_str s, char next)
+{
+    size_t at = s.len;
+    if (!is_inside(next))
+        return at;
+    while (at > 0 && s.len - at < 3 && is_inside(s.ptr[at - 1]))
         at--;
-    return at > 0 && max - at < 4 ? at : max;
+    return at > 1 && !is_inside(s.ptr[at - 1]) ? at - 1 : s.len;
 }
 
 static void report(struct hd_str line, hd_frame_fn on_line, void *arg)
@@ -33,17 +48,33 @@ void hd_frame_flush(struct hd_frame *f, hd_frame_fn on_line, void *arg)
     hd_buf_done(&f->line);
 }
 
+/* How long the line that begins here may be; takes so much of it that this can be known. */
+static size_t max_of(struct hd_frame *f, struct hd_str *part)
+{
+    size_t needed = f->token.len + 3;
+    if (f->line.len + part->len <= HD_FRAME_LINE_MAX)
+        return HD_FRAME_LINE_MAX;
+    if (f->line.len < needed) {
+        size_t n = needed - f->line.len;
+        hd_buf_add(&f->line, part->ptr, n);
+        part->ptr += n;
+        part->len -= n;
+    }
+    return hd_frame_is_record(f, hd_buf_view(&f->line)) ? HD_FRAME_RECORD_MAX : HD_FRAME_LINE_MAX;
+}
+
 /* Keep the start of a line; what is too much of it is reported. */
 static void keep(struct hd_frame *f, struct hd_str part, hd_frame_fn on_line, void *arg)
 {
-    while (f->line.len + part.len > HD_FRAME_LINE_MAX) {
-        size_t room = HD_FRAME_LINE_MAX - f->line.len;
-        size_t n = cut_at(part, room);
-        hd_buf_add(&f->line, part.ptr, n);
-        on_line(arg, hd_buf_view(&f->line));
-        hd_buf_clear(&f->line);
-        part.ptr += n;
-        part.len -= n;
+    size_t max;
+    while (f->line.len + part.len > (max = max_of(f, &part))) {
+        size_t room = max - f->line.len;
+        hd_buf_add(&f->line, part.ptr, room);
+        size_t n = cut_at(hd_buf_view(&f->line), part.ptr[room]);
+        on_line(arg, hd_str_n(f->line.ptr, n));
+        hd_buf_consume(&f->line, n);
+        part.ptr += room;
+        part.len -= room;
     }
     hd_buf_str(&f->line, part);
 }

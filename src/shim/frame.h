@@ -14,10 +14,14 @@ typedef void (*hd_frame_fn)(void *arg, struct hd_str line);
 
 /** One stream of output; its buffer holds no memory between lines that came whole. */
 struct hd_frame {
-    struct hd_buf line; /* what came since the last line break */
+    struct hd_buf line;  /* what came since the last line break */
+    struct hd_str token; /* opens a line that is a record already; borrowed */
 };
 
-void hd_frame_init(struct hd_frame *f);
+void hd_frame_init(struct hd_frame *f, struct hd_str token);
+/** @return whether a line is a record, made by who knows the token. It comes whole, up to
+ *  HD_FRAME_RECORD_MAX. */
+bool hd_frame_is_record(const struct hd_frame *f, struct hd_str line);
 void hd_frame_done(struct hd_frame *f);
 /** Take bytes and report each line that they complete. A line that is too long is reported in
  *  pieces, cut between characters. */

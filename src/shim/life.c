@@ -50,7 +50,7 @@ static void watch_deadline(struct hd_shim *s, const struct hd_shim_event *ev)
 
 static void begin(struct hd_shim *s)
 {
-    struct hd_fault fault = {0};
+    struct hd_failure fault = {0};
     s->phase = HD_SHIM_INIT;
     s->rapi = (struct hd_rapi){0};
     s->exts = (struct hd_exts){.no_runtime = true};
@@ -64,10 +64,10 @@ static void begin(struct hd_shim *s)
         hd_shim_failed(s, &fault);
     else
         hd_shim_step(s);
-    hd_fault_done(&fault);
+    hd_failure_done(&fault);
 }
 
-void hd_shim_load(struct hd_shim *s, struct hd_shim_load *load)
+void hd_shim_load(struct hd_shim *s, struct hd_loadreq *load)
 {
     s->load = load;
     begin(s);
@@ -85,6 +85,7 @@ static void clear(struct hd_shim *s)
     hd_tree_signal(getpid(), SIGKILL);
     hd_shim_drain_output(s);
     hd_shim_close_programs(s);
+    hd_shim_direct_close(s);
 }
 
 static void on_init_timeout(struct hd_timer *t)
@@ -96,11 +97,11 @@ static void on_init_timeout(struct hd_timer *t)
              (unsigned long long)(now_ms(s) - s->init_began_ms));
     hd_shim_sink_line(s, hd_str_n(NULL, 0), "warn", hd_str(text));
     if (s->held != NULL && s->load_ex == NULL) { /* it was begun again, for an event */
-        struct hd_fault fault = {0};
-        hd_fault_set(&fault, "Sandbox.Timedout", "Init timed out after %.2f seconds",
-                     (double)s->load->init_timeout_ms / 1000);
+        struct hd_failure fault = {0};
+        hd_failure_set(&fault, "Sandbox.Timedout", "Init timed out after %.2f seconds",
+                       (double)s->load->init_timeout_ms / 1000);
         hd_shim_failed(s, &fault);
-        hd_fault_done(&fault);
+        hd_failure_done(&fault);
         return;
     }
     clear(s);
@@ -112,13 +113,13 @@ static void on_init_timeout(struct hd_timer *t)
 
 static void init_step(struct hd_shim *s)
 {
-    struct hd_fault fault = {0};
+    struct hd_failure fault = {0};
     if (!s->runtime_started && hd_exts_all_registered(&s->exts)) {
         s->runtime_started = true;
         s->exts.no_runtime = false;
         if (hd_shim_start_runtime(s, &fault) < 0)
             hd_shim_failed(s, &fault);
-        hd_fault_done(&fault);
+        hd_failure_done(&fault);
         return;
     }
     if (!s->runtime_started || !is_free(s))
@@ -130,20 +131,43 @@ static void init_step(struct hd_shim *s)
     hd_shim_up_loaded(s, "provided");
 }
 
+void hd_shim_direct_taken(struct hd_shim *s)
+{
+    s->phase = HD_SHIM_DIRECT;
+    hd_rapi_end(&s->rapi);
+    hd_shim_api_drop_next(s);
+    hd_timer_stop(s->loop, &s->init_timer);
+    hd_timer_stop(s->loop, &s->deadline);
+    hd_shim_event_refuse(s, "the function listens for itself now");
+    hd_server_drain(s->up);
+    hd_shim_up_loaded(s, "native");
+    hd_shim_step(s);
+}
+
+/* It has what it serves to finish, and who ended it waits for that. */
+static void direct_step(struct hd_shim *s)
+{
+    pid_t pid = s->programs[HD_SHIM_RUNTIME].pid;
+    if (s->asked_to_end && !s->told_to_end && pid != 0) {
+        s->told_to_end = true;
+        kill(pid, SIGTERM);
+    }
+}
+
 /* --- one event after another --- */
 
 static void on_deadline(struct hd_timer *t)
 {
     struct hd_shim *s = hd_container_of(t, struct hd_shim, deadline);
-    struct hd_fault fault = {0};
+    struct hd_failure fault = {0};
     if (s->event == NULL)
         s->event = hd_steal(s->held); /* its time went with an init */
     if (s->event == NULL)
         return;
-    hd_fault_set(&fault, "Sandbox.Timedout", "Task timed out after %.2f seconds",
-                 (double)s->event->limit_ms / 1000);
+    hd_failure_set(&fault, "Sandbox.Timedout", "Task timed out after %.2f seconds",
+                   (double)s->event->limit_ms / 1000);
     hd_shim_event_fault(s, &fault, true);
-    hd_fault_done(&fault);
+    hd_failure_done(&fault);
     hd_shim_end(s, HD_SHIM_TIMEOUT);
 }
 
@@ -151,7 +175,8 @@ static void ready_step(struct hd_shim *s)
 {
     if (s->event != NULL && s->event->answered && is_free(s))
         hd_shim_event_over(s);
-    if (s->event == NULL && s->held != NULL && s->held->whole && is_free(s)) {
+    if (s->event == NULL && s->held != NULL && s->held->whole && is_free(s) &&
+        hd_shim_api_is_open(s)) {
         s->event = hd_steal(s->held);
         watch_deadline(s, s->event);
         hd_shim_event_give(s);
@@ -188,6 +213,10 @@ void hd_shim_step(struct hd_shim *s)
         init_step(s);
     if (s->phase == HD_SHIM_READY)
         ready_step(s);
+    if (s->phase == HD_SHIM_DIRECT) {
+        direct_step(s);
+        return;
+    }
     if (s->phase == HD_SHIM_FAILED)
         failed_step(s);
     if (s->phase == HD_SHIM_STALE && s->held != NULL && s->held->whole) {
@@ -205,14 +234,14 @@ void hd_shim_step(struct hd_shim *s)
 
 /* --- failures --- */
 
-void hd_shim_failed(struct hd_shim *s, struct hd_fault *fault)
+void hd_shim_failed(struct hd_shim *s, struct hd_failure *fault)
 {
     bool answered = s->event != NULL && s->event->answered;
     switch (s->phase) {
     case HD_SHIM_INIT:
         if (s->held == NULL || s->load_ex != NULL) {
             s->fault = *fault;
-            *fault = (struct hd_fault){0};
+            *fault = (struct hd_failure){0};
             s->phase = HD_SHIM_FAILED;
             clear(s);
             hd_shim_up_loaded(s, "init-failed");
@@ -228,6 +257,9 @@ void hd_shim_failed(struct hd_shim *s, struct hd_fault *fault)
             hd_shim_event_fault(s, fault, true);
         hd_shim_end(s, HD_SHIM_FAILURE);
         return;
+    case HD_SHIM_DIRECT:
+        hd_shim_end(s, s->asked_to_end ? HD_SHIM_SPINDOWN : HD_SHIM_FAILURE);
+        return;
     case HD_SHIM_EMPTY:
     case HD_SHIM_FAILED:
     case HD_SHIM_STALE:
@@ -239,13 +271,13 @@ void hd_shim_failed(struct hd_shim *s, struct hd_fault *fault)
 static void on_cut(struct hd_timer *t)
 {
     struct hd_shim *s = hd_container_of(t, struct hd_shim, cut);
-    struct hd_fault fault = {0};
+    struct hd_failure fault = {0};
     if (s->runtime_ended || s->event == NULL)
         return;
-    hd_fault_set(&fault, "Runtime.TruncatedResponse",
-                 "the runtime broke its response off before it was complete");
+    hd_failure_set(&fault, "Runtime.TruncatedResponse",
+                   "the runtime broke its response off before it was complete");
     hd_shim_event_fault(s, &fault, false);
-    hd_fault_done(&fault);
+    hd_failure_done(&fault);
     hd_shim_step(s);
 }
 
@@ -260,15 +292,16 @@ void hd_shim_cut(struct hd_shim *s)
 static void on_rest(struct hd_timer *t)
 {
     struct hd_shim *s = hd_container_of(t, struct hd_shim, rest);
-    struct hd_fault fault = {0};
-    hd_fault_exit(&fault, "Runtime.ExitError", "Runtime", s->runtime_status);
+    struct hd_failure fault = {0};
+    hd_failure_exit(&fault, "Runtime.ExitError", "Runtime", s->runtime_status);
     hd_shim_failed(s, &fault);
-    hd_fault_done(&fault);
+    hd_failure_done(&fault);
 }
 
 void hd_shim_ended(struct hd_shim *s, struct hd_shim_program *p, int status)
 {
-    bool running = s->phase == HD_SHIM_INIT || s->phase == HD_SHIM_READY;
+    bool running =
+        s->phase == HD_SHIM_INIT || s->phase == HD_SHIM_READY || s->phase == HD_SHIM_DIRECT;
     hd_shim_output_drain(&p->out);
     hd_shim_output_drain(&p->err);
     if (p == &s->programs[HD_SHIM_RUNTIME]) {
@@ -279,11 +312,11 @@ void hd_shim_ended(struct hd_shim *s, struct hd_shim_program *p, int status)
     } else {
         hd_exts_gone(&s->exts, hd_str(p->name));
         if (running) {
-            struct hd_fault fault = {0};
+            struct hd_failure fault = {0};
             hd_auto_free char *who = hd_printf("extension %s", p->name);
-            hd_fault_exit(&fault, "Extension.Crash", who, status);
+            hd_failure_exit(&fault, "Extension.Crash", who, status);
             hd_shim_failed(s, &fault);
-            hd_fault_done(&fault);
+            hd_failure_done(&fault);
         }
     }
     if (s->phase != HD_SHIM_ENDING || s->end_step < HD_END_ALL)
@@ -356,9 +389,9 @@ void hd_shim_end(struct hd_shim *s, enum hd_shim_reason reason)
         wait_until(s, now + (external ? EXTERNAL_RUNTIME_MS : budget));
     } else if (external) {
         s->end_step = HD_END_EXTENSIONS;
-        hd_shim_ext_shutdown(s, reason, budget);
-        kill_runtime(s);
         wait_until(s, now + budget);
+        hd_shim_ext_shutdown(s);
+        kill_runtime(s);
     } else {
         kill_all(s);
     }
@@ -381,11 +414,10 @@ static void end_step(struct hd_shim *s)
             return;
         hd_exts_any(&s->exts, &external);
         if (external && extensions_run(s)) {
-            uint32_t left = EXTERNAL_MS - EXTERNAL_RUNTIME_MS;
             s->end_step = HD_END_EXTENSIONS;
+            wait_until(s, now + EXTERNAL_MS - EXTERNAL_RUNTIME_MS);
             kill_runtime(s);
-            hd_shim_ext_shutdown(s, s->reason, left);
-            wait_until(s, now + left);
+            hd_shim_ext_shutdown(s);
             return;
         }
         kill_all(s);

@@ -201,10 +201,11 @@ static void close_all(struct hd_shim *s, struct signals *sg)
     hd_server_free(s->up);
     hd_server_free(s->api);
     hd_shim_close_programs(s);
+    hd_shim_direct_close(s);
     hd_shim_event_free(s);
     hd_shim_sink_close(s);
-    hd_shim_load_free(s->load);
-    hd_fault_done(&s->fault);
+    hd_loadreq_free(s->load);
+    hd_failure_done(&s->fault);
     hd_ready_stop(hd_loop_ready(s->loop), &sg->watched);
     hd_net_free(s->net);
     hd_loop_free(s->loop);

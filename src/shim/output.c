@@ -18,7 +18,10 @@ static struct hd_str running_id(const struct hd_shim *s)
 static void on_line(void *arg, struct hd_str line)
 {
     struct hd_shim_output *o = arg;
-    hd_shim_sink_line(o->shim, running_id(o->shim), "info", line);
+    if (hd_frame_is_record(&o->frame, line))
+        hd_shim_sink_record(o->shim, line);
+    else
+        hd_shim_sink_line(o->shim, running_id(o->shim), "info", line);
 }
 
 bool hd_shim_output_is_open(const struct hd_shim_output *o)
@@ -73,7 +76,7 @@ static void on_ready(struct hd_watched *w, uint32_t events)
 void hd_shim_output_open(struct hd_shim_output *o, struct hd_shim *s, int fd)
 {
     *o = (struct hd_shim_output){.watched = {.on_ready = on_ready, .fd = -1}, .shim = s};
-    hd_frame_init(&o->frame);
+    hd_frame_init(&o->frame, hd_str(s->opt.token));
     if (hd_ready_watch(hd_loop_ready(s->loop), &o->watched, fd) < 0)
         close(fd);
 }

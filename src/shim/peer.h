@@ -11,7 +11,8 @@
  * Find the owner of a connection's other end.
  * @param peer  the other end's address, IPv4.
  * @param self  ours.
- * @return 0 and *uid; HD_ENOTFOUND: the kernel does not list it, or its program has let it go;
+ * @return 0 and *uid; HD_ENOTFOUND: the kernel does not list it, or its program has let it go, so
+ *         that nobody can say whose it was;
  *         HD_EIO: /proc/net/tcp cannot be read.
  */
 int hd_peer_uid(uid_t *uid, const struct sockaddr_in *peer, const struct sockaddr_in *self,

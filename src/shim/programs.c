@@ -39,7 +39,6 @@ static int start(struct hd_shim *s, struct hd_shim_program *p, const char *name,
     fcntl(errs[0], F_SETFL, O_NONBLOCK);
     what->out = out[1];
     what->err = errs[1];
-    what->keep_fd = -1;
     int rc = hd_tree_start(&p->pid, what, err);
     close(out[1]);
     close(errs[1]);
@@ -81,16 +80,16 @@ static size_t list_executables(char **names, size_t max, const char *folder)
 }
 
 static int start_extension(struct hd_shim *s, const char *folder, char *name, unsigned place,
-                           char **env, struct hd_fault *fault)
+                           char **env, struct hd_failure *fault)
 {
     struct hd_error err;
     hd_auto_free char *path = hd_printf("%s/%s", folder, name);
     char *argv[] = {path, NULL};
-    struct hd_tree_program what = {.path = path, .argv = argv, .env = env};
+    struct hd_tree_program what = {.path = path, .argv = argv, .env = env, .keep_fd = -1};
     if (strlen(name) > HD_EXT_NAME_MAX || hd_exts_start(&s->exts, hd_str(name)) == NULL) {
-        hd_fault_set(fault, "TooManyExtensions",
-                     "%s: there can be no more than %d extensions, with names of %d bytes", folder,
-                     HD_EXT_MAX, HD_EXT_NAME_MAX);
+        hd_failure_set(fault, "TooManyExtensions",
+                       "%s: there can be no more than %d extensions, with names of %d bytes",
+                       folder, HD_EXT_MAX, HD_EXT_NAME_MAX);
         return HD_EINVAL;
     }
     int rc = start(s, &s->programs[place], name, &what, &err);
@@ -98,11 +97,11 @@ static int start_extension(struct hd_shim *s, const char *folder, char *name, un
         return 0;
     char why[128];
     reason(why, err.sys);
-    hd_fault_set(fault, "Extension.LaunchError", "fork/exec %s: %s", path, why);
+    hd_failure_set(fault, "Extension.LaunchError", "fork/exec %s: %s", path, why);
     return rc;
 }
 
-int hd_shim_start_extensions(struct hd_shim *s, struct hd_fault *fault)
+int hd_shim_start_extensions(struct hd_shim *s, struct hd_failure *fault)
 {
     char *names[LIST_MAX];
     hd_auto_free char *folder = hd_printf("%s/extensions", s->load->opt_dir);
@@ -126,7 +125,7 @@ static bool is_file(const char *path)
     return stat(path, &st) == 0 && S_ISREG(st.st_mode);
 }
 
-static char *find_bootstrap(const struct hd_shim_load *l)
+static char *find_bootstrap(const struct hd_loadreq *l)
 {
     const char *const folders[] = {l->root, l->opt_dir, l->runtime_dir};
     for (size_t i = 0; i < HD_COUNT(folders); i++) {
@@ -153,29 +152,32 @@ static char *find_command(const char *name, char *const *env)
     return hd_strdup(name);
 }
 
-int hd_shim_start_runtime(struct hd_shim *s, struct hd_fault *fault)
+int hd_shim_start_runtime(struct hd_shim *s, struct hd_failure *fault)
 {
-    struct hd_shim_load *l = s->load;
+    struct hd_loadreq *l = s->load;
     char *const *argv = s->opt.argv != NULL ? s->opt.argv : l->argv[0] != NULL ? l->argv : NULL;
     char **env = hd_envtable_make(l, s->opt.env, s->api_address, HD_ENV_RUNTIME);
     hd_auto_free char *path = argv != NULL ? find_command(argv[0], env) : find_bootstrap(l);
     char *own_argv[] = {path, NULL};
     struct hd_error err = {0};
+    int keep_fd = path != NULL ? hd_shim_direct_offer(s, path, &env) : -1;
     struct hd_tree_program what = {.path = path,
                                    .argv = argv != NULL ? argv : own_argv,
                                    .env = env,
-                                   .cwd = s->opt.argv == NULL ? l->root : NULL};
+                                   .cwd = s->opt.argv == NULL ? l->root : NULL,
+                                   .keep_fd = keep_fd};
     int rc = HD_ENOTFOUND;
     if (path == NULL)
-        hd_fault_set(fault, "Runtime.InvalidEntrypoint",
-                     "Couldn't find valid bootstrap(s): [%s/bootstrap %s/bootstrap]", l->root,
-                     l->opt_dir);
+        hd_failure_set(fault, "Runtime.InvalidEntrypoint",
+                       "Couldn't find valid bootstrap(s): [%s/bootstrap %s/bootstrap]", l->root,
+                       l->opt_dir);
     else
         rc = start(s, &s->programs[HD_SHIM_RUNTIME], "runtime", &what, &err);
+    hd_shim_direct_started(s, rc == 0);
     if (rc < 0 && path != NULL) {
         char why[128];
         reason(why, err.sys);
-        hd_fault_set(fault, "Runtime.InvalidEntrypoint", "fork/exec %s: %s", path, why);
+        hd_failure_set(fault, "Runtime.InvalidEntrypoint", "fork/exec %s: %s", path, why);
     }
     hd_envtable_free(env);
     return rc;

@@ -8,9 +8,9 @@
 
 #include "http/server.h"
 #include "shim/ext_state.h"
-#include "shim/fault.h"
+#include "shim/failure.h"
 #include "shim/frame.h"
-#include "shim/load.h"
+#include "shim/loadreq.h"
 #include "shim/rapi_state.h"
 
 #include <sys/types.h>
@@ -32,6 +32,7 @@ enum hd_shim_phase {
     HD_SHIM_EMPTY,  /* nothing is loaded */
     HD_SHIM_INIT,   /* programs were started and have not all asked for work */
     HD_SHIM_READY,  /* takes events, one after another */
+    HD_SHIM_DIRECT, /* the program serves the node itself */
     HD_SHIM_FAILED, /* init failed: the first event is told */
     HD_SHIM_STALE,  /* init took too long: the first event begins it again */
     HD_SHIM_ENDING, /* the shutdown phase */
@@ -49,12 +50,17 @@ struct hd_shim_sink {
     bool broken;           /* nobody reads it any more */
     uint64_t dropped;      /* lines lost since that was last said */
     struct hd_timer flood; /* runs while it is full: then lines are dropped */
-    bool dropping;
+    uint64_t full_since_ms, blocked_ms; /* how long it was full in this invocation */
+    bool full, dropping;
 };
 int hd_shim_sink_open(struct hd_shim *s, int fd, struct hd_error *err);
+/* Another invocation begins: it may wait as the last one could. */
+void hd_shim_sink_forgive(struct hd_shim *s);
 void hd_shim_sink_close(struct hd_shim *s);
 /* Add a line. @p id  may be empty. */
 void hd_shim_sink_line(struct hd_shim *s, struct hd_str id, const char *level, struct hd_str text);
+/* Add a record that the program made itself. */
+void hd_shim_sink_record(struct hd_shim *s, struct hd_str record);
 /* Write what is there. @return whether all of it is written. */
 bool hd_shim_sink_flush(struct hd_shim *s);
 /* Whether output is to be left where it is for now, so that who writes it has to wait. */
@@ -87,13 +93,27 @@ struct hd_shim_program {
 enum { HD_SHIM_PROGRAMS_MAX = 1 + HD_EXT_MAX, HD_SHIM_RUNTIME = 0 /* its place */ };
 
 /* Start all of /opt/extensions. @return 0, or HD_E* and *fault. */
-int hd_shim_start_extensions(struct hd_shim *s, struct hd_fault *fault);
-int hd_shim_start_runtime(struct hd_shim *s, struct hd_fault *fault);
+int hd_shim_start_extensions(struct hd_shim *s, struct hd_failure *fault);
+int hd_shim_start_runtime(struct hd_shim *s, struct hd_failure *fault);
 /* Fetch what ended; reported by hd_shim_ended(). @return whether any child is left. */
 bool hd_shim_reap(struct hd_shim *s);
 /* Read the rest of what all programs wrote. @return whether all is written on. */
 bool hd_shim_drain_output(struct hd_shim *s);
 void hd_shim_close_programs(struct hd_shim *s);
+
+/* --- direct.c: a program that serves the node itself --- */
+
+struct hd_shim_direct {
+    struct hd_watched watched;
+    char *path;            /* where it may listen; NULL: there is no offer */
+    int read_fd, write_fd; /* write_fd 0: it has it, or there is none */
+    bool watching;
+};
+/* Make the offer to @p program, if it knows of it. @return the descriptor that it gets, or -1. */
+int hd_shim_direct_offer(struct hd_shim *s, const char *program, char ***env);
+/* It was started, or not. */
+void hd_shim_direct_started(struct hd_shim *s, bool started);
+void hd_shim_direct_close(struct hd_shim *s);
 
 /* --- event.c: the invocation under way --- */
 
@@ -133,10 +153,10 @@ void hd_shim_event_give(struct hd_shim *s);
 void hd_shim_event_answer(struct hd_shim *s, struct hd_str body, const char *content_type,
                           const char *type, bool exits);
 /* The error that the shim itself found. */
-void hd_shim_event_fault(struct hd_shim *s, const struct hd_fault *f, bool exits);
+void hd_shim_event_fault(struct hd_shim *s, const struct hd_failure *f, bool exits);
 /* A streamed answer: its head, a piece. @return false: pause until hd_shim_api_writable(). */
 bool hd_shim_event_stream(struct hd_shim *s, struct hd_str bytes, const char *content_type);
-void hd_shim_event_stream_end(struct hd_shim *s, const struct hd_fault *f, bool exits);
+void hd_shim_event_stream_end(struct hd_shim *s, const struct hd_failure *f, bool exits);
 /* Send the answer that waits for lines, if they are written. */
 void hd_shim_event_step(struct hd_shim *s);
 /* All is over for it: runtime and extensions asked again. */
@@ -164,28 +184,32 @@ void hd_shim_answer_json(struct hd_exchange *ex, unsigned status, struct hd_str 
 int hd_shim_api_open(struct hd_shim *s, struct hd_error *err);
 /* The node takes more of a streamed answer. */
 void hd_shim_api_writable(struct hd_shim *s);
+/* Whether the runtime's open call is really there; one that broke off is forgotten. */
+bool hd_shim_api_is_open(struct hd_shim *s);
 /* Answer the runtime's open call. */
 void hd_shim_api_give(struct hd_shim *s, const struct hd_response_head *head, struct hd_str body);
 /* Break off what the runtime waits for. */
 void hd_shim_api_drop_next(struct hd_shim *s);
 /* Answer an API call with {"errorMessage":…,"errorType":…}. */
 void hd_shim_api_error(struct hd_exchange *ex, unsigned status, const char *type, const char *text);
-/* Extensions API. @p call  enum hd_shim_call. */
+/* Extensions API. @p call  enum hd_call_kind. */
 void hd_shim_ext_request(struct hd_shim *s, struct hd_exchange *ex, int call,
                          const struct hd_head *head, struct hd_str body, bool end);
-/* Tell those who asked for it of the event under way; of the end. */
+/* Tell those who asked for it of the event under way; of the end, at end_due_ms. */
 void hd_shim_ext_invoke(struct hd_shim *s);
-void hd_shim_ext_shutdown(struct hd_shim *s, enum hd_shim_reason reason, uint32_t within_ms);
+void hd_shim_ext_shutdown(struct hd_shim *s);
 /* Break off what extensions wait for. */
 void hd_shim_ext_drop(struct hd_shim *s);
 
 /* --- life.c: from load to end --- */
 
-void hd_shim_load(struct hd_shim *s, struct hd_shim_load *load); /* takes ownership */
+void hd_shim_load(struct hd_shim *s, struct hd_loadreq *load); /* takes ownership */
 /* Something changed: go on as far as that is possible. */
 void hd_shim_step(struct hd_shim *s);
 /* What it does failed: the init, or the invocation under way. Takes the fault's contents. */
-void hd_shim_failed(struct hd_shim *s, struct hd_fault *fault);
+void hd_shim_failed(struct hd_shim *s, struct hd_failure *fault);
+/* The program took the node's socket over. */
+void hd_shim_direct_taken(struct hd_shim *s);
 /* The runtime broke off in the middle of its answer. */
 void hd_shim_cut(struct hd_shim *s);
 /* A program ended. */
@@ -202,21 +226,22 @@ struct hd_shim {
     uint16_t api_port;
     char api_address[32]; /* "127.0.0.1:9001" */
     enum hd_shim_phase phase;
-    struct hd_shim_load *load;
+    struct hd_loadreq *load;
     struct hd_rapi rapi;
     struct hd_exts exts;
     struct hd_shim_program programs[HD_SHIM_PROGRAMS_MAX];
     struct hd_shim_sink sink;
+    struct hd_shim_direct direct;
     struct hd_exchange *load_ex, *drain_ex;       /* control requests that wait */
     struct hd_exchange *next;                     /* the runtime's open call */
     struct hd_exchange *answer;                   /* the runtime's answer that is streaming */
     struct hd_timer cut;                          /* its answer broke off: it may be about to end */
     struct hd_exchange *ext_next[2 * HD_EXT_MAX]; /* as in exts.v */
     struct hd_shim_event *event, *held;           /* under way; waiting for that to be over */
-    struct hd_fault fault;                        /* why it failed */
+    struct hd_failure fault;                      /* why it failed */
     struct hd_timer init_timer, deadline, rest, end_timer;
     uint64_t init_began_ms;
-    bool runtime_started, runtime_ended, asked_to_end;
+    bool runtime_started, runtime_ended, asked_to_end, told_to_end;
     int runtime_status; /* as wait() gave it */
     /* the end */
     enum hd_shim_reason reason;

@@ -10,8 +10,9 @@
 #include <unistd.h>
 
 enum {
-    WAITING_MAX = 4 << 20, /* bytes that wait for the reader */
-    BLOCK_MS = 1000,       /* so long a function may wait for it */
+    WAITING_MAX = 4 << 20, /* bytes that wait for the reader, before programs wait */
+    SLACK = 256 << 10,     /* what they may have written by then */
+    BLOCK_MS = 1000,       /* so long a function may wait for it, in one invocation */
 };
 
 static void on_flood(struct hd_timer *t)
@@ -26,14 +27,22 @@ static void on_flood(struct hd_timer *t)
 
 bool hd_shim_sink_is_full(const struct hd_shim *s)
 {
-    return !s->sink.dropping && s->sink.out.len >= WAITING_MAX;
+    return s->sink.full && !s->sink.dropping;
 }
 
-static void watch_flood(struct hd_shim *s)
+/* From now on who prints has to wait, and a little later not any more. */
+static void fill_up(struct hd_shim *s)
 {
     struct hd_shim_sink *k = &s->sink;
-    if (k->out.len >= WAITING_MAX && !k->dropping && !hd_timer_active(&k->flood))
-        hd_timer_start(s->loop, &k->flood, BLOCK_MS, on_flood);
+    k->full = true;
+    k->full_since_ms = hd_loop_now_ms(s->loop);
+    hd_timer_start(s->loop, &k->flood, k->blocked_ms < BLOCK_MS ? BLOCK_MS - k->blocked_ms : 0,
+                   on_flood);
+}
+
+void hd_shim_sink_forgive(struct hd_shim *s)
+{
+    s->sink.blocked_ms = 0;
 }
 
 static void add(struct hd_shim *s, struct hd_str id, const char *level, struct hd_str text)
@@ -42,24 +51,41 @@ static void add(struct hd_shim *s, struct hd_str id, const char *level, struct h
     hd_frame_record(&s->sink.out, hd_str(s->opt.token), id, level, text, now);
 }
 
-void hd_shim_sink_line(struct hd_shim *s, struct hd_str id, const char *level, struct hd_str text)
+/* Whether another line may be added. */
+static bool has_room(struct hd_shim *s)
 {
     struct hd_shim_sink *k = &s->sink;
     if (k->broken)
+        return false;
+    if (k->out.len >= WAITING_MAX && !k->full)
+        fill_up(s);
+    if (k->out.len < (k->dropping ? WAITING_MAX : WAITING_MAX + SLACK))
+        return true;
+    k->dropped++;
+    return false;
+}
+
+void hd_shim_sink_record(struct hd_shim *s, struct hd_str record)
+{
+    if (!has_room(s))
         return;
-    if (k->out.len >= WAITING_MAX) {
-        k->dropped++;
-        return;
-    }
-    add(s, id, level, text);
+    hd_buf_str(&s->sink.out, record);
+    hd_buf_char(&s->sink.out, '\n');
+}
+
+void hd_shim_sink_line(struct hd_shim *s, struct hd_str id, const char *level, struct hd_str text)
+{
+    if (has_room(s))
+        add(s, id, level, text);
 }
 
 /* There is room again: say what was lost, and let programs go on. */
 static void recovered(struct hd_shim *s)
 {
     struct hd_shim_sink *k = &s->sink;
+    k->blocked_ms += hd_loop_now_ms(s->loop) - k->full_since_ms;
     hd_timer_stop(s->loop, &k->flood);
-    k->dropping = false;
+    k->full = k->dropping = false;
     if (k->dropped > 0) {
         char text[160];
         snprintf(text, sizeof(text),
@@ -77,7 +103,6 @@ static void recovered(struct hd_shim *s)
 bool hd_shim_sink_flush(struct hd_shim *s)
 {
     struct hd_shim_sink *k = &s->sink;
-    bool was_full = k->out.len >= WAITING_MAX;
     size_t done = 0;
     while (done < k->out.len && !k->broken) {
         ssize_t n = write(k->watched.fd, k->out.ptr + done, k->out.len - done);
@@ -94,9 +119,8 @@ bool hd_shim_sink_flush(struct hd_shim *s)
         hd_buf_consume(&k->out, done);
     if (k->out.len == 0 && k->out.cap > HD_FRAME_RECORD_MAX)
         hd_buf_done(&k->out);
-    if ((was_full || k->dropped > 0) && k->out.len < WAITING_MAX / 2)
+    if (k->full && k->out.len < WAITING_MAX / 2)
         recovered(s);
-    watch_flood(s);
     return k->out.len == 0;
 }
 
@@ -114,7 +138,7 @@ int hd_shim_sink_open(struct hd_shim *s, int fd, struct hd_error *err)
     struct hd_shim_sink *k = &s->sink;
     struct stat st;
     char path[40];
-    hd_buf_init(&k->out, WAITING_MAX + 2 * HD_FRAME_RECORD_MAX);
+    hd_buf_init(&k->out, WAITING_MAX + SLACK + 2 * HD_FRAME_RECORD_MAX);
     k->watched = (struct hd_watched){.on_ready = on_ready, .fd = -1};
     if (fstat(fd, &st) < 0)
         return hd_fail_sys(err, errno, "standard error");

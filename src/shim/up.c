@@ -92,13 +92,13 @@ static void refuse(struct control *c, unsigned status, const char *why)
 static void load(struct control *c)
 {
     struct hd_shim *s = c->shim;
-    struct hd_shim_load *l = NULL;
+    struct hd_loadreq *l = NULL;
     struct hd_error err;
     if (s->phase != HD_SHIM_EMPTY) {
         refuse(c, 409, "a function is loaded already");
         return;
     }
-    if (hd_shim_load_parse(&l, hd_buf_view(&c->body), &err) < 0) {
+    if (hd_loadreq_parse(&l, hd_buf_view(&c->body), &err) < 0) {
         refuse(c, 500, err.msg);
         return;
     }

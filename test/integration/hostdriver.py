@@ -222,11 +222,14 @@ class Host:
         start = b"\x1e" + self.token.encode() + b" "
         for line in stream:
             with self.changed:
-                if line.startswith(start):
+                if line.startswith(start) and line.endswith(b"\n"):
                     self.records.append(json.loads(line[len(start):]))
                 else:
                     self.raw.append(line.decode(errors="replace").rstrip("\n"))
                 self.changed.notify_all()
+
+    def connect(self):
+        return Connection(self.path)
 
     def _wait_for_socket(self):
         end = time.monotonic() + DEADLINE_S
@@ -234,7 +237,7 @@ class Host:
             if self.process.poll() is not None:
                 raise AssertionError(f"host ended: {self.process.returncode} {self.raw} {self.records}")
             try:
-                Connection(self.path).close()
+                self.connect().close()
                 return
             except OSError:
                 time.sleep(0.01)
@@ -253,7 +256,7 @@ class Host:
                 f"{text!r} is not in {self.raw}"
 
     def control(self, method, path, body=None, token=None):
-        connection = Connection(self.path)
+        connection = self.connect()
         fields = [("x-heddle-token", self.token if token is None else token)]
         try:
             return connection.request(method, path, fields, body)
@@ -288,7 +291,7 @@ class Host:
             connection.close()
 
     def request(self, method, target, fields=(), body=None, id="id-1"):
-        connection = Connection(self.path)
+        connection = self.connect()
         try:
             return connection.request(method, target, [("x-heddle-id", id), *fields], body)
         finally:

@@ -3,6 +3,7 @@ doc/host-protocol.md, "Events"."""
 
 import json
 import os
+import threading
 import time
 import uuid
 from pathlib import Path
@@ -40,8 +41,11 @@ class Api:
         answer.text = answer.read()
         return answer
 
-    def next(self):
+    def next(self, patient=False):
         answer = self.call("GET", BASE + "/invocation/next")
+        while patient and answer.status == 403:  # what was cut off is not noticed at once
+            time.sleep(0.01)
+            answer = self.call("GET", BASE + "/invocation/next")
         assert answer.status == 200, answer.text
         answer.id = answer.headers["Lambda-Runtime-Aws-Request-Id"]
         return answer
@@ -60,24 +64,38 @@ def raw(text):
     s.sendall(text)
     return s
 
-def loop(handle):
+def loop(handle, patient=False):
     while True:
-        event = api.next()
+        event = api.next(patient)
         handle(event)
 
+"""
+
+# Put after the above: a streamed answer, part by part.
+STREAM = """
+MODE = {"Lambda-Runtime-Function-Response-Mode": "streaming", "Transfer-Encoding": "chunked"}
+def stream(event, parts, headers={}, trailers=None):
+    fields = "".join(f"{k}: {v}\\r\\n" for k, v in {**MODE, **headers}.items())
+    s = raw(f"POST {BASE}/invocation/{event.id}/response HTTP/1.1\\r\\nHost: x\\r\\n{fields}\\r\\n".encode())
+    for part in parts:
+        s.sendall(b"%x\\r\\n%b\\r\\n" % (len(part), part))
+    s.sendall(b"0\\r\\n" + "".join(f"{k}: {v}\\r\\n" for k, v in (trailers or {}).items()).encode() + b"\\r\\n")
+    return s.recv(4096).decode()
 """
 
 
 class Shim(hostdriver.Host):
     """A running shim with a function folder. Use as a context manager."""
 
-    def __init__(self, folder, args=(), env=None, kind="asan"):
+    def __init__(self, folder, args=(), env=None, kind="asan", tcp=False, collect=True):
         self.task, self.opt = folder / "task", folder / "opt"
         for path in (self.task, self.opt, folder / "run"):
             path.mkdir(parents=True, exist_ok=True)
         self.args = [str(binary(kind).parent / "heddle-shim"), *args]
         sanitizer = {k: v for k, v in os.environ.items() if k.endswith("SAN_OPTIONS")}
-        super().__init__("shim", self.task, folder / "run", env={**sanitizer, **(env or {})})
+        self.collects = collect
+        super().__init__("shim", self.task, folder / "run", env={**sanitizer, **(env or {})},
+                         tcp=tcp)
 
     def command(self, *_):
         return self.args
@@ -99,7 +117,7 @@ class Shim(hostdriver.Host):
         return self
 
     def invoke(self, event, mode="buffered", deadline_ms=20000, id=None, fields=()):
-        connection = Connection(self.path)
+        connection = self.connect()
         try:
             return self.invoke_on(connection, event, mode, deadline_ms, id, fields)
         finally:
@@ -115,6 +133,22 @@ class Shim(hostdriver.Host):
     def invoke_on(self, connection, event, mode="buffered", deadline_ms=20000, id=None, fields=()):
         body = event if isinstance(event, bytes) else json.dumps(event).encode()
         return connection.request("POST", "/", self.event_fields(mode, deadline_ms, id, fields), body)
+
+    def _collect(self, stream):
+        if self.collects or stream is self.process.stdout:
+            super()._collect(stream)
+
+    def collect_now(self):
+        """From now on collect what nobody did."""
+        self.collects = True
+        threading.Thread(target=self._collect, args=(self.process.stderr,), daemon=True).start()
+
+    def read_records(self):
+        """What is in the pipe now, where nobody collects it."""
+        start = b"\x1e" + self.token.encode() + b" "
+        os.set_blocking(self.process.stderr.fileno(), False)
+        lines = (self.process.stderr.raw.read(1 << 20) or b"").splitlines()
+        return [json.loads(line[len(start):]) for line in lines]
 
     def __exit__(self, *_):
         super().__exit__()
@@ -179,3 +213,28 @@ def is_running(pid):
     except OSError:
         return False
     return state not in "ZX"
+
+
+def open_stream(shim, event=None, mode="stream"):
+    connection = shim.connect()
+    body = json.dumps(event).encode()
+    connection.send_head("POST", "/", [*shim.event_fields(mode), ("Content-Length", str(len(body)))])
+    connection.send(body)
+    return connection
+
+
+def trailers(connection):
+    fields = {}
+    while line := connection.line():
+        name, value = line.split(":", 1)
+        fields[name.lower()] = value.strip()
+    return fields
+
+
+def read_chunks(connection):
+    """(chunks, trailers) of a chunked body."""
+    chunks = []
+    while size := int(connection.line(), 16):
+        chunks.append(connection.exactly(size))
+        assert connection.line() == ""
+    return chunks, trailers(connection)

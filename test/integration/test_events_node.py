@@ -7,6 +7,7 @@ import subprocess
 import pytest
 
 import hostdriver
+from heddle import eventually
 from hostdriver import Connection
 
 pytestmark = pytest.mark.skipif(hostdriver.missing("node") is not None,
@@ -283,6 +284,14 @@ def test_an_exit_in_the_middle_breaks_the_connection_and_says_who(start):
     assert record["id"] == "id-x" and "index.js:2:" in record["msg"]
 
 
+def test_an_exit_while_loading_is_an_exit(start):
+    host = start({"index.js": "process.exit(4);"})
+    with pytest.raises((EOFError, ConnectionError)):
+        host.load_lambda("index.handler")
+    assert host.ended() == 4
+    assert "index.js:1:" in host.wait_record(lambda r: "process.exit(4)" in r["msg"])["msg"]
+
+
 def test_sigterm_waits_for_the_answer(start):
     host = loaded(start, """exports.handler = async () => { console.log("in");
         const busy = setInterval(() => {}, 5);
@@ -309,6 +318,24 @@ def test_a_lambda_function_takes_events_only(start):
     host = loaded(start, "exports.handler = async () => 1;")
     assert host.get("/fn").status == 400
     assert host.load_lambda("index.handler").status == 409
+
+
+def test_a_rehearsal_never_reaches_the_function(start):
+    host = loaded(start, "exports.handler = async (e) => { console.log('called'); return 'function'; };")
+    connection = Connection(host.path)
+    answer = connection.request("POST", "/.heddle/rehearsal", [
+        ("x-heddle-token", host.token), ("x-heddle-event", "buffered"), ("x-heddle-id", "r")], b'{"a":1}')
+    assert (answer.status, answer.body) in [(404, answer.body), (200, b'{"a":1}')] and b"function" not in answer.body
+    assert connection.event().body == b'"function"'
+    assert len([r for r in host.records if "called" in r["msg"]]) <= 1
+
+
+def test_a_host_that_was_kept_ready_is_as_any_other(start):
+    host = start({"index.js": "exports.handler = async (e) => e;"})
+    ready = lambda: host.control("POST", "/.heddle/rehearsal", b"5").status == 200
+    eventually(ready, what="the rehearsal")
+    assert host.load_lambda("index.handler").json()["kind"] == "lambda"
+    assert host.event(b"[1]").body == b"[1]" and host.records == []
 
 
 def test_a_host_can_listen_on_a_port_as_in_a_container(start):

@@ -242,6 +242,30 @@ static void walks_in_order_from_any_key(void **state)
     assert_int_equal(hd_catalog_count(r->catalog, HD_RECORD_VERSION, ""), 6);
 }
 
+static void a_reader_waits_for_what_it_saw(void **state)
+{
+    struct rig *r = *state;
+    assert_false(hd_catalog_wait(r->catalog, on_done, r)); /* all of it is on the disk */
+    write_n(r, "0/r/f", 1);
+    write_n(r, "0/r/g", 1);
+    assert_true(hd_catalog_wait(r->catalog, on_done, r));
+    write_n(r, "0/r/h", 1); /* it did not see this one */
+    settle(&r->store, true);
+    assert_int_equal(r->done, 1);
+    settle(&r->store, true);
+    assert_int_equal(r->done, 3);
+    assert_int_equal(r->failed, 0);
+    settle(&r->store, true);
+    assert_int_equal(r->done, 4);
+    write_n(r, "0/r/f", 2);
+    write_n(r, "0/r/g", 2);
+    assert_true(hd_catalog_wait(r->catalog, on_done, r));
+    settle(&r->store, false); /* something of it was taken back */
+    settle(&r->store, true);
+    assert_int_equal(r->done, 7);
+    assert_int_equal(r->failed, 2);
+}
+
 static void counts_bytes_of_code(void **state)
 {
     struct rig *r = *state;
@@ -288,6 +312,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(listeners_hear_what_was_stored_and_only_that, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(walks_in_order_from_any_key, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_reader_waits_for_what_it_saw, set_up, tear_down),
         cmocka_unit_test_setup_teardown(counts_bytes_of_code, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_change_can_be_thrown_away, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_change_that_writes_twice_keeps_the_last, set_up,

@@ -24,7 +24,7 @@ TABLE = {
     "native": (["core", "http"], "functions written in C: the public handler API"),
     "node": (["core", "http", "store", "auth", "functions", "pool", "invoke", "telemetry",
               "gateway", "lambda", "lanes"], "puts the parts together"),
-    "cli": (["core", "http", "functions", "node"],
+    "cli": (["core", "http", "functions", "lanes", "node"],
             "commands; `serve` and `dev` run a node, the others talk to one over HTTP"),
 }
 # Files directly in src/ may include every folder.

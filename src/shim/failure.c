@@ -1,30 +1,30 @@
-#include "shim/fault.h"
+#include "shim/failure.h"
 
 #include <jansson.h>
 #include <stdio.h>
 #include <sys/wait.h>
 
-void hd_fault_set(struct hd_fault *f, const char *type, const char *fmt, ...)
+void hd_failure_set(struct hd_failure *f, const char *type, const char *fmt, ...)
 {
     va_list ap;
-    hd_fault_done(f);
+    hd_failure_done(f);
     snprintf(f->type, sizeof(f->type), "%s", type);
     va_start(ap, fmt);
     vsnprintf(f->text, sizeof(f->text), fmt, ap);
     va_end(ap);
 }
 
-void hd_fault_post(struct hd_fault *f, const char *type, struct hd_str body)
+void hd_failure_post(struct hd_failure *f, const char *type, struct hd_str body)
 {
-    hd_fault_done(f);
+    hd_failure_done(f);
     snprintf(f->type, sizeof(f->type), "%s", type);
-    if (!hd_fault_is_json(body))
+    if (!hd_failure_is_json(body))
         return;
     f->posted = hd_strdup_n(body);
     f->posted_len = body.len;
 }
 
-void hd_fault_exit(struct hd_fault *f, const char *type, const char *who, int status)
+void hd_failure_exit(struct hd_failure *f, const char *type, const char *who, int status)
 {
     if (WIFSIGNALED(status)) {
         const char *name = sigdescr_np(WTERMSIG(status));
@@ -33,28 +33,28 @@ void hd_fault_exit(struct hd_fault *f, const char *type, const char *who, int st
             lower[i] = (char)(name[i] >= 'A' && name[i] <= 'Z' ? name[i] + ('a' - 'A') : name[i]);
         if (lower[0] == '\0')
             snprintf(lower, sizeof(lower), "%d", WTERMSIG(status));
-        hd_fault_set(f, type, "%s exited with error: signal: %s", who, lower);
+        hd_failure_set(f, type, "%s exited with error: signal: %s", who, lower);
     } else if (WIFEXITED(status) && WEXITSTATUS(status) != 0) {
-        hd_fault_set(f, type, "%s exited with error: exit status %d", who, WEXITSTATUS(status));
+        hd_failure_set(f, type, "%s exited with error: exit status %d", who, WEXITSTATUS(status));
     } else {
-        hd_fault_set(f, type, "%s exited without providing a reason", who);
+        hd_failure_set(f, type, "%s exited without providing a reason", who);
     }
 }
 
-void hd_fault_done(struct hd_fault *f)
+void hd_failure_done(struct hd_failure *f)
 {
     free(f->posted);
-    *f = (struct hd_fault){0};
+    *f = (struct hd_failure){0};
 }
 
-void hd_fault_json(struct hd_buf *out, const struct hd_fault *f, struct hd_str request_id)
+void hd_failure_json(struct hd_buf *out, const struct hd_failure *f, struct hd_str request_id)
 {
     if (f->posted != NULL) {
         hd_buf_add(out, f->posted, f->posted_len);
         return;
     }
     struct hd_buf text;
-    hd_buf_init(&text, HD_FAULT_TEXT_MAX + 512);
+    hd_buf_init(&text, HD_FAILURE_TEXT_MAX + 512);
     if (!f->plain) {
         hd_buf_cstr(&text, "RequestId: ");
         hd_buf_str(&text, request_id);
@@ -70,7 +70,7 @@ void hd_fault_json(struct hd_buf *out, const struct hd_fault *f, struct hd_str r
     hd_buf_done(&text);
 }
 
-void hd_fault_api_json(struct hd_buf *out, const char *type, const char *text)
+void hd_failure_api_json(struct hd_buf *out, const char *type, const char *text)
 {
     hd_buf_cstr(out, "{\"errorMessage\":");
     hd_buf_json(out, hd_str(text));
@@ -84,13 +84,13 @@ static bool is_letter(char c)
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
-const char *hd_fault_type(struct hd_str given, const char *fallback,
-                          char room[HD_FAULT_TYPE_MAX + 1])
+const char *hd_failure_type(struct hd_str given, const char *fallback,
+                            char room[HD_FAILURE_TYPE_MAX + 1])
 {
     static const char *const areas[] = {"Runtime.", "Function.", "Extension."};
     for (size_t i = 0; i < HD_COUNT(areas); i++) {
         struct hd_str area = hd_str(areas[i]);
-        if (!hd_str_starts(given, area) || given.len > HD_FAULT_TYPE_MAX)
+        if (!hd_str_starts(given, area) || given.len > HD_FAILURE_TYPE_MAX)
             continue;
         size_t at = area.len;
         if (at + 1 >= given.len || given.ptr[at] < 'A' || given.ptr[at] > 'Z')
@@ -106,7 +106,7 @@ const char *hd_fault_type(struct hd_str given, const char *fallback,
     return fallback;
 }
 
-bool hd_fault_is_json(struct hd_str body)
+bool hd_failure_is_json(struct hd_str body)
 {
     json_t *json = json_loadb(body.ptr != NULL ? body.ptr : "", body.len,
                               JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);

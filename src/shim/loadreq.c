@@ -1,4 +1,4 @@
-#include "shim/load.h"
+#include "shim/loadreq.h"
 
 #include <jansson.h>
 
@@ -64,7 +64,7 @@ static char *account_of(const json_t *lambda)
     return NULL;
 }
 
-static int read_lambda(struct hd_shim_load *l, const json_t *o, struct hd_error *err)
+static int read_lambda(struct hd_loadreq *l, const json_t *o, struct hd_error *err)
 {
     const json_t *lambda = json_object_get(o, "lambda");
     if (lambda != NULL && !json_is_object(lambda))
@@ -84,13 +84,13 @@ static int read_lambda(struct hd_shim_load *l, const json_t *o, struct hd_error 
     return rc;
 }
 
-int hd_shim_load_parse(struct hd_shim_load **out, struct hd_str body, struct hd_error *err)
+int hd_loadreq_parse(struct hd_loadreq **out, struct hd_str body, struct hd_error *err)
 {
     json_error_t at;
     json_t *o = json_loadb(body.ptr != NULL ? body.ptr : "", body.len, 0, &at);
     if (o == NULL)
         return hd_fail(err, HD_EINVAL, "load: byte %d: %s", at.position, at.text);
-    hd_auto(hd_shim_load) l = hd_new(struct hd_shim_load);
+    hd_auto(hd_loadreq) l = hd_new(struct hd_loadreq);
     int rc = json_is_object(o) ? 0 : hd_fail(err, HD_EINVAL, "load: must be a JSON object");
     if (rc == 0)
         rc = text(&l->name, o, "name", "function", err);
@@ -119,7 +119,7 @@ static void free_strings(char **list)
     free(list);
 }
 
-void hd_shim_load_free(struct hd_shim_load *l)
+void hd_loadreq_free(struct hd_loadreq *l)
 {
     if (l == NULL)
         return;

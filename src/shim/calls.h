@@ -1,10 +1,10 @@
-/* shim/route.h - the calls of the Runtime API and of the Extensions API, by method and path. Pure.
+/* shim/calls.h - the calls of the Runtime API and of the Extensions API, by method and path. Pure.
  */
 #pragma once
 
 #include "core/base.h"
 
-enum hd_shim_call {
+enum hd_call_kind {
     HD_CALL_NEXT,
     HD_CALL_RESPONSE,
     HD_CALL_ERROR,
@@ -24,5 +24,5 @@ enum hd_shim_call {
  * @param id  set for HD_CALL_RESPONSE and HD_CALL_ERROR: the request id, a slice of @p path.
  * @return 0 and *call; 404: no such path; 405: the path has another method, which *allow names.
  */
-unsigned hd_shim_route(enum hd_shim_call *call, struct hd_str *id, const char **allow,
+unsigned hd_calls_find(enum hd_call_kind *call, struct hd_str *id, const char **allow,
                        struct hd_str method, struct hd_str path);

@@ -1,15 +1,15 @@
-#include "shim/route.h"
+#include "shim/calls.h"
 
 #define RUNTIME "/2018-06-01/runtime/"
 #define EXTENSION "/2020-01-01/extension/"
 
-unsigned hd_shim_route(enum hd_shim_call *call, struct hd_str *id, const char **allow,
+unsigned hd_calls_find(enum hd_call_kind *call, struct hd_str *id, const char **allow,
                        struct hd_str method, struct hd_str path)
 {
     static const struct {
         const char *head, *tail; /* with a tail, one segment stands between them */
         const char *method;
-        enum hd_shim_call call;
+        enum hd_call_kind call;
     } table[] = {
         {RUNTIME "invocation/next", NULL, "GET", HD_CALL_NEXT},
         {RUNTIME "invocation/", "/response", "POST", HD_CALL_RESPONSE},

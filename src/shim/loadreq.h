@@ -1,11 +1,11 @@
-/* shim/load.h - the load request: which function, with what environment (doc/host-protocol.md).
+/* shim/loadreq.h - the load request: which function, with what environment (doc/host-protocol.md).
  * Pure. */
 #pragma once
 
 #include "core/base.h"
 
 /** All strings are its own; NULL where the request has none. */
-struct hd_shim_load {
+struct hd_loadreq {
     char *name;
     char *root; /* where the function's files lie; "/var/task" unless it says */
     char *handler;
@@ -21,6 +21,6 @@ struct hd_shim_load {
 
 /** @return 0 and *out, the caller's to free; HD_EINVAL: it is no load request; the message says
  *  which key. */
-int hd_shim_load_parse(struct hd_shim_load **out, struct hd_str body, struct hd_error *err);
-void hd_shim_load_free(struct hd_shim_load *l); /* NULL is fine */
-HD_AUTO(hd_shim_load)
+int hd_loadreq_parse(struct hd_loadreq **out, struct hd_str body, struct hd_error *err);
+void hd_loadreq_free(struct hd_loadreq *l); /* NULL is fine */
+HD_AUTO(hd_loadreq)

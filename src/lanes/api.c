@@ -1,0 +1,480 @@
+/*  request ─► who? ─► which? ─► body ─► hd_lanes_emit(), hd_lanes_call() or a page ─► answer
+ * A caller that goes away leaves its emission under way: what was asked for is done. */
+#include "lanes/api.h"
+
+#include "core/id.h"
+#include "http/path.h"
+#include "lanes/rpcwire.h"
+#include "store/queue.h"
+
+#include <jansson.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <stdio.h>
+
+enum { BODY_MAX = 6 << 20, NAME_MAX_BYTES = 200, PROOF_BYTES = 16, LISTED_MAX = 1000 };
+
+struct hd_lane_api {
+    struct hd_lane_api_options opt;
+    unsigned char secret[HD_LANE_SECRET_BYTES];
+    struct hd_server *server; /* NULL: for the admin listener alone */
+};
+
+/* CloudEvents in HTTP's binary mode lie in fields; the structured one is a body of its own. */
+enum body_kind { PLAIN, TYPED, CLOUD_EVENT };
+
+struct request {
+    struct hd_lane_api *api;
+    struct hd_exchange *ex; /* NULL: gone */
+    struct hd_buf body;
+    enum { EMIT, CALL } what;
+    enum body_kind kind;
+    bool under_way;
+    char name[NAME_MAX_BYTES], function[NAME_MAX_BYTES];
+    struct hd_arena arena;
+    struct hd_str request_id, contexts, traceparent;
+};
+
+/* --- tokens --- */
+
+static void prove(char hex[2 * PROOF_BYTES + 1], const unsigned char *secret, struct hd_str name)
+{
+    unsigned char mac[32];
+    unsigned n = sizeof(mac);
+    HMAC(EVP_sha256(), secret, HD_LANE_SECRET_BYTES, (const unsigned char *)name.ptr, name.len, mac,
+         &n);
+    hd_hex(hex, mac, PROOF_BYTES);
+}
+
+void hd_lane_api_token(char out[HD_LANE_TOKEN_MAX], const unsigned char *secret,
+                       const char *function)
+{
+    char hex[2 * PROOF_BYTES + 1];
+    prove(hex, secret, hd_str(function));
+    snprintf(out, HD_LANE_TOKEN_MAX, "%s.%s", function, hex);
+}
+
+/* @return whether the token is one of ours; its function's name is in @p function. */
+static bool known(const struct hd_lane_api *a, const struct hd_head *head,
+                  char function[NAME_MAX_BYTES])
+{
+    const struct hd_field *f = hd_head_find(head, "authorization");
+    struct hd_str token = f != NULL ? hd_lane_token_of(f->name, f->value) : hd_str("");
+    const char *dot = token.len > 0 ? memrchr(token.ptr, '.', token.len) : NULL;
+    char hex[2 * PROOF_BYTES + 1];
+    if (dot == NULL || (size_t)(dot - token.ptr) >= NAME_MAX_BYTES)
+        return false;
+    struct hd_str name = hd_str_n(token.ptr, (size_t)(dot - token.ptr));
+    prove(hex, a->secret, name);
+    snprintf(function, NAME_MAX_BYTES, "%.*s", HD_FMT(name));
+    return hd_str_eq_secret(hd_str_n(dot + 1, token.len - name.len - 1), hd_str(hex));
+}
+
+/* --- answers --- */
+
+static void respond(struct hd_exchange *ex, unsigned status, struct hd_str body,
+                    const char *content_type)
+{
+    struct hd_field f[] = {{hd_str("content-type"), hd_str(content_type)},
+                           {hd_str("retry-after"), hd_str("1")}};
+    struct hd_response_head head = {.status = status,
+                                    .fields = f,
+                                    .n_fields = status == 503 ? 2 : 1,
+                                    .body_bytes = (int64_t)body.len};
+    hd_exchange_respond(ex, &head, body, true);
+}
+
+static void refuse(struct hd_exchange *ex, unsigned status, const char *code, const char *message)
+{
+    struct hd_buf body;
+    struct hd_lane_error error = hd_rpc_refusal(status, code, message);
+    hd_buf_init(&body, 4096);
+    hd_rpc_error(&body, &error);
+    respond(ex, status, hd_buf_view(&body), "application/json");
+    hd_buf_done(&body);
+}
+
+static void request_free(struct request *r)
+{
+    hd_buf_done(&r->body);
+    hd_arena_done(&r->arena);
+    free(r);
+}
+
+static void on_done(void *arg, const struct hd_lane_answer *a)
+{
+    struct request *r = arg;
+    if (r->ex != NULL)
+        respond(r->ex, a->status, a->body,
+                r->kind == TYPED ? "application/vnd.heddle.typed+json" : "application/json");
+    request_free(r);
+}
+
+/* --- emissions and calls --- */
+
+/* `data` of a structured CloudEvent. @return false: it is none. */
+static bool cloud_data(struct request *r, struct hd_str *data)
+{
+    json_t *event = json_loadb(r->body.ptr, r->body.len, 0, NULL);
+    bool ok = json_is_string(json_object_get(event, "specversion")) &&
+              json_is_string(json_object_get(event, "type"));
+    const json_t *inside = json_object_get(event, "data");
+    char *text = inside != NULL ? json_dumps(inside, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+    *data = text != NULL ? hd_arena_str(&r->arena, hd_str(text)) : hd_str("");
+    free(text);
+    json_decref(event);
+    return ok;
+}
+
+static void depart(struct request *r)
+{
+    struct hd_str body = hd_buf_view(&r->body);
+    struct hd_exchange *ex = r->ex;
+    if (r->kind == CLOUD_EVENT && !cloud_data(r, &body)) {
+        r->ex = NULL;
+        request_free(r);
+        refuse(ex, 400, "INVALID_CLOUD_EVENT", "a CloudEvent has specversion and type");
+        return;
+    }
+    struct hd_lane_message m = {.name = hd_str(r->name),
+                                .body = body,
+                                .typed = r->kind == TYPED,
+                                .want_payload = false,
+                                .contexts = r->contexts,
+                                .request_id = r->request_id,
+                                .traceparent = r->traceparent,
+                                .source_kind = hd_str(r->function[0] != '\0' ? "task" : ""),
+                                .source_id = hd_str(r->function)};
+    r->under_way = true;
+    if (r->what == EMIT)
+        hd_lanes_emit(r->api->opt.lanes, r->api->opt.loop_index, &m, on_done, r);
+    else
+        hd_lanes_call(r->api->opt.lanes, r->api->opt.loop_index, &m, on_done, r);
+}
+
+static void take(struct request *r, struct hd_str bytes, bool end)
+{
+    struct hd_exchange *ex = r->ex;
+    hd_buf_str(&r->body, bytes);
+    if (hd_buf_failed(&r->body)) {
+        request_free(r);
+        refuse(ex, 413, "PAYLOAD_TOO_LARGE", "Payload too large");
+    } else if (end) {
+        depart(r);
+    }
+}
+
+static void on_body(struct hd_exchange *ex, struct hd_str bytes, bool end)
+{
+    take(ex->door, bytes, end);
+}
+
+static void on_bad_body(struct hd_exchange *ex, unsigned status, const char *why)
+{
+    request_free(ex->door);
+    refuse(ex, status, "INVALID_BODY", why);
+}
+
+static void on_writable(struct hd_exchange *ex)
+{
+    (void)ex;
+}
+
+static void on_gone(struct hd_exchange *ex, enum hd_gone why)
+{
+    struct request *r = ex->door;
+    (void)why;
+    r->ex = NULL;
+    if (!r->under_way)
+        request_free(r);
+}
+
+static const struct hd_exchange_events events = {
+    .on_body = on_body, .on_bad_body = on_bad_body, .on_writable = on_writable, .on_gone = on_gone};
+
+static struct hd_str keep(struct request *r, const struct hd_head *head, const char *name)
+{
+    const struct hd_field *f = hd_head_find(head, name);
+    return f != NULL && f->value.len > 0 ? hd_arena_str(&r->arena, f->value) : hd_str("");
+}
+
+static bool content_is(const struct hd_head *head, const char *type)
+{
+    const struct hd_field *f = hd_head_find(head, "content-type");
+    if (f == NULL)
+        return false;
+    size_t end = hd_str_find(f->value, ';');
+    return hd_str_is_nocase(hd_str_trim(hd_str_n(f->value.ptr, end)), type);
+}
+
+static void begin(struct hd_lane_api *a, struct hd_exchange *ex, const struct hd_head *head,
+                  struct hd_str name, bool is_event, const char *function, struct hd_str body,
+                  bool end)
+{
+    struct request *r = hd_new(struct request);
+    r->api = a;
+    r->ex = ex;
+    ex->door = r;
+    ex->events = &events;
+    r->what = is_event ? EMIT : CALL;
+    hd_buf_init(&r->body, BODY_MAX);
+    hd_arena_init(&r->arena, NULL, 0, 4 * BODY_MAX);
+    int n = name.len < sizeof(r->name) ? hd_path_decode(r->name, name) : -1;
+    r->name[HD_MAX(n, 0)] = '\0';
+    snprintf(r->function, sizeof(r->function), "%s", function);
+    r->request_id = keep(r, head, "x-runner-request-id");
+    r->contexts = keep(r, head, "x-heddle-contexts");
+    r->traceparent = keep(r, head, "traceparent");
+    if (content_is(head, "application/vnd.heddle.typed+json"))
+        r->kind = TYPED;
+    else if (content_is(head, "application/cloudevents+json"))
+        r->kind = CLOUD_EVENT;
+    hd_exchange_continue(ex);
+    take(r, body, end);
+}
+
+/* --- pages --- */
+
+struct page {
+    struct hd_lane_api *api;
+    struct hd_exchange *ex; /* NULL: gone */
+    struct hd_buf body;
+    unsigned items;
+};
+
+static void page_gone(struct hd_exchange *ex, enum hd_gone why)
+{
+    struct page *p = ex->door;
+    (void)why;
+    p->ex = NULL;
+}
+
+static void page_body(struct hd_exchange *ex, struct hd_str bytes, bool end)
+{
+    (void)ex;
+    (void)bytes;
+    (void)end;
+}
+
+static void page_bad_body(struct hd_exchange *ex, unsigned status, const char *why)
+{
+    (void)ex;
+    (void)status;
+    (void)why;
+}
+
+static struct page *page_new(struct hd_lane_api *a, struct hd_exchange *ex)
+{
+    static const struct hd_exchange_events page_events = {.on_body = page_body,
+                                                          .on_bad_body = page_bad_body,
+                                                          .on_writable = on_writable,
+                                                          .on_gone = page_gone};
+    struct page *p = hd_new(struct page);
+    p->api = a;
+    p->ex = ex;
+    ex->door = p;
+    ex->events = &page_events;
+    hd_buf_init(&p->body, 16 << 20);
+    return p;
+}
+
+static void page_end(struct page *p, const struct hd_error *err)
+{
+    if (p->ex != NULL && err != NULL)
+        refuse(p->ex, 500, "INTERNAL_ERROR", err->msg);
+    else if (p->ex != NULL)
+        respond(p->ex, 200, hd_buf_view(&p->body), "application/json");
+    hd_buf_done(&p->body);
+    free(p);
+}
+
+static void status_back(void *arg)
+{
+    page_end(arg, NULL);
+}
+
+/* Queues are the control loop's. */
+static void status_there(void *arg)
+{
+    struct page *p = arg;
+    hd_lanes_status(p->api->opt.lanes, &p->body);
+    hd_loop_post(p->api->opt.net->loop, status_back, p);
+}
+
+static void status_page(struct hd_lane_api *a, struct hd_exchange *ex)
+{
+    hd_loop_post(hd_lanes_control(a->opt.lanes), status_there, page_new(a, ex));
+}
+
+static void dead_item(void *arg, const struct hd_queue_item *item)
+{
+    struct page *p = arg;
+    hd_buf_fmt(&p->body, "%s{\"seq\":%llu,\"attempts\":%u,\"acceptedMs\":%lld,\"reason\":",
+               p->items++ > 0 ? "," : "", (unsigned long long)item->seq, item->attempts,
+               (long long)item->first_unix_ms);
+    hd_buf_json(&p->body, item->reason);
+    hd_buf_cstr(&p->body, ",\"message\":");
+    hd_buf_json(&p->body, item->body);
+    hd_buf_char(&p->body, '}');
+}
+
+static void dead_listed(void *arg, int listed, const struct hd_error *err)
+{
+    struct page *p = arg;
+    (void)listed;
+    hd_buf_cstr(&p->body, "]}");
+    page_end(p, err);
+}
+
+static void dead_changed(void *arg, int n, const struct hd_error *err)
+{
+    struct page *p = arg;
+    hd_buf_fmt(&p->body, "{\"ok\":true,\"messages\":%d}", n);
+    page_end(p, err);
+}
+
+static struct hd_str parameter(struct hd_str query, const char *name)
+{
+    struct hd_str part;
+    while (hd_str_split(&part, &query, '&')) {
+        size_t equals = hd_str_find(part, '=');
+        if (hd_str_is(hd_str_n(part.ptr, equals), name) && equals < part.len)
+            return hd_str_n(part.ptr + equals + 1, part.len - equals - 1);
+    }
+    return hd_str("");
+}
+
+static void dead_letters(struct hd_lane_api *a, struct hd_exchange *ex, const struct hd_head *head,
+                         struct hd_str what)
+{
+    uint64_t seq = 0;
+    struct hd_str name = parameter(head->query, "queue"), number = parameter(head->query, "seq");
+    const char *queue = hd_lanes_queue_of(a->opt.lanes, name);
+    if (queue == NULL || a->opt.store == NULL) {
+        refuse(ex, 404, "NOT_FOUND",
+               "no such lane or queue, or one whose broker keeps its dead letters itself");
+        return;
+    }
+    if (number.len > 0 && hd_str_to_u64(&seq, number) < 0) {
+        refuse(ex, 400, "INVALID_PARAMETER", "seq must be a number");
+        return;
+    }
+    hd_auto_free char *full = hd_printf("lane:%s", queue);
+    struct page *p = page_new(a, ex);
+    struct hd_loop *loop = a->opt.net->loop;
+    if (hd_str_is(what, "/retry")) {
+        hd_queue_dead_requeue(a->opt.store, hd_str(full), seq, loop, dead_changed, p);
+    } else if (hd_str_is(what, "/drop")) {
+        hd_queue_dead_drop(a->opt.store, hd_str(full), seq, loop, dead_changed, p);
+    } else {
+        hd_buf_cstr(&p->body, "{\"ok\":true,\"messages\":[");
+        hd_queue_dead_list(a->opt.store, hd_str(full), seq, LISTED_MAX, loop, dead_item,
+                           dead_listed, p);
+    }
+}
+
+/* --- who may what --- */
+
+static bool cut(struct hd_str *path, const char *prefix)
+{
+    if (!hd_str_starts(*path, hd_str(prefix)))
+        return false;
+    *path = hd_str_n(path->ptr + strlen(prefix), path->len - strlen(prefix));
+    return true;
+}
+
+bool hd_lane_api_is_path(struct hd_str path)
+{
+    return cut(&path, "/lanes/v1/");
+}
+
+static void serve(struct hd_lane_api *a, struct hd_exchange *ex, const struct hd_head *head,
+                  struct hd_str body, bool end, bool admin, const char *function)
+{
+    struct hd_str path = head->path;
+    bool post = hd_str_is(head->method, "POST"), get = hd_str_is(head->method, "GET");
+    if (!cut(&path, "/lanes/v1/"))
+        refuse(ex, 404, "NOT_FOUND", "Not Found");
+    else if (cut(&path, "events/") && path.len > 0 && post)
+        begin(a, ex, head, path, true, function, body, end);
+    else if (cut(&path, "tasks/") && path.len > 0 && post)
+        begin(a, ex, head, path, false, function, body, end);
+    else if (hd_str_is(path, "status") && get)
+        status_page(a, ex);
+    else if (cut(&path, "dlq") && admin && (path.len == 0 ? get : post))
+        dead_letters(a, ex, head, path);
+    else
+        refuse(ex, 404, "NOT_FOUND", "Not Found");
+}
+
+static void on_request(void *user, struct hd_exchange *ex, const struct hd_head *head,
+                       struct hd_str body, bool end)
+{
+    char function[NAME_MAX_BYTES];
+    if (known(user, head, function))
+        serve(user, ex, head, body, end, false, function);
+    else
+        refuse(ex, 401, "UNAUTHORIZED", "Unauthorized");
+}
+
+void hd_lane_api_admin(struct hd_lane_api *api, struct hd_exchange *ex, const struct hd_head *head,
+                       struct hd_str body, bool end)
+{
+    serve(api, ex, head, body, end, true, "");
+}
+
+/* --- the server --- */
+
+int hd_lane_api_new(struct hd_lane_api **out, const struct hd_lane_api_options *opt,
+                    struct hd_error *err)
+{
+    struct hd_lane_api *a = hd_new(struct hd_lane_api);
+    a->opt = *opt;
+    memcpy(a->secret, opt->secret, sizeof(a->secret));
+    struct hd_server_options server = {.net = opt->net,
+                                       .limits = {.parse = {.max_head_bytes = 64 * 1024,
+                                                            .max_target_bytes = 8192,
+                                                            .max_fields = HD_HEAD_FIELDS_MAX},
+                                                  .head_ms = 15000,
+                                                  .body_gap_ms = 30000,
+                                                  .keep_alive_ms = 300000,
+                                                  .write_stall_ms = 60000},
+                                       .on_request = on_request,
+                                       .user = a};
+    int rc = hd_server_new(&a->server, &server, err);
+    if (rc < 0) {
+        free(a);
+        return rc;
+    }
+    *out = a;
+    return 0;
+}
+
+int hd_lane_api_listen_fd(struct hd_lane_api *a, int fd, struct hd_error *err)
+{
+    return hd_server_listen_fd(a->server, fd, err);
+}
+
+void hd_lane_api_drain(struct hd_lane_api *a)
+{
+    hd_server_drain(a->server);
+}
+
+unsigned hd_lane_api_open(const struct hd_lane_api *a)
+{
+    return hd_server_open(a->server);
+}
+
+void hd_lane_api_close(struct hd_lane_api *a, void (*done)(void *arg), void *arg)
+{
+    hd_server_close(a->server, done, arg);
+}
+
+void hd_lane_api_free(struct hd_lane_api *a)
+{
+    if (a == NULL)
+        return;
+    hd_server_free(a->server);
+    explicit_bzero(a->secret, sizeof(a->secret));
+    free(a);
+}
