@@ -16,11 +16,43 @@
 #include "store/queue.h"
 
 struct hd_async;
+struct hd_destinations; /* lambda/destination.h */
 
 enum {
     HD_ASYNC_QUEUE_CHARS = 160, /* the longest name of a function's queue */
     HD_ASYNC_EVENT_BYTES = 1048576,
 };
+
+/** All borrowed as long as it lives, but the numbers. */
+struct hd_async_options {
+    struct hd_store *store;
+    struct hd_loop *const *loops; /* each function is at home on one; [0] sends to destinations */
+    struct hd_caller *const *callers; /* one a loop */
+    unsigned n_loops;
+    const struct hd_targets *targets;
+    /** @return the newest view, with a reference; or NULL: no function has settings. Any loop. */
+    struct hd_view *(*view)(void *arg);
+    void *view_arg;
+    struct hd_destinations *destinations; /* NULL: events end without */
+    struct hd_log *log;
+    uint32_t workers;          /* of a function at once; 0: 8 */
+    uint32_t max_running;      /* of all functions of a loop; 0: 256 */
+    uint64_t max_events;       /* in the queue of a function; 0: 100000 */
+    const uint32_t *delays_ms; /* copied; before the second attempt, the third, ... */
+    size_t n_delays;           /* 0: 60 s, 120 s */
+    int64_t (*clock)(void);    /* milliseconds since 1970; NULL: the wall clock. For simulations */
+};
+
+struct hd_async *hd_async_new(const struct hd_async_options *opt);
+/** Begin; what an earlier process has accepted goes on. The loops run. */
+void hd_async_start(struct hd_async *a);
+/** Begin nothing any more, and wait for what runs. Accepting goes on, for the next process. @p done
+ *  on loops[0], later. */
+void hd_async_stop(struct hd_async *a, void (*done)(void *arg), void *arg);
+/** Give up what still runs: the next process runs it again. @p done on loops[0], later; then free.
+ *  Accepting has ended. */
+void hd_async_close(struct hd_async *a, void (*done)(void *arg), void *arg);
+void hd_async_free(struct hd_async *a); /* NULL is fine */
 
 /** What is accepted; all borrowed until return. */
 struct hd_async_event {

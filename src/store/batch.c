@@ -81,7 +81,7 @@ int hd_batch_prepare(struct hd_store *s, struct hd_error *err)
     for (int i = 0; rc == 0 && i < HD_STATEMENTS_TX; i++)
         rc = hd_sqlite_prepare(&s->tx[i], s->db, sql[i], err);
     if (rc == 0)
-        rc = hd_queues_open(&s->queues, s->db, err);
+        rc = hd_queues_open(&s->queues, s->db, s->clock, err);
     sqlite3_wal_hook(s->db, on_wal, s);
     s->synced = true;
     return rc;

@@ -90,6 +90,7 @@ struct hd_store {
     struct hd_log *log;
     int lock_fd; /* holds "<path>.lock" */
     uint32_t group_us, max_pending;
+    int64_t (*clock)(void);
     pthread_t thread;
     bool started, joined;
 

@@ -222,7 +222,7 @@ int hd_queues_put(struct hd_queues *qs, const struct hd_queue_put *item, struct 
         rc = reserve(qs, err);
     if (rc < 0)
         return rc;
-    int64_t now = hd_clock_unix_ms();
+    int64_t now = qs->clock();
     struct hd_queue_key key = {.due = item->due_unix_ms > 0 ? item->due_unix_ms : now,
                                .first = item->first_unix_ms > 0 ? item->first_unix_ms : now,
                                .seq = qs->next_seq};
@@ -343,7 +343,7 @@ int hd_queues_requeue(struct hd_queues *qs, struct hd_str queue, uint64_t seq, s
     struct hd_queue_state *q = hd_map_get(&qs->by_name, queue);
     if (q == NULL || q->id == 0)
         return 0;
-    int64_t due = hd_clock_unix_ms();
+    int64_t due = qs->clock();
     int n = move_dead(qs, q, seq != 0 ? HD_Q_REQUEUE_ONE : HD_Q_REQUEUE_ALL, seq, due, err);
     if (n <= 0)
         return n;
@@ -408,7 +408,7 @@ int hd_queues_claim(struct hd_queues *qs, struct hd_str queue, uint32_t max, siz
         return 0;
     sqlite3_stmt *st = qs->st[HD_Q_CLAIM];
     struct hd_queue_key at = q->cursor;
-    int64_t now = hd_clock_unix_ms();
+    int64_t now = qs->clock();
     sqlite3_bind_int64(st, 1, q->id);
     sqlite3_bind_int64(st, 2, at.due);
     sqlite3_bind_int64(st, 3, at.first);
@@ -497,10 +497,10 @@ static int load_counts(struct hd_queues *qs, struct hd_error *err)
     return rc;
 }
 
-int hd_queues_open(struct hd_queues *qs, sqlite3 *db, struct hd_error *err)
+int hd_queues_open(struct hd_queues *qs, sqlite3 *db, int64_t (*clock)(void), struct hd_error *err)
 {
     int64_t seq = 0;
-    *qs = (struct hd_queues){.db = db};
+    *qs = (struct hd_queues){.db = db, .clock = clock != NULL ? clock : hd_clock_unix_ms};
     hd_list_init(&qs->touched);
     hd_list_init(&qs->stale);
     hd_map_init(&qs->by_name, 0);

@@ -27,6 +27,7 @@ enum { HD_STATEMENTS_QUEUES = 16 };
 
 struct hd_queues {
     sqlite3 *db;
+    int64_t (*clock)(void);
     sqlite3_stmt *st[HD_STATEMENTS_QUEUES];
     struct hd_map by_name; /* of struct hd_queue_state; only the writer changes it, under `lock` */
     struct hd_map running; /* by seq */
@@ -39,7 +40,7 @@ struct hd_queues {
     struct hd_map listeners;
 };
 
-int hd_queues_open(struct hd_queues *qs, sqlite3 *db, struct hd_error *err);
+int hd_queues_open(struct hd_queues *qs, sqlite3 *db, int64_t (*clock)(void), struct hd_error *err);
 /** Let go of the database. */
 void hd_queues_close(struct hd_queues *qs);
 /** And of the memory. A zeroed one is fine. */

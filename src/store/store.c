@@ -400,6 +400,7 @@ int hd_store_open(struct hd_store **out, const struct hd_store_options *opt, str
     s->log = opt->log;
     s->group_us = opt->group_us > 0 ? opt->group_us : GROUP_US;
     s->max_pending = opt->max_pending > 0 ? opt->max_pending : MAX_PENDING;
+    s->clock = opt->clock;
     s->lock_fd = -1;
     s->asked.last = &s->asked.first;
     locks_init(s);

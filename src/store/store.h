@@ -31,11 +31,13 @@ enum hd_record {
 };
 
 struct hd_store_options {
-    const char *path;     /* the database file; made if it is not there, its folder is */
-    const char *boot_id;  /* of this process: work claimed by another boot is free again */
-    struct hd_log *log;   /* borrowed; may be NULL */
-    uint32_t group_us;    /* longest wait for company before a commit; 0: 1000 */
-    uint32_t max_pending; /* writes that may wait for the disk; more are HD_EBUSY; 0: 100000 */
+    const char *path;       /* the database file; made if it is not there, its folder is */
+    const char *boot_id;    /* of this process: work claimed by another boot is free again */
+    struct hd_log *log;     /* borrowed; may be NULL */
+    uint32_t group_us;      /* longest wait for company before a commit; 0: 1000 */
+    uint32_t max_pending;   /* writes that may wait for the disk; more are HD_EBUSY; 0: 100000 */
+    int64_t (*clock)(void); /* milliseconds since 1970, any thread; NULL: the wall clock. For
+                             * simulations */
 };
 
 /**

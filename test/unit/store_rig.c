@@ -19,7 +19,7 @@ void rig_init(struct rig *r)
 
 void rig_open(struct rig *r)
 {
-    struct hd_store_options opt = {.path = r->path, .boot_id = "boot"};
+    struct hd_store_options opt = {.path = r->path, .boot_id = "boot", .clock = r->clock};
     struct hd_error err = {0};
     if (hd_store_open(&r->store, &opt, &err) != 0)
         fail_msg("%s", err.msg);

@@ -10,7 +10,8 @@ struct rig {
     char dir[64];
     char path[96];
     struct hd_store *store;
-    struct hd_loop *loop; /* moved on by the waits; nobody runs it */
+    int64_t (*clock)(void); /* for the store; NULL: the wall clock */
+    struct hd_loop *loop;   /* moved on by the waits; nobody runs it */
 };
 
 /** Make the folder and the loop. */
