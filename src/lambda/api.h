@@ -11,6 +11,7 @@
 
 struct hd_api;
 struct hd_bundles;
+struct hd_esm;
 struct hd_fetcher;
 struct hd_launch;
 struct hd_pool_set;
@@ -81,6 +82,10 @@ int hd_api_new(struct hd_api **out, const struct hd_api_options *opt, struct hd_
 void hd_api_close(struct hd_api *api, void (*done)(void *arg), void *arg);
 /** After close is done, or if no loop ever ran. NULL is fine. */
 void hd_api_free(struct hd_api *api);
+
+/** @return the event source mappings (lambda/esm.h): offer pollers to them before the loops run, or
+ *  on the control loop. They stop when the API closes. */
+struct hd_esm *hd_api_esm(struct hd_api *api);
 
 /** Who asks, and in which name space. */
 struct hd_api_caller {

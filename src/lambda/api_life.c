@@ -108,6 +108,7 @@ static void begin(struct hd_api *api)
                                                    .on_view = api->opt.on_view,
                                                    .arg = api->opt.arg};
     api->publisher = hd_publisher_new(&publisher);
+    api->esm = hd_esm_new(api->catalog, api->opt.log);
     hd_catalog_listen(api->catalog, on_record, api);
     const struct hd_api_gc_options gc = {.loop = api->opt.control,
                                          .catalog = api->catalog,
@@ -137,10 +138,23 @@ int hd_api_new(struct hd_api **out, const struct hd_api_options *opt, struct hd_
 
 void hd_api_settle(struct hd_api *api)
 {
-    if (api->closed == NULL || api->active > 0 || hd_deploy_is_busy(api->deploy) ||
-        hd_catalog_is_busy(api->catalog) || (api->gc != NULL && hd_api_gc_is_busy(api->gc)))
+    if (api->closed == NULL || api->active > 0 || !api->esm_closed ||
+        hd_deploy_is_busy(api->deploy) || hd_catalog_is_busy(api->catalog) ||
+        (api->gc != NULL && hd_api_gc_is_busy(api->gc)))
         return;
     hd_loop_post(api->opt.control, hd_steal(api->closed), api->closed_arg);
+}
+
+static void on_esm_closed(void *arg)
+{
+    struct hd_api *api = arg;
+    api->esm_closed = true;
+    hd_api_settle(api);
+}
+
+struct hd_esm *hd_api_esm(struct hd_api *api)
+{
+    return api->esm;
 }
 
 void hd_api_close(struct hd_api *api, void (*done)(void *arg), void *arg)
@@ -151,7 +165,7 @@ void hd_api_close(struct hd_api *api, void (*done)(void *arg), void *arg)
     hd_deploy_stop(api->deploy);
     if (api->gc != NULL)
         hd_api_gc_stop(api->gc, on_idle, api);
-    hd_api_settle(api);
+    hd_esm_close(api->esm, on_esm_closed, api);
 }
 
 void hd_api_free(struct hd_api *api)
@@ -159,6 +173,7 @@ void hd_api_free(struct hd_api *api)
     if (api == NULL)
         return;
     hd_api_gc_free(api->gc);
+    hd_esm_free(api->esm);
     hd_publisher_free(api->publisher);
     hd_deploy_free(api->deploy);
     hd_catalog_free(api->catalog);

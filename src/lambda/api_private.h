@@ -4,6 +4,7 @@
 #include "lambda/api_gc.h"
 #include "lambda/api_routes.h"
 #include "lambda/download.h"
+#include "lambda/esm.h"
 #include "lambda/view_build.h"
 
 struct hd_api {
@@ -13,6 +14,8 @@ struct hd_api {
     struct hd_deploy *deploy;
     struct hd_publisher *publisher;
     struct hd_api_gc *gc;
+    struct hd_esm *esm;
+    bool esm_closed;
     unsigned char download_key[32];
     bool has_download_key;
 

@@ -21,6 +21,7 @@ struct instance {
 struct lr_backend {
     struct hd_backend base;
     struct hd_loop *loop;
+    const bool *fail;
     struct hd_list all; /* also those that ended */
     unsigned alive;
 };
@@ -35,20 +36,30 @@ static char *joined(const char *const *list)
     return out.len > 0 ? hd_buf_take(&out) : hd_strdup("");
 }
 
-static void on_ready(struct hd_timer *t)
+static void end(struct instance *i, const struct hd_error *err)
 {
-    struct instance *i = hd_container_of(t, struct instance, timer);
-    struct hd_endpoint at = {.kind = HD_ENDPOINT_UNIX};
-    memcpy(at.address, &i, sizeof(i));
-    i->events->on_ready(i->owner, &at, NULL);
+    i->what.ended = true;
+    i->backend->alive--;
+    i->events->on_gone(i->owner, err);
 }
 
 static void on_end(struct hd_timer *t)
 {
+    end(hd_container_of(t, struct instance, timer), NULL);
+}
+
+static void on_ready(struct hd_timer *t)
+{
     struct instance *i = hd_container_of(t, struct instance, timer);
-    i->what.ended = true;
-    i->backend->alive--;
-    i->events->on_gone(i->owner, NULL);
+    struct hd_endpoint at = {.kind = HD_ENDPOINT_UNIX};
+    if (*i->backend->fail) {
+        struct hd_error err;
+        hd_fail(&err, HD_EINVAL, "index.js: there is no such handler");
+        end(i, &err);
+        return;
+    }
+    memcpy(at.address, &i, sizeof(i));
+    i->events->on_ready(i->owner, &at, NULL);
 }
 
 static struct hd_instance_handle *launch(struct hd_backend *base, const struct hd_launch *what,
@@ -174,6 +185,7 @@ static void open_parts(struct lr *r, struct hd_error *err)
     r->backend = hd_new(struct lr_backend);
     r->backend->base.ops = &ops;
     r->backend->loop = r->loop;
+    r->backend->fail = &r->instances_fail;
     hd_list_init(&r->backend->all);
     const struct hd_pool_set_options pools = {
         .loops = &r->loop, .n_loops = 1, .backend = &r->backend->base};
@@ -274,6 +286,9 @@ void lr_ask(struct lr *r, const char *line, const char *body)
         .body = hd_str(body),
         .base_url = hd_str("http://127.0.0.1:8766"),
         .request_id = hd_str("00000000-0000-7000-8000-000000000000"),
+        .caller = {.account = hd_str(r->account),
+                   .region = hd_str(r->region),
+                   .principal = hd_str(r->principal)},
     };
     hd_api_handle(r->api, &request, r->loop, on_answer, &q);
     assert_int_equal(q.answered, 0); /* never from inside */

@@ -31,8 +31,10 @@ struct lr {
     struct hd_api *api;
     struct hd_api_options opt; /* changed before lr_open() */
     struct hd_view *view;
-    unsigned views; /* published so far */
-    char *zip;      /* base64 of an archive with index.js */
+    unsigned views;                           /* published so far */
+    const char *account, *region, *principal; /* who asks; NULL: the defaults */
+    bool instances_fail;                      /* from now on they end before they are ready */
+    char *zip;                                /* base64 of an archive with index.js */
 
     /* the last answer */
     unsigned status;
