@@ -124,6 +124,11 @@ struct hd_loop *hd_aws_loop(const struct hd_aws *a)
     return a->loop;
 }
 
+bool hd_aws_knows(const struct hd_aws *a, enum hd_aws_service service)
+{
+    return a->endpoints[service] != NULL || (a->key_id != NULL && a->secret != NULL);
+}
+
 /* A server of one's own rarely cares who asks; AWS does, so nothing is made up for it. */
 static int find_key(struct hd_sigv4_key *key, const struct hd_aws *a, enum hd_aws_service service,
                     struct hd_error *err)

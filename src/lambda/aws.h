@@ -32,6 +32,8 @@ int hd_aws_new(struct hd_aws **out, const struct hd_aws_options *opt, struct hd_
 /** No call may be under way. NULL is fine. */
 void hd_aws_free(struct hd_aws *a);
 struct hd_loop *hd_aws_loop(const struct hd_aws *a);
+/** @return whether calls can be made: an address or a key was given. */
+bool hd_aws_knows(const struct hd_aws *a, enum hd_aws_service service);
 
 /** All borrowed until hd_aws_start() returns. */
 struct hd_aws_request {

@@ -381,6 +381,7 @@ int hd_filter_new(struct hd_filter **out, struct hd_str pattern, struct hd_error
         return hd_fail(err, HD_EINVAL, "filter pattern: no JSON: %s at byte %d", at.text,
                        at.position);
     hd_auto(hd_filter) f = hd_new(struct hd_filter);
+    atomic_init(&f->owners, 1);
     hd_arena_init(&f->memory, NULL, 0, 4 << 20);
     struct reader r = {.memory = &f->memory, .err = err};
     int rc = read_object(&r, &f->root, root, NULL);
@@ -390,10 +391,17 @@ int hd_filter_new(struct hd_filter **out, struct hd_str pattern, struct hd_error
     return rc;
 }
 
+struct hd_filter *hd_filter_ref(struct hd_filter *f)
+{
+    atomic_fetch_add(&f->owners, 1);
+    return f;
+}
+
 void hd_filter_free(struct hd_filter *f)
 {
-    if (f != NULL)
-        hd_arena_done(&f->memory);
+    if (f == NULL || atomic_fetch_sub(&f->owners, 1) > 1)
+        return;
+    hd_arena_done(&f->memory);
     free(f);
 }
 

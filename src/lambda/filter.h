@@ -25,7 +25,10 @@ enum { HD_FILTER_BYTES_MAX = 4096, HD_FILTERS_MAX = 5 };
  * @return 0 and *out, the caller's to free, immutable; or HD_EINVAL: the message names the member.
  */
 int hd_filter_new(struct hd_filter **out, struct hd_str pattern, struct hd_error *err);
-void hd_filter_free(struct hd_filter *f); /* NULL is fine */
+/** @return @p f, with one more owner. Any thread. */
+struct hd_filter *hd_filter_ref(struct hd_filter *f);
+/** Give up one ownership; the last one frees. NULL is fine. */
+void hd_filter_free(struct hd_filter *f);
 /** Any thread. */
 bool hd_filter_match(const struct hd_filter *f, const struct json_t *record);
 

@@ -5,6 +5,7 @@
 #include "core/ipaddr.h"
 #include "lambda/filter.h"
 
+#include <stdatomic.h>
 #include <wchar.h>
 
 enum hd_filter_kind {
@@ -64,6 +65,7 @@ struct hd_filter_object {
 };
 
 struct hd_filter {
+    atomic_uint owners;
     struct hd_arena memory;
     struct hd_filter_object *root;
 };

@@ -337,6 +337,11 @@ static void long_patterns_have_an_end(void **state)
     memset(pattern, ' ', sizeof(pattern));
     memcpy(pattern, "{\"a\":[1]}", 9);
     assert_int_equal(hd_filter_new(&f, hd_str_n(pattern, HD_FILTER_BYTES_MAX), NULL), 0);
+    assert_ptr_equal(hd_filter_ref(f), f);
+    hd_filter_free(f);
+    json_t *one = json_loads("{\"a\":1}", 0, NULL);
+    assert_true(hd_filter_match(f, one)); /* the other owner has it still */
+    json_decref(one);
     hd_filter_free(f);
     assert_int_equal(hd_filter_new(&f, hd_str_n(pattern, HD_FILTER_BYTES_MAX + 1), NULL),
                      HD_EINVAL);
