@@ -195,6 +195,17 @@ const struct hd_lambda_fn *hd_view_find(const struct hd_view *v, struct hd_str a
     return e != NULL ? &e->fn : NULL;
 }
 
+void hd_view_each(const struct hd_view *v, void (*each)(void *arg, const struct hd_lambda_fn *fn),
+                  void *arg)
+{
+    for (unsigned i = 0; i < SHARDS; i++) {
+        size_t at = 0;
+        void *value;
+        while (v->functions[i] != NULL && hd_map_next(&v->functions[i]->map, &at, NULL, &value))
+            each(arg, &((struct hd_view_entry *)value)->fn);
+    }
+}
+
 const struct hd_view_url *hd_view_url(const struct hd_view *v, struct hd_str id)
 {
     return shard_get(v->urls, id);

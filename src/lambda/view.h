@@ -69,6 +69,9 @@ void hd_view_unref(struct hd_view *v); /* NULL is fine */
 /** @return the function or NULL. */
 const struct hd_lambda_fn *hd_view_find(const struct hd_view *v, struct hd_str account,
                                         struct hd_str region, struct hd_str name);
+/** Call @p each for every function, in no order. */
+void hd_view_each(const struct hd_view *v, void (*each)(void *arg, const struct hd_lambda_fn *fn),
+                  void *arg);
 /** @param id  the first label of the Host. @return NULL: no such URL. */
 const struct hd_view_url *hd_view_url(const struct hd_view *v, struct hd_str id);
 /**

@@ -63,7 +63,8 @@ static void on_view(void *arg, struct hd_view *view)
         *v = (struct new_view){&n->workers[i], hd_view_ref(view)};
         hd_loop_post(n->workers[i].loop, take_view, v);
     }
-    hd_view_unref(view);
+    hd_view_unref(n->view);
+    n->view = view;
 }
 
 /* --- what they share --- */
@@ -237,6 +238,7 @@ void hd_node_lambda_close(struct hd_node *n, void (*then)(void *node))
 
 void hd_node_lambda_done(struct hd_node *n)
 {
+    hd_view_unref(n->view);
     hd_api_free(n->api);
     hd_store_free(n->store);
     hd_access_keys_free(n->access_keys);

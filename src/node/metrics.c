@@ -9,6 +9,8 @@
 
 #define LABELS(...) ((const char *const[]){__VA_ARGS__, NULL})
 
+enum { POOL_KEY_MAX = 320, POOL_LABELS_MAX = 12 };
+
 struct scrape {
     struct hd_node *node;
     struct hd_buf *out;
@@ -17,12 +19,44 @@ struct scrape {
     struct hd_stats_sum *sums;
     /* pool reports, copied out of the locked set */
     struct pool_row {
-        char key[HD_FUNCTION_NAME_MAX + 1];
+        char key[POOL_KEY_MAX];
+        const char *labels[POOL_LABELS_MAX]; /* pairs; room for one more at the end */
+        size_t n_labels;
         struct hd_pool_stats stats;
         struct hd_pool_counters counters;
     } * pools;
     size_t n_pools, cap_pools;
 };
+
+/* A function of the folder is its name; the key of a Lambda function's version is
+ * "lambda:account:region:name:version". The key is cut into its parts. */
+static void label_pool(struct pool_row *row)
+{
+    static const char *const names[] = {"account", "region", "function", "version"};
+    static const char lambda[] = "lambda:";
+    if (strncmp(row->key, lambda, sizeof(lambda) - 1) != 0) {
+        row->labels[row->n_labels++] = "function";
+        row->labels[row->n_labels++] = row->key;
+        return;
+    }
+    char *at = row->key + sizeof(lambda) - 1;
+    for (size_t i = 0; i < HD_COUNT(names) && at != NULL; i++) {
+        row->labels[row->n_labels++] = names[i];
+        row->labels[row->n_labels++] = at;
+        at = strchr(at, ':');
+        if (at != NULL)
+            *at++ = '\0';
+    }
+}
+
+/* @return the row's labels, with one more where @p name is not NULL; valid until the next call. */
+static const char *const *labels_of(struct pool_row *row, const char *name, const char *value)
+{
+    row->labels[row->n_labels] = name;
+    row->labels[row->n_labels + 1] = value;
+    row->labels[row->n_labels + 2] = NULL;
+    return row->labels;
+}
 
 static void note_pool(void *arg, const struct hd_pool_report *r)
 {
@@ -32,6 +66,7 @@ static void note_pool(void *arg, const struct hd_pool_report *r)
         s->pools = hd_realloc_array(s->pools, s->cap_pools, sizeof(*s->pools));
     }
     struct pool_row *row = &s->pools[s->n_pools++];
+    row->n_labels = 0;
     snprintf(row->key, sizeof(row->key), "%s", r->key);
     row->stats = r->stats;
     row->counters = r->counters;
@@ -208,23 +243,23 @@ static void pool_gauges(struct scrape *s)
         const uint32_t n[] = {st->starting, st->idle, st->busy, st->draining};
         for (size_t k = 0; k < HD_COUNT(n); k++)
             hd_prom_u64(s->out, "heddle_pool_instances",
-                        LABELS("function", s->pools[i].key, "state", states[k]), n[k]);
+                        labels_of(&s->pools[i], "state", states[k]), n[k]);
     }
     hd_prom_metric(s->out, "heddle_pool_waiting", "gauge", "Requests that wait for an instance.");
     for (size_t i = 0; i < s->n_pools; i++)
-        hd_prom_u64(s->out, "heddle_pool_waiting", LABELS("function", s->pools[i].key),
+        hd_prom_u64(s->out, "heddle_pool_waiting", labels_of(&s->pools[i], NULL, NULL),
                     s->pools[i].stats.waiting);
     hd_prom_metric(s->out, "heddle_pool_in_flight", "gauge", "Requests in instances.");
     for (size_t i = 0; i < s->n_pools; i++)
-        hd_prom_u64(s->out, "heddle_pool_in_flight", LABELS("function", s->pools[i].key),
+        hd_prom_u64(s->out, "heddle_pool_in_flight", labels_of(&s->pools[i], NULL, NULL),
                     s->pools[i].stats.in_flight);
     hd_prom_metric(s->out, "heddle_pool_memory_bytes", "gauge", "Memory of the instances.");
     for (size_t i = 0; i < s->n_pools; i++)
-        hd_prom_u64(s->out, "heddle_pool_memory_bytes", LABELS("function", s->pools[i].key),
+        hd_prom_u64(s->out, "heddle_pool_memory_bytes", labels_of(&s->pools[i], NULL, NULL),
                     s->pools[i].stats.rss_bytes);
     hd_prom_metric(s->out, "heddle_pool_cpu_seconds", "gauge", "CPU time of the instances now.");
     for (size_t i = 0; i < s->n_pools; i++)
-        hd_prom_f64(s->out, "heddle_pool_cpu_seconds", LABELS("function", s->pools[i].key),
+        hd_prom_f64(s->out, "heddle_pool_cpu_seconds", labels_of(&s->pools[i], NULL, NULL),
                     (double)s->pools[i].stats.cpu_us / 1e6);
 }
 
@@ -240,6 +275,8 @@ static void pool_counters(struct scrape *s)
          offsetof(struct hd_pool_counters, cold_starts)},
         {"heddle_pool_crashes_total", "Ready instances that ended by themselves.",
          offsetof(struct hd_pool_counters, crashes)},
+        {"heddle_instance_oom_total", "Instances that ended for their memory.",
+         offsetof(struct hd_pool_counters, ooms)},
         {"heddle_pool_evictions_total", "Idle instances ended for the memory of others.",
          offsetof(struct hd_pool_counters, evictions)},
     };
@@ -248,7 +285,7 @@ static void pool_counters(struct scrape *s)
         for (size_t i = 0; i < s->n_pools; i++) {
             uint64_t value;
             memcpy(&value, (const char *)&s->pools[i].counters + counters[c].at, sizeof(value));
-            hd_prom_u64(s->out, counters[c].name, LABELS("function", s->pools[i].key), value);
+            hd_prom_u64(s->out, counters[c].name, labels_of(&s->pools[i], NULL, NULL), value);
         }
     }
     hd_prom_metric(s->out, "heddle_pool_launch_failures_total", "counter",
@@ -257,8 +294,8 @@ static void pool_counters(struct scrape *s)
         for (unsigned k = 0; k < HD_FAILURE_COUNT; k++) {
             if (s->pools[i].counters.failures[k] > 0)
                 hd_prom_u64(s->out, "heddle_pool_launch_failures_total",
-                            LABELS("function", s->pools[i].key, "reason",
-                                   hd_pool_failure_name((enum hd_pool_failure)k)),
+                            labels_of(&s->pools[i], "reason",
+                                      hd_pool_failure_name((enum hd_pool_failure)k)),
                             s->pools[i].counters.failures[k]);
         }
     }
@@ -268,8 +305,8 @@ static void pool_counters(struct scrape *s)
         for (unsigned k = 0; k < HD_RECYCLE_COUNT; k++) {
             if (s->pools[i].counters.recycles[k] > 0)
                 hd_prom_u64(s->out, "heddle_pool_recycles_total",
-                            LABELS("function", s->pools[i].key, "reason",
-                                   hd_pool_recycle_name((enum hd_pool_recycle)k)),
+                            labels_of(&s->pools[i], "reason",
+                                      hd_pool_recycle_name((enum hd_pool_recycle)k)),
                             s->pools[i].counters.recycles[k]);
         }
     }
@@ -292,7 +329,7 @@ static void pool_times(struct scrape *s)
             struct hd_pool_histogram h;
             memcpy(&h, (const char *)&s->pools[i].counters + times[t].at, sizeof(h));
             if (h.count > 0)
-                hd_prom_histogram(s->out, times[t].name, LABELS("function", s->pools[i].key),
+                hd_prom_histogram(s->out, times[t].name, labels_of(&s->pools[i], NULL, NULL),
                                   hd_pool_bucket_us, h.buckets, HD_POOL_BUCKETS, h.sum_us);
         }
     }
@@ -306,6 +343,8 @@ void hd_node_metrics(struct hd_node *n, struct hd_buf *out)
     for (size_t i = 0; i < s.n; i++)
         hd_stats_sum(s.routes[i]->stats, &s.sums[i]);
     hd_pool_set_each(n->pools, note_pool, &s);
+    for (size_t i = 0; i < s.n_pools; i++) /* they do not move any more */
+        label_pool(&s.pools[i]);
     node_part(&s);
     count_part(&s);
     request_part(&s);
@@ -313,6 +352,7 @@ void hd_node_metrics(struct hd_node *n, struct hd_buf *out)
     pool_gauges(&s);
     pool_counters(&s);
     pool_times(&s);
+    hd_node_metrics_lambda(n, out);
     free(s.pools);
     free(s.sums);
 }

@@ -74,6 +74,7 @@ struct hd_node {
     struct hd_store *store;
     struct hd_bundles *bundles;
     struct hd_api *api;
+    struct hd_view *view; /* control loop; NULL: none yet */
     void (*after_lambda)(void *node);
 
     struct hd_backend *backend;
@@ -181,6 +182,22 @@ void hd_admin_request(void *node, struct hd_exchange *ex, const struct hd_head *
 /** What on the control listener is not of the Lambda API. */
 void hd_control_request(void *node, struct hd_exchange *ex, const struct hd_head *head);
 void hd_node_metrics(struct hd_node *n, struct hd_buf *out);
+/** metrics_lambda.c: what is counted of Lambda functions and of the store. */
+void hd_node_metrics_lambda(struct hd_node *n, struct hd_buf *out);
+
+/* instances.c */
+
+/** Which instances are meant: one, those of a function, or all. */
+struct hd_node_which {
+    uint64_t serial;                         /* 0: not said */
+    char function[HD_FUNCTION_NAME_MAX + 1]; /* empty: not said */
+    bool wrong;                              /* what was said is nothing of that kind */
+};
+void hd_node_which(struct hd_node_which *out, struct hd_str id, struct hd_str function);
+/** Append a list of all instances as JSON. Control loop, as below. */
+void hd_node_instances(struct hd_node *n, struct hd_buf *out);
+void hd_node_drain_instances(struct hd_node *n, const struct hd_node_which *which,
+                             struct hd_buf *out);
 
 /* shutdown.c */
 

@@ -22,7 +22,15 @@ enum {
     LOG_LINES_BEHIND = 4 * 1024 * 1024, /* a follower that lags further is dropped */
 };
 
-enum page { PAGE_HEALTH, PAGE_METRICS, PAGE_WARMUP, PAGE_FUNCTIONS, PAGE_RELOAD };
+enum page {
+    PAGE_HEALTH,
+    PAGE_METRICS,
+    PAGE_WARMUP,
+    PAGE_FUNCTIONS,
+    PAGE_RELOAD,
+    PAGE_INSTANCES,
+    PAGE_DRAIN,
+};
 
 struct job {
     struct hd_node *node;
@@ -31,7 +39,8 @@ struct job {
     enum page page;
     bool privileged; /* had the key, or came to the admin listener */
     uint64_t wait_until_ms;
-    struct hd_timer timer; /* on the control loop */
+    struct hd_node_which which; /* PAGE_DRAIN */
+    struct hd_timer timer;      /* on the control loop */
     struct hd_buf body;
     struct hd_cors_answer cors;
 };
@@ -314,6 +323,12 @@ static void collect(void *arg)
     case PAGE_FUNCTIONS:
         functions_page(j);
         break;
+    case PAGE_INSTANCES:
+        hd_node_instances(j->node, &j->body);
+        break;
+    case PAGE_DRAIN:
+        hd_node_drain_instances(j->node, &j->which, &j->body);
+        break;
     case PAGE_RELOAD:
         hd_node_rescan(j->node);
         hd_buf_cstr(&j->body, "{\"reloading\":true}");
@@ -345,6 +360,8 @@ static void ask(struct hd_worker *w, struct hd_exchange *ex, const struct hd_hea
     hd_buf_init(&j->body, PAGE_BYTES_MAX);
     if (page == PAGE_WARMUP && hd_str_to_u64(&wait_ms, query(head, "wait")) == 0)
         j->wait_until_ms = hd_loop_now_ms(w->loop) + HD_MIN(wait_ms, (uint64_t)WAIT_MS_MAX);
+    if (page == PAGE_DRAIN)
+        hd_node_which(&j->which, query(head, "id"), query(head, "function"));
     ex->door = j;
     ex->events = &job_events;
     hd_loop_post(w->node->workers[0].loop, collect, j);
@@ -537,6 +554,10 @@ void hd_control_request(void *node, struct hd_exchange *ex, const struct hd_head
         reply_ready(n, ex);
     else if (is_read(head) && key && is_path(head, "/heddle/functions"))
         ask(w, ex, head, PAGE_FUNCTIONS, true);
+    else if (is_read(head) && key && is_path(head, "/heddle/instances"))
+        ask(w, ex, head, PAGE_INSTANCES, true);
+    else if (key && hd_str_is(head->method, "POST") && is_path(head, "/heddle/instances/drain"))
+        ask(w, ex, head, PAGE_DRAIN, true);
     else if (!is_read(head) || !shared_page(w, ex, head, key))
         reply_unknown(ex);
 }
@@ -549,10 +570,14 @@ void hd_admin_request(void *node, struct hd_exchange *ex, const struct hd_head *
     (void)end;
     if (is_path(head, "/heddle/reload") && hd_str_is(head->method, "POST"))
         ask(&n->workers[0], ex, head, PAGE_RELOAD, true);
+    else if (is_path(head, "/heddle/instances/drain") && hd_str_is(head->method, "POST"))
+        ask(&n->workers[0], ex, head, PAGE_DRAIN, true);
     else if (!is_read(head))
         reply_json(ex, 405, "{\"error\":\"Method not allowed\"}");
     else if (is_path(head, "/heddle/functions"))
         ask(&n->workers[0], ex, head, PAGE_FUNCTIONS, true);
+    else if (is_path(head, "/heddle/instances"))
+        ask(&n->workers[0], ex, head, PAGE_INSTANCES, true);
     else if (is_path(head, "/heddle/logs"))
         logs_page(n, ex, head);
     else if (!shared_page(&n->workers[0], ex, head, true))

@@ -162,6 +162,34 @@ void hd_pool_set_each(struct hd_pool_set *set,
 /** @return bytes that all instances take, as charged to the memory budget. */
 uint64_t hd_pool_set_memory(const struct hd_pool_set *set);
 
+/* --- instances, one by one; control loop --- */
+
+/** One that is not gone; valid during the call. */
+struct hd_instance_report {
+    const struct hd_instance *instance;
+    const char *key, *function, *version; /* of the pool; version: hd_launch.version */
+    const char *backend, *state;          /* "starting", "idle", "busy", "draining", "stopping" */
+    uint64_t serial;
+    uint64_t age_ms, in_state_ms;
+    int64_t unused_ms; /* since its last use; -1: never used */
+    uint32_t in_flight;
+    uint64_t requests, rss_bytes, peak_bytes, init_us; /* 0: unknown */
+    bool provisioned;
+};
+/** Call @p each for every instance of the node. It may look, and do nothing else to the set. */
+void hd_pool_set_each_instance(struct hd_pool_set *set,
+                               void (*each)(void *arg, const struct hd_instance_report *r),
+                               void *arg);
+/**
+ * Take instances out of service: they finish what they have and end. What a pool keeps is started
+ * anew.
+ * @param wanted  says which.
+ * @return how many it were.
+ */
+unsigned hd_pool_set_drain(struct hd_pool_set *set,
+                           bool (*wanted)(void *arg, const struct hd_instance_report *r),
+                           void *arg);
+
 /* --- the end --- */
 
 /**
