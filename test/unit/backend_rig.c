@@ -91,6 +91,8 @@ static void set_up(struct rig *r, enum hd_process_sandbox sandbox, const char *r
                                          .node_id = "test",
                                          .deno_bin = deno,
                                          .python_bin = "/usr/bin/python3",
+                                         .shim_bin = HD_SHIM,
+                                         .bundles_dir = r->bundles[0] != '\0' ? r->bundles : NULL,
                                          .sandbox = sandbox,
                                          .start_timeout_ms = 8000};
     if (rig_start(r, &err) != 0)
@@ -104,6 +106,16 @@ void rig_open_with(struct rig *r, enum hd_process_sandbox sandbox, const char *r
     snprintf(r->dir, sizeof(r->dir), "/tmp/heddle-test-XXXXXX");
     assert_non_null(mkdtemp(r->dir));
     set_up(r, sandbox, runtimes, deno);
+}
+
+void rig_open_lambda(struct rig *r, enum hd_process_sandbox sandbox)
+{
+    *r = (struct rig){.closed = false};
+    snprintf(r->dir, sizeof(r->dir), "/tmp/heddle-test-XXXXXX");
+    assert_non_null(mkdtemp(r->dir));
+    snprintf(r->bundles, sizeof(r->bundles), "%s/bundles", r->dir);
+    assert_int_equal(mkdir(r->bundles, 0700), 0);
+    set_up(r, sandbox, HD_SOURCE_ROOT "/runtimes", NULL);
 }
 
 void rig_attach(struct rig *r, enum hd_process_sandbox sandbox, const char *dir)
@@ -179,6 +191,14 @@ static void on_gone(void *owner, const struct hd_error *err)
         p->err = *err;
 }
 
+static void on_exit_told(void *owner, const struct hd_exit_status *how)
+{
+    struct probe *p = owner;
+    assert_false(p->exited || p->gone);
+    p->exited = true;
+    p->exit = *how;
+}
+
 static void on_line(void *owner, struct hd_str id, int level, struct hd_str text)
 {
     struct probe *p = owner;
@@ -189,7 +209,7 @@ static void on_line(void *owner, struct hd_str id, int level, struct hd_str text
 void rig_begin(struct rig *r, struct probe *p, const struct hd_launch *what)
 {
     static const struct hd_backend_events events = {
-        .on_ready = on_ready, .on_gone = on_gone, .on_line = on_line};
+        .on_ready = on_ready, .on_gone = on_gone, .on_line = on_line, .on_exit = on_exit_told};
     *p = (struct probe){.rig = r};
     hd_buf_init(&p->lines, 64 << 20);
     p->h = r->backend->ops->launch(r->backend, what, &events, p);

@@ -10,7 +10,7 @@ struct rig {
     struct hd_loop *loop;
     struct hd_backend *backend;
     char dir[64]; /* temporary; holds functions, run */
-    char functions[96], run[96];
+    char functions[96], run[96], bundles[96];
     struct hd_process_options opt;
     bool closed;
 };
@@ -28,12 +28,16 @@ struct probe {
     unsigned n_lines;
     bool ponged;
     int pong;
+    bool exited;
+    struct hd_exit_status exit;
 };
 
 /** Make the folders and the backend; exits the test with a skip where that is what it says. */
 void rig_open(struct rig *r, enum hd_process_sandbox sandbox);
 void rig_open_with(struct rig *r, enum hd_process_sandbox sandbox, const char *runtimes,
                    const char *deno);
+/** With the real hosts and heddle-shim, and a folder bundles/ in which code lies. */
+void rig_open_lambda(struct rig *r, enum hd_process_sandbox sandbox);
 /** Same, in a folder that another rig has made and removes. */
 void rig_attach(struct rig *r, enum hd_process_sandbox sandbox, const char *dir);
 void rig_close(struct rig *r);

@@ -1,11 +1,16 @@
 #include "pool/process/backend.h"
 
+#include "core/clock.h"
 #include "core/map.h"
+#include "core/work.h"
 #include "pool/process/enforce.h"
+#include "pool/process/hostclient.h"
 #include "pool/process/instance.h"
+#include "pool/process/lambdaplan.h"
 #include "pool/process/prewarm.h"
 #include "pool/process/program.h"
 
+#include <limits.h>
 #include <unistd.h>
 
 enum {
@@ -15,6 +20,9 @@ enum {
     UIDS_BEGIN = 300000, /* above what distributions hand out */
     UID_BLOCKS = 1000,
     UID_BLOCK = 1000,
+    LAMBDA_PIDS = 1024,
+    LAMBDA_INIT_MS = 10000,
+    LAMBDA_INIT_EXTRA_MS = 5000, /* its host keeps the limit itself, and says so better */
 };
 
 struct process {
@@ -24,6 +32,9 @@ struct process {
     struct hd_process_enforcement enforcement;
     struct hd_list instances;
     struct hd_prewarm prewarm;
+    struct hd_interpreters interpreters, asked; /* asked: a work thread's while `asking` */
+    bool has_asked, asking;
+    char note[HD_INTERPRETER_TEXT_MAX + 1];
     struct hd_timer closing;
     bool closed;
     void (*on_closed)(void *arg);
@@ -35,23 +46,144 @@ static struct process *process_of(struct hd_backend *b)
     return hd_container_of(b, struct process, base);
 }
 
+/* --- interpreters --- */
+
+static void ask_work(void *arg)
+{
+    struct process *p = arg;
+    hd_interpreters_ask(&p->asked);
+}
+
+static void on_asked(void *arg)
+{
+    struct process *p = arg;
+    hd_interpreters_done(&p->interpreters);
+    p->interpreters = p->asked;
+    p->asking = false;
+}
+
+/* Which versions are there is asked for when somebody wants one for the first time. */
+static void learn_versions(struct process *p)
+{
+    struct hd_error err;
+    if (p->has_asked || p->closed)
+        return;
+    p->has_asked = true;
+    hd_interpreters_copy(&p->asked, &p->interpreters);
+    p->asking = hd_work(p->opt.loop, ask_work, on_asked, p, &err) == 0;
+    if (!p->asking)
+        hd_interpreters_done(&p->asked);
+}
+
+const char *hd_process_runtime_problem(struct hd_backend *b, const char *runtime_id)
+{
+    struct process *p = process_of(b);
+    struct hd_runtime_want want = hd_runtime_want(runtime_id);
+    bool exact;
+    learn_versions(p);
+    if (want.family == HD_INTERPRETER_NONE && p->opt.shim_bin == NULL)
+        return "heddle-shim is not there: it lies beside heddle or in ../libexec/heddle";
+    if (want.family == HD_INTERPRETER_NONE ||
+        hd_interpreter_pick(&p->interpreters, want, &exact) != NULL)
+        return NULL;
+    hd_interpreter_text(p->note, runtime_id, NULL);
+    return p->note;
+}
+
+const char *hd_process_runtime_note(struct hd_backend *b, const char *runtime_id)
+{
+    struct process *p = process_of(b);
+    struct hd_runtime_want want = hd_runtime_want(runtime_id);
+    bool exact = true;
+    learn_versions(p);
+    const struct hd_interpreter *i = hd_interpreter_pick(&p->interpreters, want, &exact);
+    if (i == NULL || exact)
+        return NULL;
+    hd_interpreter_text(p->note, runtime_id, i);
+    return p->note;
+}
+
 /* --- operations --- */
+
+static struct hd_lambdaplan_site lambda_site(const struct process *p)
+{
+    return (struct hd_lambdaplan_site){.opt = &p->opt,
+                                       .interpreters = &p->interpreters,
+                                       .parts = p->enforcement.parts,
+                                       .layout = p->enforcement.layout,
+                                       .seen = p->enforcement.seen,
+                                       .cgroup_memory = p->enforcement.cgroup_memory};
+}
+
+static int make_plan(struct process *p, struct hd_hostplan *plan, const struct hd_launch *what,
+                     const struct hd_lambdaenv_instance *instance, struct hd_error *err)
+{
+    if (what->lambda == NULL)
+        return hd_hostplan_make(plan, &p->opt, what, p->enforcement.parts,
+                                p->enforcement.cgroup_memory, err);
+    struct hd_lambdaplan_site site = lambda_site(p);
+    learn_versions(p);
+    return hd_lambdaplan_make(plan, &site, what, instance, err);
+}
+
+/* A prewarmed host that has got all that the function brings; NULL: one must be started. */
+static struct hd_hostproc *take_host(struct process *p, struct hd_hostplan *plan)
+{
+    struct hd_hostproc *host = hd_prewarm_take(&p->prewarm, plan);
+    struct hd_error err;
+    if (plan->late.there && host != NULL && hd_hostproc_adopt(host, &plan->late, &err) < 0) {
+        hd_log(p->site.log, HD_WARN, "a prewarmed host cannot be used, starting another",
+               hd_kv_str("error", err.msg));
+        hd_prewarm_discard(&p->prewarm, host);
+        host = NULL;
+    }
+    if (plan->late.there && host == NULL)
+        hd_lambdaplan_settle(plan);
+    return host;
+}
+
+static struct hd_instance_handle *begin(struct process *p, struct hd_hostplan *plan,
+                                        const struct hd_launch *what,
+                                        const struct hd_lambdaenv_instance *instance,
+                                        const struct hd_backend_events *events, void *owner)
+{
+    struct hd_launch mine = *what;
+    struct hd_buf body;
+    struct hd_process_start start = {
+        .plan = plan, .what = &mine, .load = &body, .timeout_ms = p->opt.start_timeout_ms};
+    hd_buf_init(&body, HD_HOSTCALL_REQUEST_MAX);
+    if (what->lambda != NULL) {
+        uint32_t init_ms = what->lambda->init_timeout_ms;
+        struct hd_lambdaplan_site site = lambda_site(p);
+        hd_lambdaplan_load_body(&body, &site, what, instance);
+        start.note = hd_process_runtime_note(&p->base, what->lambda->runtime_id);
+        start.timeout_ms = HD_MAX(start.timeout_ms, (init_ms > 0 ? init_ms : LAMBDA_INIT_MS) +
+                                                        (uint32_t)LAMBDA_INIT_EXTRA_MS);
+        mine.pids = what->pids > 0 ? what->pids : LAMBDA_PIDS;
+    } else if (plan->host) {
+        hd_hostplan_load_body(&body, what);
+    }
+    start.host = take_host(p, plan);
+    return hd_process_instance_start(&p->instances, &p->site, &start, events, owner);
+}
 
 static struct hd_instance_handle *launch(struct hd_backend *b, const struct hd_launch *what,
                                          const struct hd_backend_events *events, void *owner)
 {
     struct process *p = process_of(b);
+    struct hd_lambdaenv_instance instance = {.log_stream = ""};
     struct hd_hostplan plan;
     struct hd_error err;
     int rc = p->closed ? hd_fail(&err, HD_ECANCELED, "the node is stopping") : 0;
+    if (rc == 0 && what->lambda != NULL)
+        hd_lambdaenv_draw(&instance, p->opt.credentials_key, what->lambda->qualifier,
+                          hd_clock_unix_s());
     if (rc == 0)
-        rc = hd_hostplan_make(&plan, &p->opt, what, p->enforcement.parts,
-                              p->enforcement.cgroup_memory, &err);
+        rc = make_plan(p, &plan, what, &instance, &err);
     if (rc < 0)
         return hd_process_instance_fail(&p->instances, &p->site, &err, events, owner);
-    struct hd_instance_handle *h =
-        hd_process_instance_start(&p->instances, &p->site, hd_prewarm_take(&p->prewarm, &plan),
-                                  &plan, what, p->opt.start_timeout_ms, events, owner);
+    struct hd_instance_handle *h = begin(p, &plan, what, &instance, events, owner);
+    explicit_bzero(&instance, sizeof(instance));
     hd_hostplan_done(&plan);
     return h;
 }
@@ -61,8 +193,7 @@ static void prewarm(struct hd_backend *b, const struct hd_launch *what, unsigned
     struct process *p = process_of(b);
     struct hd_hostplan plan;
     struct hd_error err;
-    if (hd_hostplan_make(&plan, &p->opt, what, p->enforcement.parts, p->enforcement.cgroup_memory,
-                         &err) < 0)
+    if (make_plan(p, &plan, what, NULL, &err) < 0)
         return; /* a launch of it will say so */
     if (plan.key != NULL)
         hd_prewarm_want(&p->prewarm, &plan, count);
@@ -81,16 +212,22 @@ static int reap_stale(struct hd_backend *b, struct hd_error *err)
 
 static void free_options(struct hd_process_options *o)
 {
-    const char *const strings[] = {o->runtimes_dir, o->run_dir,  o->functions_root, o->cache_dir,
-                                   o->node_id,      o->deno_bin, o->node_bin,       o->python_bin};
+    const char *const strings[] = {o->runtimes_dir, o->run_dir,     o->functions_root,
+                                   o->cache_dir,    o->node_id,     o->deno_bin,
+                                   o->node_bin,     o->python_bin,  o->shim_bin,
+                                   o->bundles_dir,  o->endpoint_url};
     for (size_t i = 0; i < HD_COUNT(strings); i++)
         free((void *)strings[i]);
+    if (o->credentials_key != NULL)
+        explicit_bzero((void *)o->credentials_key, HD_LAMBDAENV_KEY_BYTES);
+    free((void *)o->credentials_key);
 }
 
 static void destroy(struct process *p)
 {
     hd_cgroups_close(&p->site.cgroups);
     hd_rundir_close(&p->site.dir);
+    hd_interpreters_done(&p->interpreters);
     free_options(&p->opt);
     free(p);
 }
@@ -98,7 +235,7 @@ static void destroy(struct process *p)
 static void check_closed(struct hd_timer *t)
 {
     struct process *p = hd_container_of(t, struct process, closing);
-    if (!hd_list_empty(&p->instances) || !hd_prewarm_is_closed(&p->prewarm)) {
+    if (!hd_list_empty(&p->instances) || !hd_prewarm_is_closed(&p->prewarm) || p->asking) {
         hd_timer_start(p->opt.loop, &p->closing, 5, check_closed);
         return;
     }
@@ -126,6 +263,8 @@ static const struct hd_backend_ops ops = {
     .launch = launch,
     .terminate = hd_process_instance_terminate,
     .ping = hd_process_instance_ping,
+    .flush_output = hd_process_instance_flush,
+    .peak_bytes = hd_process_instance_peak_bytes,
     .rss_bytes = hd_process_instance_rss_bytes,
     .cpu_us = hd_process_instance_cpu_us,
     .prewarm = prewarm,
@@ -135,13 +274,49 @@ static const struct hd_backend_ops ops = {
 
 /* --- making it --- */
 
+static const char *program_path(void)
+{
+    const char *path = getenv("PATH");
+    return path != NULL ? path : "/usr/local/bin:/usr/bin:/bin";
+}
+
+static bool runs_as_others(const struct hd_process_options *o)
+{
+    return geteuid() == 0 && o->sandbox != HD_PROCESS_SANDBOX_OFF;
+}
+
 static char *find_program(const struct hd_process_options *o, const char *name,
                           const char *otherwise)
 {
-    const char *path = getenv("PATH");
-    return hd_program_find(name != NULL ? name : otherwise,
-                           path != NULL ? path : "/usr/local/bin:/usr/bin:/bin",
-                           geteuid() == 0 && o->sandbox != HD_PROCESS_SANDBOX_OFF);
+    return hd_program_find(name != NULL ? name : otherwise, program_path(), runs_as_others(o));
+}
+
+/* Beside our own program, or where it is installed. */
+static char *find_shim(const char *told)
+{
+    static const char *const places[] = {"heddle-shim", "../libexec/heddle/heddle-shim"};
+    char exe[PATH_MAX];
+    ssize_t len = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
+    if (told != NULL)
+        return access(told, X_OK) == 0 ? realpath(told, NULL) : NULL;
+    if (len <= 0)
+        return NULL;
+    exe[len] = '\0';
+    *strrchr(exe, '/') = '\0';
+    for (size_t i = 0; i < HD_COUNT(places); i++) {
+        hd_auto_free char *path = hd_printf("%s/%s", exe, places[i]);
+        if (access(path, X_OK) == 0)
+            return realpath(path, NULL);
+    }
+    return NULL;
+}
+
+static const uint8_t *copy_key(const uint8_t *from)
+{
+    uint8_t *key = from != NULL ? hd_alloc(HD_LAMBDAENV_KEY_BYTES) : NULL;
+    if (key != NULL)
+        memcpy(key, from, HD_LAMBDAENV_KEY_BYTES);
+    return key;
 }
 
 /* Users of this node alone, the same ones in each of its runs: limits count what a user has on the
@@ -163,6 +338,10 @@ static void copy_options(struct hd_process_options *to, const struct hd_process_
     to->deno_bin = find_program(from, from->deno_bin, "deno");
     to->node_bin = find_program(from, from->node_bin, "node");
     to->python_bin = find_program(from, from->python_bin, "python3");
+    to->shim_bin = find_shim(from->shim_bin);
+    to->bundles_dir = hd_strdup(from->bundles_dir);
+    to->endpoint_url = hd_strdup(from->endpoint_url);
+    to->credentials_key = copy_key(from->credentials_key);
     if (to->start_timeout_ms == 0)
         to->start_timeout_ms = DEFAULT_START_TIMEOUT_MS;
     if (to->max_prewarm == 0)
@@ -185,6 +364,8 @@ static int check_options(const struct hd_process_options *o, struct hd_error *er
             return hd_fail(err, HD_EINVAL, "%s: must be an absolute path", folders[i].name);
     if (o->cache_dir != NULL && o->cache_dir[0] != '/')
         return hd_fail(err, HD_EINVAL, "cache folder: must be an absolute path");
+    if (o->bundles_dir != NULL && o->bundles_dir[0] != '/')
+        return hd_fail(err, HD_EINVAL, "bundle folder: must be an absolute path");
     return 0;
 }
 
@@ -198,6 +379,8 @@ int hd_process_new(struct hd_backend **out, const struct hd_process_options *opt
     p->base.ops = &ops;
     copy_options(&p->opt, opt);
     hd_list_init(&p->instances);
+    hd_interpreters_find(&p->interpreters, p->opt.node_bin, p->opt.python_bin, program_path(),
+                         runs_as_others(&p->opt));
     p->site = (struct hd_hostproc_site){.loop = opt->loop,
                                         .log = opt->log,
                                         .dir.lock_fd = -1,

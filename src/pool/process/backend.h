@@ -25,6 +25,11 @@ struct hd_process_options {
     const char *deno_bin;       /* a path, or a name to look up in PATH ["deno"] */
     const char *node_bin;       /* ["node"] */
     const char *python_bin;     /* ["python3"] */
+    const char *shim_bin;       /* ["heddle-shim" beside this program or in ../libexec/heddle] */
+    const char *bundles_dir;    /* absolute; holds the code of functions with Lambda semantics: a
+                                   prewarmed host can take what lies there [none] */
+    const char *endpoint_url;   /* AWS_ENDPOINT_URL of such functions [none] */
+    const uint8_t *credentials_key; /* see pool/lambdaenv.h [none] */
     enum hd_process_sandbox sandbox;
     uint32_t start_timeout_ms; /* from launch to ready [60000] */
     uint32_t max_prewarm;      /* prewarmed hosts, of all kinds together [8] */
@@ -38,7 +43,9 @@ struct hd_process_enforcement {
     unsigned parts; /* enum hd_sandbox_part: in force for each instance */
     bool cgroup_memory, cgroup_pids, cgroup_cpu;
     int cgroup_version; /* 0: none, 1 or 2 */
-    char text[1024];    /* "namespaces mount+pid, seccomp, ...; not enforced: ... (why)" */
+    bool layout;     /* functions with Lambda semantics have a root of their own: /var/task ... */
+    bool seen;       /* and see themselves as user 993 there */
+    char text[1024]; /* "namespaces mount+pid, seccomp, ...; not enforced: ... (why)" */
 };
 
 /**
@@ -51,6 +58,15 @@ int hd_process_new(struct hd_backend **out, const struct hd_process_options *opt
                    struct hd_error *err);
 /** @return what is in force; lives as long as the backend. */
 const struct hd_process_enforcement *hd_process_enforcement(const struct hd_backend *b);
+/**
+ * Ask whether a Lambda runtime ("python3.12") can be run here.
+ * @return NULL: yes, by that version or by another; or a sentence that says what is missing and how
+ *         to get it, valid until the next call. Control loop.
+ */
+const char *hd_process_runtime_problem(struct hd_backend *b, const char *runtime_id);
+/** @return a sentence if another version than that runs it, valid until the next call; or NULL.
+ *  Versions are found out in the background, from the first call on. Control loop. */
+const char *hd_process_runtime_note(struct hd_backend *b, const char *runtime_id);
 /** @return resident memory of prewarmed hosts, which belongs to no instance. Control loop. */
 uint64_t hd_process_prewarm_rss_bytes(const struct hd_backend *b);
 /** @return prewarmed hosts that wait for a function. Control loop. */

@@ -120,6 +120,12 @@ void hd_capture_feed(struct hd_capture *c, struct hd_str bytes, hd_capture_fn on
     }
 }
 
+void hd_capture_flush(struct hd_capture *c, hd_capture_fn on_line, void *arg)
+{
+    if (c->line.len > 0 && c->line.ptr[0] != '\x1e')
+        flush(c, on_line, arg);
+}
+
 void hd_capture_end(struct hd_capture *c, hd_capture_fn on_line, void *arg)
 {
     flush(c, on_line, arg);

@@ -31,5 +31,8 @@ void hd_capture_init(struct hd_capture *c, struct hd_str token, int raw_level);
 void hd_capture_done(struct hd_capture *c);
 /** Take bytes and report each line that they complete. Empty lines are left out. */
 void hd_capture_feed(struct hd_capture *c, struct hd_str bytes, hd_capture_fn on_line, void *arg);
+/** Report what came so far of a line that is not complete; but not of a log record, which is
+ * written in one go. */
+void hd_capture_flush(struct hd_capture *c, hd_capture_fn on_line, void *arg);
 /** The stream is over: report a last line that has no line break. */
 void hd_capture_end(struct hd_capture *c, hd_capture_fn on_line, void *arg);

@@ -9,7 +9,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { FILE_MAX_BYTES = 64 << 10 };
+enum {
+    FILE_MAX_BYTES = 64 << 10,
+    CORE_MB = 1769, /* of memory, that come with one core */
+};
 
 /* --- small files --- */
 
@@ -350,6 +353,26 @@ uint64_t hd_cgroup_memory(const struct hd_cgroup *c)
         return 0;
     uint64_t anon = number(c->memory, "memory.stat", "anon"); /* version 2 */
     return anon > 0 ? anon : number(c->memory, "memory.stat", "rss");
+}
+
+uint64_t hd_cgroup_peak(const struct hd_cgroup *c)
+{
+    if (c->memory == NULL)
+        return 0;
+    uint64_t v2 = number(c->memory, "memory.peak", NULL);
+    return v2 > 0 ? v2 : number(c->memory, "memory.max_usage_in_bytes", NULL);
+}
+
+int hd_cgroup_share(const struct hd_cgroup *c, uint32_t memory_mb, struct hd_error *err)
+{
+    char text[32];
+    if (c->cpu == NULL)
+        return 0;
+    bool v2 = has(c->cpu, "cpu.weight");
+    uint64_t ordinary = v2 ? 100 : 1024, least = v2 ? 1 : 2, most = v2 ? 10000 : 262144;
+    uint64_t share = memory_mb > 0 ? memory_mb * ordinary / CORE_MB : ordinary;
+    snprintf(text, sizeof(text), "%" PRIu64, HD_MIN(HD_MAX(share, least), most));
+    return put(c->cpu, v2 ? "cpu.weight" : "cpu.shares", text, err);
 }
 
 uint64_t hd_cgroup_cpu_us(const struct hd_cgroup *c)

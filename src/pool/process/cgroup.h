@@ -36,6 +36,11 @@ int hd_cgroup_limit(const struct hd_cgroup *c, uint32_t memory_mb, uint32_t pids
                     struct hd_error *err);
 /** @return bytes in use, without the cache of files; 0: unknown. */
 uint64_t hd_cgroup_memory(const struct hd_cgroup *c);
+/** Let the share of CPU time follow the memory: 1769 MB stand for one core's worth beside what
+ *  others have. 0: the ordinary share. @return 0, or HD_EIO. */
+int hd_cgroup_share(const struct hd_cgroup *c, uint32_t memory_mb, struct hd_error *err);
+/** @return the most bytes that were in use at once, with the cache of files; 0: unknown. */
+uint64_t hd_cgroup_peak(const struct hd_cgroup *c);
 /** @return CPU time used, in microseconds; 0: unknown. */
 uint64_t hd_cgroup_cpu_us(const struct hd_cgroup *c);
 /** @return how many processes the kernel killed for the memory limit. */

@@ -84,6 +84,32 @@ static int try_parts(const struct hd_process_options *opt, struct hd_hostproc_si
     return rc;
 }
 
+/* A root of its own, as functions with Lambda semantics get it. */
+static int try_layout(const struct hd_process_options *opt, struct hd_hostproc_site *site,
+                      const struct hd_process_enforcement *e, bool seen, struct hd_error *err)
+{
+    uint32_t serial;
+    hd_auto_free char *folder = NULL;
+    int rc = hd_rundir_add(&site->dir, &folder, &serial, err);
+    if (rc < 0)
+        return rc;
+    struct hd_sandbox_spec s = {.parts = e->parts & ~(unsigned)HD_SANDBOX_NET,
+                                .layout = true,
+                                .check = true,
+                                .seen_uid = seen,
+                                .seen_gid = seen};
+    hd_spec_list_add(&s.argv, "-");
+    hd_sandbox_bind(&s, "/run/heddle", folder, true);
+    hd_sandbox_bind(&s, "/var/runtime", opt->runtimes_dir, false);
+    s.uid = e->parts & HD_SANDBOX_UID ? site->uid_base : geteuid();
+    s.gid = e->parts & HD_SANDBOX_UID ? site->uid_base : getegid();
+    rc = chown(folder, s.uid, s.gid) < 0 ? hd_fail_sys(err, errno, "%s", folder)
+                                         : run_check(&s, err);
+    hd_sandbox_spec_done(&s);
+    rmdir(folder);
+    return rc;
+}
+
 static void note(struct hd_buf *missing, const char *what, const char *why)
 {
     hd_buf_fmt(missing, "%s%s (%s)", missing->len > 0 ? ", " : "", what, why);
@@ -106,6 +132,23 @@ static unsigned find_parts(const struct hd_process_options *opt, struct hd_hostp
             note(missing, parts[i].name, err.msg);
     }
     return have;
+}
+
+/* Without mounts there is nothing to try, and that was said already. */
+static void find_layout(struct hd_process_enforcement *e, const struct hd_process_options *opt,
+                        struct hd_hostproc_site *site, struct hd_buf *missing)
+{
+    static const char what[] =
+        "/var/task, /opt and /tmp of functions with Lambda semantics: they see real paths";
+    struct hd_error err;
+    hd_fail(&err, HD_EDENIED, "no mount namespace");
+    bool renames = (e->parts & (HD_SANDBOX_UID | HD_SANDBOX_USER)) != 0;
+    if (e->parts & HD_SANDBOX_MOUNT) {
+        e->seen = renames && try_layout(opt, site, e, true, &err) == 0;
+        e->layout = e->seen || try_layout(opt, site, e, false, &err) == 0;
+    }
+    if (!e->layout)
+        note(missing, what, err.msg);
 }
 
 static void describe(struct hd_process_enforcement *e, const struct hd_hostproc_site *site,
@@ -168,6 +211,7 @@ int hd_enforce_probe(struct hd_process_enforcement *out, const struct hd_process
         unsigned wanted = HD_SANDBOX_MOUNT | HD_SANDBOX_PID | HD_SANDBOX_IPC | HD_SANDBOX_NET |
                           HD_SANDBOX_SECCOMP | (geteuid() == 0 ? HD_SANDBOX_UID : HD_SANDBOX_USER);
         out->parts = find_parts(opt, site, wanted, &missing);
+        find_layout(out, opt, site, &missing);
     }
     find_cgroups(out, &site->cgroups, &missing);
     describe(out, site, hd_buf_view(&missing));

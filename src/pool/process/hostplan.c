@@ -296,16 +296,22 @@ int hd_hostplan_make(struct hd_hostplan *out, const struct hd_process_options *o
     confine(s, opt, what, parts);
     if (s->cwd == NULL)
         s->cwd = hd_strdup(what->root);
-    if (generic) {
-        struct hd_buf key;
-        hd_buf_init(&key, HD_SANDBOX_SPEC_MAX);
-        hd_sandbox_spec_write(&key, s);
-        for (size_t i = 0; i < key.len; i++)
-            if (key.ptr[i] == '\0')
-                key.ptr[i] = '\n';
-        out->key = hd_buf_take(&key);
-    }
+    out->host = generic;
+    if (generic)
+        hd_hostplan_make_key(out);
     return 0;
+}
+
+void hd_hostplan_make_key(struct hd_hostplan *p)
+{
+    struct hd_buf key;
+    hd_buf_init(&key, HD_SANDBOX_SPEC_MAX);
+    hd_sandbox_spec_write(&key, &p->spec);
+    for (size_t i = 0; i < key.len; i++)
+        if (key.ptr[i] == '\0')
+            key.ptr[i] = '\n';
+    free(p->key);
+    p->key = hd_buf_take(&key);
 }
 
 /* --- a plan as a value --- */
@@ -327,15 +333,25 @@ void hd_hostplan_copy(struct hd_hostplan *out, const struct hd_hostplan *from)
     copy_strings(&out->spec.keep, &s->keep);
     copy_strings(&out->spec.write, &s->write);
     copy_strings(&out->spec.hide, &s->hide);
+    copy_strings(&out->spec.binds, &s->binds);
     out->spec.cwd = hd_strdup(s->cwd);
     out->key = hd_strdup(from->key);
+    out->late.code_dir = hd_strdup(from->late.code_dir);
+    out->late.opt_dir = hd_strdup(from->late.opt_dir);
+    out->late.hidden_code = hd_strdup(from->late.hidden_code);
+    out->late.hidden_opt = hd_strdup(from->late.hidden_opt);
 }
 
 void hd_hostplan_done(struct hd_hostplan *p)
 {
     hd_sandbox_spec_done(&p->spec);
     free(p->key);
+    free(p->late.code_dir);
+    free(p->late.opt_dir);
+    free(p->late.hidden_code);
+    free(p->late.hidden_opt);
     p->key = NULL;
+    p->late = (struct hd_late){.there = false};
 }
 
 static char *settled(const char *s, const char *dir)
@@ -354,7 +370,8 @@ static char *settled(const char *s, const char *dir)
 
 void hd_hostplan_settle(struct hd_hostplan *p, const char *dir)
 {
-    struct hd_spec_list *const lists[] = {&p->spec.argv, &p->spec.env, &p->spec.write};
+    struct hd_spec_list *const lists[] = {&p->spec.argv, &p->spec.env, &p->spec.write,
+                                          &p->spec.binds};
     for (size_t i = 0; i < HD_COUNT(lists); i++) {
         for (size_t j = 0; j < lists[i]->n; j++) {
             char *old = lists[i]->v[j];

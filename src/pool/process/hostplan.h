@@ -7,12 +7,25 @@
 
 /** Stands in a plan for the folder of the instance, which is not known yet. */
 #define HD_PLAN_DIR "\x1a"
+/** Where a host that waits for a function with Lambda semantics has the code of all of them. */
+#define HD_PLAN_CODE "/run/heddle-code"
+
+/** What a function with Lambda semantics brings to a host. Strings are its own. */
+struct hd_late {
+    bool there;                     /* there is something, and it is not in the spec */
+    bool possible;                  /* a host that runs already can get it */
+    char *code_dir, *opt_dir;       /* as the node sees them; opt_dir may be NULL */
+    char *hidden_code, *hidden_opt; /* as such a host sees them; NULL where nothing is mounted */
+    uint32_t tmp_mb;                /* of /tmp, and of one file */
+};
 
 /** A host process to start. Two plans with the same key make hosts that can stand in for each
  *  other until a function is loaded. */
 struct hd_hostplan {
     struct hd_sandbox_spec spec; /* all but user and cgroups; HD_PLAN_DIR in its strings */
-    char *key;                   /* NULL: a program of its own (`http`), never prewarmed */
+    char *key;                   /* NULL: nothing else can stand in for it; never prewarmed */
+    bool host;                   /* it speaks the host protocol; else it is a program (`http`) */
+    struct hd_late late;
 };
 
 /**
@@ -28,6 +41,8 @@ int hd_hostplan_make(struct hd_hostplan *out, const struct hd_process_options *o
                      struct hd_error *err);
 void hd_hostplan_copy(struct hd_hostplan *out, const struct hd_hostplan *from);
 void hd_hostplan_done(struct hd_hostplan *p);
+/** Make the key of what is in the spec. */
+void hd_hostplan_make_key(struct hd_hostplan *p);
 /** Put @p dir in the place of HD_PLAN_DIR everywhere. */
 void hd_hostplan_settle(struct hd_hostplan *p, const char *dir);
 /** Append the body of the load request for @p what. */

@@ -4,6 +4,7 @@
 
 #include "core/id.h"
 #include "core/work.h"
+#include "pool/process/adopt.h"
 #include "pool/process/procfs.h"
 
 #include <arpa/inet.h>
@@ -22,6 +23,7 @@ enum {
     OUTPUT_BYTES = 256 << 10, /* ... so much output is read; then it waits in the pipe */
     OUTPUT_LINE_BYTES = 64,   /* what a line costs beside its bytes */
     DRAIN_BYTES = 256 << 10,  /* of output read after the end */
+    FLUSH_BYTES = 1 << 20,    /* of one stream, at once: who writes faster has to wait */
     TAIL_LINES = 3,           /* of standard error, for the report of a crash */
     TAIL_BYTES = 120,
     CGROUP_RETRY_MS = 5,
@@ -53,6 +55,9 @@ struct hd_hostproc {
     char token[2 * TOKEN_BYTES + 1];
     struct hd_cgroup cgroup;
     bool ended, by_itself;
+    bool told; /* we told it to end */
+    bool ran;  /* its program was started */
+    struct hd_exit_status exit;
     char tail[TAIL_LINES][TAIL_BYTES + 1];
     unsigned tail_n;
     char why[400];
@@ -125,6 +130,21 @@ static void on_readable(uv_poll_t *poll, int status, int events)
     }
 }
 
+static void flush(struct stream *s)
+{
+    for (unsigned i = 0; s->fd >= 0 && i < FLUSH_BYTES / READ_BYTES && read_some(s); i++)
+        ;
+    hd_capture_flush(&s->capture, on_line, s);
+}
+
+void hd_hostproc_flush(struct hd_hostproc *p)
+{
+    if (p->ended)
+        return;
+    flush(&p->out);
+    flush(&p->err);
+}
+
 static void drain(struct stream *s)
 {
     for (unsigned i = 0; s->fd >= 0 && i < DRAIN_BYTES / READ_BYTES && read_some(s); i++)
@@ -154,9 +174,13 @@ static void describe_end(struct hd_hostproc *p, struct hd_child_end end)
     }
     int n;
     p->by_itself = by_signal == 0;
+    p->ran = first[0] == '\0';
+    p->exit = (struct hd_exit_status){.signal = by_signal,
+                                      .code = code,
+                                      .oom = by_signal != 0 && hd_cgroup_oom_kills(&p->cgroup) > 0};
     if (first[0] != '\0')
         n = snprintf(p->why, sizeof(p->why), "could not be started: %s", first);
-    else if (by_signal != 0 && hd_cgroup_oom_kills(&p->cgroup) > 0)
+    else if (p->exit.oom)
         n = snprintf(p->why, sizeof(p->why), "killed by SIG%s (memory limit of %u MB)",
                      sigabbrev_np(by_signal), p->memory_mb);
     else if (by_signal != 0)
@@ -177,6 +201,8 @@ static void gone(void *arg)
     hd_capture_done(&p->out.capture);
     hd_capture_done(&p->err.capture);
     hd_cgroup_done(&p->cgroup);
+    if (p->events.on_exit != NULL && p->ran && (!p->told || p->exit.oom))
+        p->events.on_exit(p->owner, &p->exit);
     if (p->events.on_gone != NULL)
         p->events.on_gone(p->owner, p->why, p->by_itself);
     explicit_bzero(p->token, sizeof(p->token));
@@ -292,7 +318,7 @@ static int spawn(struct hd_hostproc *p, const struct hd_hostplan *from, struct h
     struct hd_sandbox_spec *s = &plan.spec;
     hd_hostplan_copy(&plan, from);
     hd_hostplan_settle(&plan, p->folder);
-    own_environment(p, s, plan.key != NULL);
+    own_environment(p, s, plan.host);
     s->uid = s->parts & HD_SANDBOX_UID ? p->site->uid_base + p->serial % UIDS : geteuid();
     s->gid = s->parts & HD_SANDBOX_UID ? s->uid : getegid();
     int rc = 0;
@@ -364,7 +390,7 @@ int hd_hostproc_start(struct hd_hostproc **out, struct hd_hostproc_site *site,
 
 void hd_hostproc_own(struct hd_hostproc *p, const struct hd_hostproc_events *events, void *owner)
 {
-    p->events = events != NULL ? *events : (struct hd_hostproc_events){NULL, NULL};
+    p->events = events != NULL ? *events : (struct hd_hostproc_events){.on_line = NULL};
     p->owner = owner;
 }
 
@@ -375,6 +401,28 @@ void hd_hostproc_limit(struct hd_hostproc *p, uint32_t memory_mb, uint32_t pids)
     if (hd_cgroup_limit(&p->cgroup, memory_mb, pids > 0 ? pids : p->site->default_pids, &err) < 0)
         hd_log(p->site->log, HD_WARN, "a limit cannot be set, going on without",
                hd_kv_str("error", err.msg));
+}
+
+void hd_hostproc_share(struct hd_hostproc *p, uint32_t memory_mb)
+{
+    struct hd_error err;
+    if (hd_cgroup_share(&p->cgroup, memory_mb, &err) < 0)
+        hd_log(p->site->log, HD_WARN, "a share of CPU time cannot be set, going on without",
+               hd_kv_str("error", err.msg));
+}
+
+/* The program behind the stage, if that stays as init. */
+static pid_t target_of(const struct hd_hostproc *p)
+{
+    pid_t target = hd_proc_child(p->child.pid);
+    return target > 0 ? target : p->child.pid;
+}
+
+int hd_hostproc_adopt(struct hd_hostproc *p, const struct hd_late *late, struct hd_error *err)
+{
+    if (p->ended)
+        return hd_fail(err, HD_ENOTFOUND, "it has ended");
+    return hd_adopt(p->child.pid, target_of(p), late, err);
 }
 
 unsigned hd_hostproc_endpoints(const struct hd_hostproc *p, struct hd_endpoint at[2])
@@ -394,6 +442,7 @@ const char *hd_hostproc_token(const struct hd_hostproc *p)
 
 void hd_hostproc_ask(struct hd_hostproc *p)
 {
+    p->told = true;
     if (!p->ended)
         hd_child_signal(&p->child, SIGTERM);
 }
@@ -402,6 +451,7 @@ void hd_hostproc_kill(struct hd_hostproc *p)
 {
     if (p->ended)
         return;
+    p->told = true;
     hd_child_kill(&p->child);
     hd_cgroup_kill(&p->cgroup);
 }
@@ -427,6 +477,12 @@ uint64_t hd_hostproc_rss_bytes(const struct hd_hostproc *p)
     if (counted > 0)
         return counted;
     return usage(p, &proc) == 0 ? proc.rss_bytes : 0;
+}
+
+uint64_t hd_hostproc_peak_bytes(const struct hd_hostproc *p)
+{
+    uint64_t counted = hd_cgroup_peak(&p->cgroup);
+    return counted > 0 ? counted : hd_hostproc_rss_bytes(p);
 }
 
 uint64_t hd_hostproc_cpu_us(const struct hd_hostproc *p)

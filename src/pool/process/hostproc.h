@@ -21,6 +21,8 @@ struct hd_hostproc_site {
 /** What a process tells who holds it; on the loop, never from inside a call. */
 struct hd_hostproc_events {
     hd_capture_fn on_line;
+    /** It ended without our doing, or for its memory: right before on_gone. May be NULL. */
+    void (*on_exit)(void *owner, const struct hd_exit_status *how);
     /**
      * It ended and nothing is left; freed after return.
      * @param why      "exited with code 3".
@@ -42,6 +44,13 @@ int hd_hostproc_start(struct hd_hostproc **out, struct hd_hostproc_site *site,
 void hd_hostproc_own(struct hd_hostproc *p, const struct hd_hostproc_events *events, void *owner);
 /** Set limits of what is about to be loaded; 0: none, or the default. */
 void hd_hostproc_limit(struct hd_hostproc *p, uint32_t memory_mb, uint32_t pids);
+/** Let its share of CPU time follow its memory. */
+void hd_hostproc_share(struct hd_hostproc *p, uint32_t memory_mb);
+/** Give a host that was started without it what its function brings. @return 0, or HD_E*: it is of
+ *  no use any more. */
+int hd_hostproc_adopt(struct hd_hostproc *p, const struct hd_late *late, struct hd_error *err);
+/** Read what it has written so far and report it, lines without an end too. */
+void hd_hostproc_flush(struct hd_hostproc *p);
 /** Where it listens, or will: a socket, and the port that was kept for a program (n = 2) . */
 unsigned hd_hostproc_endpoints(const struct hd_hostproc *p, struct hd_endpoint at[2]);
 const char *hd_hostproc_token(const struct hd_hostproc *p);
@@ -49,4 +58,5 @@ const char *hd_hostproc_token(const struct hd_hostproc *p);
 void hd_hostproc_ask(struct hd_hostproc *p);
 void hd_hostproc_kill(struct hd_hostproc *p);
 uint64_t hd_hostproc_rss_bytes(const struct hd_hostproc *p);
+uint64_t hd_hostproc_peak_bytes(const struct hd_hostproc *p);
 uint64_t hd_hostproc_cpu_us(const struct hd_hostproc *p);

@@ -26,6 +26,7 @@ struct hd_instance_handle {
     enum state state;
     struct hd_endpoint at; /* where it answered, once it is ready */
     char *function;
+    char *note;        /* for its log, or NULL */
     char *health_path; /* `http`, where no control requests are sent; else NULL */
     bool terminated;   /* somebody asked for its end */
     uint32_t start_timeout_ms;
@@ -33,9 +34,16 @@ struct hd_instance_handle {
     struct hd_hostcall *ping;
     void (*on_pong)(void *owner, int rc);
     void *pong_owner;
+    struct flush *flush;        /* one that was not told to be done yet */
     struct hd_timer soft, hard; /* the stop ladder's; hard also reports a failed start */
     uint64_t hard_due_ms;       /* 0: not running */
     struct hd_error err;        /* why it failed; code 0: it did not */
+};
+
+struct flush {
+    struct hd_instance_handle *h; /* NULL: it has gone */
+    void (*done)(void *owner);
+    void *owner;
 };
 
 struct hd_instance_handle *hd_process_instance_of(struct hd_list *link)
@@ -56,11 +64,21 @@ static void forget_calls(struct hd_instance_handle *h)
 static void report_gone(struct hd_instance_handle *h)
 {
     forget_calls(h);
+    if (h->flush != NULL)
+        h->flush->h = NULL;
     hd_list_remove(&h->link);
     h->events.on_gone(h->owner, h->err.code != 0 ? &h->err : NULL);
     free(h->function);
+    free(h->note);
     free(h->health_path);
     free(h);
+}
+
+static void on_host_exit(void *owner, const struct hd_exit_status *how)
+{
+    struct hd_instance_handle *h = owner;
+    if (h->events.on_exit != NULL)
+        h->events.on_exit(h->owner, how);
 }
 
 static void on_host_gone(void *owner, const char *why, bool by_itself)
@@ -118,6 +136,8 @@ static void ready(struct hd_instance_handle *h, const struct hd_endpoint *at,
 {
     h->state = READY;
     h->at = *at;
+    if (h->note != NULL)
+        on_line(h, hd_str_n(NULL, 0), HD_WARN, hd_str(h->note));
     h->events.on_ready(h->owner, at, declared);
 }
 
@@ -186,30 +206,32 @@ static void call(struct hd_instance_handle *h, struct hd_hostcall **slot, const 
     *slot = hd_hostcall_start(h->site->loop, &req, done, h);
 }
 
-static void load(struct hd_instance_handle *h, const struct hd_launch *what)
+static void load(struct hd_instance_handle *h, struct hd_buf *body)
 {
     struct hd_str none = {NULL, 0};
     if (h->health_path != NULL) {
         call(h, &h->call, "GET", h->health_path, none, true, h->start_timeout_ms, on_healthy);
         return;
     }
-    struct hd_buf body;
-    hd_buf_init(&body, HD_HOSTCALL_REQUEST_MAX);
-    hd_hostplan_load_body(&body, what);
-    if (hd_buf_failed(&body)) {
+    if (hd_buf_failed(body)) {
         hd_fail(&h->err, HD_EINVAL, "its environment is longer than %d bytes",
                 HD_HOSTCALL_REQUEST_MAX);
         fail(h);
-    } else {
-        call(h, &h->call, "POST", "/.heddle/load", hd_buf_view(&body), true, h->start_timeout_ms,
-             on_loaded);
+        return;
     }
-    if (body.ptr != NULL)
-        explicit_bzero(body.ptr, body.len);
-    hd_buf_done(&body);
+    call(h, &h->call, "POST", "/.heddle/load", hd_buf_view(body), true, h->start_timeout_ms,
+         on_loaded);
 }
 
-static const struct hd_hostproc_events host_events = {.on_line = on_line, .on_gone = on_host_gone};
+static void wipe(struct hd_buf *body)
+{
+    if (body->ptr != NULL)
+        explicit_bzero(body->ptr, body->len);
+    hd_buf_done(body);
+}
+
+static const struct hd_hostproc_events host_events = {
+    .on_line = on_line, .on_exit = on_host_exit, .on_gone = on_host_gone};
 
 static struct hd_instance_handle *make(struct hd_list *list, struct hd_hostproc_site *site,
                                        const struct hd_backend_events *events, void *owner)
@@ -241,26 +263,33 @@ struct hd_instance_handle *hd_process_instance_fail(struct hd_list *list,
     return h;
 }
 
-struct hd_instance_handle *
-hd_process_instance_start(struct hd_list *list, struct hd_hostproc_site *site,
-                          struct hd_hostproc *host, const struct hd_hostplan *plan,
-                          const struct hd_launch *what, uint32_t start_timeout_ms,
-                          const struct hd_backend_events *events, void *owner)
+struct hd_instance_handle *hd_process_instance_start(struct hd_list *list,
+                                                     struct hd_hostproc_site *site,
+                                                     const struct hd_process_start *start,
+                                                     const struct hd_backend_events *events,
+                                                     void *owner)
 {
+    const struct hd_launch *what = start->what;
+    struct hd_hostproc *host = start->host;
     struct hd_error err;
-    if (host == NULL && hd_hostproc_start(&host, site, plan, NULL, NULL, &err) < 0) {
+    if (host == NULL && hd_hostproc_start(&host, site, start->plan, NULL, NULL, &err) < 0) {
+        wipe(start->load);
         hd_wrap(&err, 0, "function %s", what->function);
         return hd_process_instance_fail(list, site, &err, events, owner);
     }
     struct hd_instance_handle *h = make(list, site, events, owner);
     h->host = host;
     h->function = hd_strdup(what->function);
-    if (plan->key == NULL)
+    h->note = hd_strdup(start->note);
+    if (!start->plan->host)
         h->health_path = hd_strdup(what->health_path != NULL ? what->health_path : "/");
-    h->start_timeout_ms = start_timeout_ms;
+    h->start_timeout_ms = start->timeout_ms;
     hd_hostproc_own(host, &host_events, h);
     hd_hostproc_limit(host, what->memory_mb, what->pids);
-    load(h, what);
+    if (what->lambda != NULL)
+        hd_hostproc_share(host, what->memory_mb);
+    load(h, start->load);
+    wipe(start->load);
     return h;
 }
 
@@ -337,6 +366,33 @@ void hd_process_instance_ping(struct hd_instance_handle *h, uint32_t within_ms,
     h->pong_owner = owner;
     call(h, &h->ping, "GET", h->health_path != NULL ? h->health_path : "/.heddle/ping",
          hd_str_n(NULL, 0), false, within_ms, on_ping);
+}
+
+/* --- what it wrote --- */
+
+static void on_flushed(void *arg)
+{
+    struct flush *f = arg;
+    if (f->h != NULL) {
+        f->h->flush = NULL;
+        f->done(f->owner);
+    }
+    free(f);
+}
+
+void hd_process_instance_flush(struct hd_instance_handle *h, void (*done)(void *owner), void *owner)
+{
+    if (h->host == NULL)
+        return; /* it goes first */
+    h->flush = hd_new(struct flush);
+    *h->flush = (struct flush){.h = h, .done = done, .owner = owner};
+    hd_hostproc_flush(h->host);
+    hd_loop_post(h->site->loop, on_flushed, h->flush);
+}
+
+uint64_t hd_process_instance_peak_bytes(struct hd_instance_handle *h)
+{
+    return h->host != NULL ? hd_hostproc_peak_bytes(h->host) : 0;
 }
 
 uint64_t hd_process_instance_rss_bytes(struct hd_instance_handle *h)

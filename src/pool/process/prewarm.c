@@ -119,15 +119,16 @@ static void on_answer(void *arg, const struct hd_hostcall_answer *a)
     refill_in(s, 0);
 }
 
+static const struct hd_hostproc_events host_events = {.on_line = on_host_line,
+                                                      .on_gone = on_host_gone};
+
 static int start_host(struct shelf *s, struct hd_error *err)
 {
-    static const struct hd_hostproc_events events = {.on_line = on_host_line,
-                                                     .on_gone = on_host_gone};
     struct warm *h = hd_new(struct warm);
     h->w = s->w;
     h->shelf = s;
     hd_list_init(&h->link);
-    int rc = hd_hostproc_start(&h->host, s->w->site, &s->plan, &events, h, err);
+    int rc = hd_hostproc_start(&h->host, s->w->site, &s->plan, &host_events, h, err);
     if (rc < 0) {
         free(h);
         return rc;
@@ -255,6 +256,16 @@ struct hd_hostproc *hd_prewarm_take(struct hd_prewarm *w, const struct hd_hostpl
     off_shelf(h);
     free(h);
     return host;
+}
+
+void hd_prewarm_discard(struct hd_prewarm *w, struct hd_hostproc *host)
+{
+    struct warm *h = hd_new(struct warm);
+    *h = (struct warm){.w = w, .host = host};
+    hd_list_init(&h->link);
+    hd_list_push(&w->leaving, &h->link);
+    hd_hostproc_own(host, &host_events, h);
+    hd_hostproc_kill(host);
 }
 
 uint64_t hd_prewarm_rss_bytes(const struct hd_prewarm *w)

@@ -31,6 +31,8 @@ void hd_prewarm_want(struct hd_prewarm *w, const struct hd_hostplan *plan, unsig
  * @return NULL: there is none.
  */
 struct hd_hostproc *hd_prewarm_take(struct hd_prewarm *w, const struct hd_hostplan *plan);
+/** End a host that was taken and turned out to be of no use. */
+void hd_prewarm_discard(struct hd_prewarm *w, struct hd_hostproc *host);
 /** @return resident memory of all hosts on the shelves. */
 uint64_t hd_prewarm_rss_bytes(const struct hd_prewarm *w);
 /** @return hosts that listen and wait. */

@@ -20,6 +20,18 @@ int hd_sandbox_main(int argc, char **argv);
 
 /** Make the mount namespace's view. Needs the capabilities of its user namespace. */
 int hd_sandbox_mounts(const struct hd_sandbox_spec *s, struct hd_error *err);
+/** The same for a function with Lambda semantics: a root of its own that looks alike everywhere. */
+int hd_sandbox_root(const struct hd_sandbox_spec *s, struct hd_error *err);
+/** mount_setattr(), with words for what went wrong. */
+int hd_sandbox_set_attr(int fd, const char *path, unsigned at_flags, uint64_t set, uint64_t clear,
+                        struct hd_error *err);
+/** Make a user namespace in which the node's user stands for @p uid; only to name it below.
+ *  @return a descriptor, or HD_E*. */
+int hd_sandbox_map_namespace(uint32_t uid, struct hd_error *err);
+/** Show what belongs to the node's user as that one's, in a mount that is in no place yet. File
+ *  systems that cannot do this show their files as they are: then only what everybody may read can
+ *  be read. */
+void hd_sandbox_map_owner(int tree_fd, int namespace_fd);
 /** Put the system call filter in force, for this process and all it starts. */
 int hd_sandbox_seccomp(struct hd_error *err);
 /** See to it that no program that is run gets a capability; before a change of user. */

@@ -122,17 +122,35 @@ static int loopback_up(struct hd_error *err)
     return rc;
 }
 
+/* Enter a user namespace in which this user has another name. */
+static int rename_user(uint32_t uid, uint32_t gid, uint32_t is_uid, uint32_t is_gid,
+                       struct hd_error *err)
+{
+    char uids[32], gids[32];
+    snprintf(uids, sizeof(uids), "%u %u 1", uid, is_uid);
+    snprintf(gids, sizeof(gids), "%u %u 1", gid, is_gid);
+    if (unshare(CLONE_NEWUSER) < 0)
+        return hd_fail_sys(err, errno, "unshare");
+    put_file("/proc/self/setgroups", "deny", NULL); /* it may be denied already */
+    int rc = put_file("/proc/self/uid_map", uids, err);
+    if (rc == 0)
+        rc = put_file("/proc/self/gid_map", gids, err);
+    return rc;
+}
+
 /* Give a user namespace's root its own name back, in a second namespace that can do nothing. */
 static int own_name(const struct hd_sandbox_spec *s, struct hd_error *err)
 {
-    char uid[32], gid[32];
-    snprintf(uid, sizeof(uid), "%u 0 1", s->uid);
-    snprintf(gid, sizeof(gid), "%u 0 1", s->gid);
-    if (unshare(CLONE_NEWUSER) < 0)
-        return hd_fail_sys(err, errno, "unshare");
-    int rc = put_file("/proc/self/uid_map", uid, err);
-    if (rc == 0)
-        rc = put_file("/proc/self/gid_map", gid, err);
+    bool other = s->seen_uid != 0;
+    return rename_user(other ? s->seen_uid : s->uid, other ? s->seen_gid : s->gid, 0, 0, err);
+}
+
+/* The same where there is no user namespace yet: the user that we have become gets another name. */
+static int be_seen_as(const struct hd_sandbox_spec *s, struct hd_error *err)
+{
+    prctl(PR_SET_DUMPABLE, 1, 0, 0, 0); /* /proc/self became root's with the change of user */
+    int rc = rename_user(s->seen_uid, s->seen_gid, s->uid, s->gid, err);
+    hd_sandbox_bound_caps(); /* a new namespace begins with all of them */
     return rc;
 }
 
@@ -169,6 +187,10 @@ static void apply_limits(const struct hd_sandbox_spec *s)
         limit(s, RLIMIT_FSIZE, "fsize", s->max_file_bytes);
     if (s->max_data_bytes > 0)
         limit(s, RLIMIT_DATA, "data", s->max_data_bytes);
+    if (s->max_locked_bytes > 0)
+        limit(s, RLIMIT_MEMLOCK, "memlock", s->max_locked_bytes);
+    if (s->max_stack_bytes > 0)
+        limit(s, RLIMIT_STACK, "stack", s->max_stack_bytes);
 }
 
 static void confine(const struct hd_sandbox_spec *s)
@@ -177,7 +199,8 @@ static void confine(const struct hd_sandbox_spec *s)
     enter_cgroups(s);
     if ((s->parts & HD_SANDBOX_NET) && loopback_up(&err) < 0)
         missed(s, "network", &err);
-    if ((s->parts & HD_SANDBOX_MOUNT) && hd_sandbox_mounts(s, &err) < 0)
+    if ((s->parts & HD_SANDBOX_MOUNT) &&
+        (s->layout ? hd_sandbox_root(s, &err) : hd_sandbox_mounts(s, &err)) < 0)
         give_up(err.msg); /* half a view is no view to run in */
     if ((s->parts & HD_SANDBOX_USER) && own_name(s, &err) < 0)
         missed(s, "user", &err);
@@ -185,6 +208,8 @@ static void confine(const struct hd_sandbox_spec *s)
     if (s->parts & (HD_SANDBOX_UID | HD_SANDBOX_USER))
         hd_sandbox_bound_caps();
     if ((s->parts & HD_SANDBOX_UID) && become(s, &err) < 0)
+        give_up(err.msg);
+    if ((s->parts & HD_SANDBOX_UID) && s->seen_uid != 0 && be_seen_as(s, &err) < 0)
         give_up(err.msg);
     if ((s->parts & (HD_SANDBOX_UID | HD_SANDBOX_USER)) && hd_sandbox_drop_caps(&err) < 0)
         give_up(err.msg);
@@ -195,6 +220,20 @@ static void confine(const struct hd_sandbox_spec *s)
     follow_parent(); /* a change of user forgets the first time */
     if ((s->parts & HD_SANDBOX_SECCOMP) && hd_sandbox_seccomp(&err) < 0)
         missed(s, "seccomp", &err);
+}
+
+static void check_places(const struct hd_spec_list *binds)
+{
+    for (size_t i = 0; i < binds->n; i++) {
+        hd_auto_free char *place = NULL;
+        const char *from;
+        bool writable;
+        if (hd_sandbox_bind_read(binds->v[i], &place, &from, &writable) &&
+            access(place, writable ? W_OK : R_OK) < 0) {
+            report("!%s: %s", place, strerror(errno));
+            _exit(126);
+        }
+    }
 }
 
 /* Can what the target needs be reached by whom it will run as? */
@@ -290,6 +329,7 @@ int hd_sandbox_main(int argc, char **argv)
         spec.env.v = no_env;
     confine(&spec);
     if (spec.check) {
+        check_places(&spec.binds);
         check_reach(&spec.keep, R_OK);
         check_reach(&spec.write, W_OK);
         report("=0");

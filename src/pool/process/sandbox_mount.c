@@ -7,11 +7,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
-#include <signal.h>
-#include <stdio.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 enum { TREES_MAX = 256 };
@@ -32,15 +29,6 @@ struct view {
     size_t n;
     struct hd_spec_list emptied; /* folders that were covered and are not for writing */
 };
-
-static int set_attr(int fd, const char *path, unsigned at_flags, uint64_t set, uint64_t clear,
-                    struct hd_error *err)
-{
-    struct mount_attr attr = {.attr_set = set, .attr_clr = clear};
-    if (mount_setattr(fd, path, at_flags, &attr, sizeof(attr)) < 0)
-        return hd_fail_sys(err, errno, "attributes of %s", path[0] != '\0' ? path : "a mount");
-    return 0;
-}
 
 static int clone_tree(struct view *v, const char *path, bool writable, struct hd_error *err)
 {
@@ -82,46 +70,6 @@ static int by_path(const void *a, const void *b)
 
 /* --- ownership --- */
 
-/* A user namespace in which the node's user stands for the function's; only to name it below. */
-static int map_namespace(uint32_t uid, struct hd_error *err)
-{
-    char path[64], text[96];
-    int ready[2], fd = -1;
-    if (pipe2(ready, O_CLOEXEC) < 0)
-        return hd_fail_sys(err, errno, "pipe");
-    pid_t pid = fork();
-    if (pid == 0) {
-        char c = 0;
-        if (unshare(CLONE_NEWUSER) < 0 || write(ready[1], &c, 1) != 1)
-            _exit(1);
-        pause();
-        _exit(0);
-    }
-    close(ready[1]);
-    char c;
-    bool up = pid > 0 && read(ready[0], &c, 1) == 1;
-    close(ready[0]);
-    int n = snprintf(text, sizeof(text), "0 %u 1\n1 1 %u\n", uid, uid - 1);
-    static const char *const maps[] = {"uid_map", "gid_map"};
-    for (size_t i = 0; i < HD_COUNT(maps) && up; i++) {
-        snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, maps[i]);
-        int f = open(path, O_WRONLY | O_CLOEXEC);
-        up = f >= 0 && write(f, text, (size_t)n) == n;
-        if (f >= 0)
-            close(f);
-    }
-    if (up) {
-        snprintf(path, sizeof(path), "/proc/%d/ns/user", (int)pid);
-        fd = open(path, O_RDONLY | O_CLOEXEC);
-    }
-    int sys = errno;
-    if (pid > 0) {
-        kill(pid, SIGKILL);
-        waitpid(pid, NULL, 0);
-    }
-    return fd >= 0 ? fd : hd_fail_sys(err, sys, "user namespace for ownership");
-}
-
 /* File systems that cannot do this show their files as they are: then only what everybody may read
  * can be read. */
 static void map_owners(struct view *v)
@@ -132,12 +80,10 @@ static void map_owners(struct view *v)
         if (!t->map)
             continue;
         if (ns < 0)
-            ns = map_namespace(v->spec->uid, NULL);
+            ns = hd_sandbox_map_namespace(v->spec->uid, NULL);
         if (ns < 0)
             return;
-        struct mount_attr attr = {.attr_set = MOUNT_ATTR_IDMAP, .userns_fd = (uint64_t)ns};
-        if (mount_setattr(t->fd, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0)
-            continue;
+        hd_sandbox_map_owner(t->fd, ns);
     }
     if (ns >= 0)
         close(ns);
@@ -217,7 +163,7 @@ static int make_place(const struct tree *t, struct hd_error *err)
 static int put_tree(struct view *v, struct tree *t, struct hd_error *err)
 {
     uint64_t attr = MOUNT_ATTR_NOSUID | (t->writable ? MOUNT_ATTR_NODEV : MOUNT_ATTR_RDONLY);
-    int rc = set_attr(t->fd, "", AT_EMPTY_PATH | AT_RECURSIVE, attr, 0, err);
+    int rc = hd_sandbox_set_attr(t->fd, "", AT_EMPTY_PATH | AT_RECURSIVE, attr, 0, err);
     if (rc == 0 && (v->spec->parts & HD_SANDBOX_UID))
         rc = open_way(v, t->path, err);
     if (rc == 0)
@@ -261,7 +207,7 @@ static int arrange(struct view *v, struct hd_error *err)
             rc = hide(v, t->path, err);
     }
     for (size_t i = 0; i < v->emptied.n && rc == 0; i++)
-        rc = set_attr(AT_FDCWD, v->emptied.v[i], 0, MOUNT_ATTR_RDONLY, 0, err);
+        rc = hd_sandbox_set_attr(AT_FDCWD, v->emptied.v[i], 0, MOUNT_ATTR_RDONLY, 0, err);
     return rc;
 }
 
@@ -280,7 +226,8 @@ static int build(struct view *v, struct hd_error *err)
             v->trees[v->n++] = (struct tree){.path = s->hide.v[i], .fd = -1, .hide = true};
     }
     if (rc == 0)
-        rc = set_attr(AT_FDCWD, "/", AT_RECURSIVE, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID, 0, err);
+        rc = hd_sandbox_set_attr(AT_FDCWD, "/", AT_RECURSIVE, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID,
+                                 0, err);
     if (rc == 0 && (s->parts & HD_SANDBOX_PID) &&
         mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
         rc = hd_fail_sys(err, errno, "own /proc");

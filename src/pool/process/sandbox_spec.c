@@ -20,6 +20,24 @@ void hd_spec_list_done(struct hd_spec_list *l)
     *l = (struct hd_spec_list){0};
 }
 
+/* "r:/var/task:/from", or "w:...". */
+void hd_sandbox_bind(struct hd_sandbox_spec *s, const char *place, const char *from, bool writable)
+{
+    hd_auto_free char *item = hd_printf("%c:%s:%s", writable ? 'w' : 'r', place, from);
+    hd_spec_list_add(&s->binds, item);
+}
+
+bool hd_sandbox_bind_read(const char *item, char **place, const char **from, bool *writable)
+{
+    const char *colon = strlen(item) > 2 && item[1] == ':' ? strchr(item + 2, ':') : NULL;
+    if (colon == NULL || (item[0] != 'r' && item[0] != 'w') || item[2] != '/' || colon[1] != '/')
+        return false;
+    *place = hd_strdup_n(hd_str_n(item + 2, (size_t)(colon - item - 2)));
+    *from = colon + 1;
+    *writable = item[0] == 'w';
+    return true;
+}
+
 enum kind { LIST, TEXT, U64, U32, UINT, BOOL };
 
 static const struct field {
@@ -31,12 +49,29 @@ static const struct field {
     {                                                       \
 #name, kind, offsetof(struct hd_sandbox_spec, name) \
     }
-    FIELD(argv, LIST),          FIELD(env, LIST),          FIELD(cwd, TEXT),
-    FIELD(parts, UINT),         FIELD(require, BOOL),      FIELD(check, BOOL),
-    FIELD(cgroups, LIST),       FIELD(uid, U32),           FIELD(gid, U32),
-    FIELD(keep, LIST),          FIELD(write, LIST),        FIELD(hide, LIST),
-    FIELD(max_files, U64),      FIELD(max_processes, U64), FIELD(max_file_bytes, U64),
+    FIELD(argv, LIST),
+    FIELD(env, LIST),
+    FIELD(cwd, TEXT),
+    FIELD(parts, UINT),
+    FIELD(require, BOOL),
+    FIELD(check, BOOL),
+    FIELD(cgroups, LIST),
+    FIELD(uid, U32),
+    FIELD(gid, U32),
+    FIELD(keep, LIST),
+    FIELD(write, LIST),
+    FIELD(hide, LIST),
+    FIELD(max_files, U64),
+    FIELD(max_processes, U64),
+    FIELD(max_file_bytes, U64),
     FIELD(max_data_bytes, U64),
+    FIELD(layout, BOOL),
+    FIELD(binds, LIST),
+    FIELD(tmp_mb, U32),
+    FIELD(seen_uid, U32),
+    FIELD(seen_gid, U32),
+    FIELD(max_locked_bytes, U64),
+    FIELD(max_stack_bytes, U64),
 #undef FIELD
 };
 

@@ -42,11 +42,23 @@ struct hd_sandbox_spec {
     struct hd_spec_list keep;    /* paths that stay visible, read-only, and must be reached */
     struct hd_spec_list write;   /* paths that stay visible and writable */
     struct hd_spec_list hide;    /* directories that become empty */
+    bool layout;                 /* a root of its own instead: the system's folders, and `binds` */
+    struct hd_spec_list binds;   /* see hd_sandbox_bind() */
+    uint32_t tmp_mb;             /* size of /tmp there; 0: 512 */
+    uint32_t seen_uid, seen_gid; /* the target sees itself as this user; 0: as what it is */
     uint64_t max_files;          /* rlimits; 0: as inherited */
     uint64_t max_processes;
     uint64_t max_file_bytes;
     uint64_t max_data_bytes;
+    uint64_t max_locked_bytes;
+    uint64_t max_stack_bytes;
 };
+
+/** Show @p from, a folder or file, at @p place of the new root.
+ *  @param place  without a ":" in it. */
+void hd_sandbox_bind(struct hd_sandbox_spec *s, const char *place, const char *from, bool writable);
+/** Take such an item apart. @return whether it is one; *place is for the caller to free. */
+bool hd_sandbox_bind_read(const char *item, char **place, const char **from, bool *writable);
 
 /** Append the wire form. */
 void hd_sandbox_spec_write(struct hd_buf *out, const struct hd_sandbox_spec *s);
