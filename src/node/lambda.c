@@ -108,6 +108,12 @@ static int open_store(struct hd_node *n, struct hd_error *err)
     return hd_bundles_new(&n->bundles, &opt, err);
 }
 
+static const char *runtime_problem(void *arg, const char *runtime, const char *architecture)
+{
+    struct hd_node *n = arg;
+    return hd_process_runtime_problem(n->backend, runtime, architecture);
+}
+
 static int make_api(struct hd_node *n, struct hd_error *err)
 {
     const struct hd_node_options *o = n->opt;
@@ -134,6 +140,7 @@ static int make_api(struct hd_node *n, struct hd_error *err)
                                  .queue_wait_ms = o->lambda_queue_wait_ms,
                                  .limits = {.account_concurrency = o->lambda_account_concurrency,
                                             .unreserved_min = o->lambda_unreserved_min},
+                                 .runtime_problem = runtime_problem,
                                  .on_view = on_view,
                                  .arg = n};
     return hd_api_new(&n->api, &opt, err);

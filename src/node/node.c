@@ -107,6 +107,7 @@ static int make_backend(struct hd_node *n, struct hd_error *err)
     const struct hd_node_options *o = n->opt;
     hd_auto_free char *run = hd_printf("%s/run", o->data_dir);
     hd_auto_free char *cache = hd_printf("%s/cache", o->data_dir);
+    hd_auto_free char *bundles = hd_printf("%s/bundles", o->data_dir);
     hd_auto_free char *runtimes = hd_node_runtimes_dir(o);
     int rc = make_dir(o->data_dir, err);
     if (rc == 0)
@@ -136,6 +137,8 @@ static int make_backend(struct hd_node *n, struct hd_error *err)
                                      .deno_bin = deno,
                                      .node_bin = o->node,
                                      .python_bin = o->python,
+                                     .state_dir = o->data_dir,
+                                     .bundles_dir = bundles,
                                      .sandbox = modes[o->sandbox],
                                      .start_timeout_ms = o->start_timeout_ms,
                                      .max_prewarm = o->prewarm * 4};

@@ -92,6 +92,7 @@ static void set_up(struct rig *r, enum hd_process_sandbox sandbox, const char *r
                                          .deno_bin = deno,
                                          .python_bin = "/usr/bin/python3",
                                          .shim_bin = HD_SHIM,
+                                         .state_dir = r->dir,
                                          .bundles_dir = r->bundles[0] != '\0' ? r->bundles : NULL,
                                          .sandbox = sandbox,
                                          .start_timeout_ms = 8000};

@@ -437,9 +437,18 @@ static void a_runtime_that_is_not_there_is_told(void **state)
         assert_non_null(strstr(p.err.msg, cases[i].why));
         probe_done(&p);
     }
-    assert_non_null(strstr(hd_process_runtime_problem(r.backend, "java21"), "needs an image"));
-    assert_null(hd_process_runtime_problem(r.backend, "nodejs20.x"));
-    assert_null(hd_process_runtime_problem(r.backend, "provided.al2023"));
+    static const struct {
+        const char *id, *architecture, *problem;
+    } asked[] = {{"java21", NULL, "needs an image"},
+                 {NULL, NULL, "needs an image"},
+                 {"nodejs20.x", NULL, NULL},
+                 {"provided.al2023", NULL, NULL},
+                 {"nodejs20.x", "pdp11", "another architecture"}};
+    for (size_t i = 0; i < HD_COUNT(asked); i++) {
+        const char *got = hd_process_runtime_problem(r.backend, asked[i].id, asked[i].architecture);
+        assert_int_equal(got != NULL, asked[i].problem != NULL);
+        assert_true(got == NULL || strstr(got, asked[i].problem) != NULL);
+    }
     rig_close(&r);
     (void)state;
 }

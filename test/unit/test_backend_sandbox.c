@@ -208,6 +208,27 @@ static void a_run_folder_among_the_functions_stays_hidden(void **state)
     (void)state;
 }
 
+static void it_sees_nothing_of_the_nodes_state(void **state)
+{
+    struct rig r;
+    struct probe p;
+    char code[256];
+    open_confined(&r, HD_SANDBOX_MOUNT);
+    hd_auto_free char *path = hd_printf("%s/heddle.db", r.dir);
+    FILE *f = fopen(path, "we");
+    assert_non_null(f);
+    fputs("secret", f);
+    fclose(f);
+    rig_load(&r, &p, "f", evaluator);
+    assert_true(p.ready);
+    snprintf(code, sizeof(code), "open('%s').read()", path);
+    expect(&p, code, "No such file or directory");
+    snprintf(code, sizeof(code), "os.listdir('%s')", r.functions);
+    expect(&p, code, "['f']"); /* which lies in it too */
+    finish(&r, &p);
+    (void)state;
+}
+
 static void listed_reads_hide_the_rest(void **state)
 {
     struct rig r;
@@ -364,6 +385,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(it_writes_where_it_may_only),
         cmocka_unit_test(it_sees_no_other_instance),
         cmocka_unit_test(a_run_folder_among_the_functions_stays_hidden),
+        cmocka_unit_test(it_sees_nothing_of_the_nodes_state),
         cmocka_unit_test(listed_reads_hide_the_rest),
         cmocka_unit_test(no_network_means_none),
         cmocka_unit_test(memory_over_the_limit_is_the_end_of_it_alone),

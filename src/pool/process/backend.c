@@ -11,6 +11,7 @@
 #include "pool/process/program.h"
 
 #include <limits.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 enum {
@@ -75,19 +76,23 @@ static void learn_versions(struct process *p)
         hd_interpreters_done(&p->asked);
 }
 
-const char *hd_process_runtime_problem(struct hd_backend *b, const char *runtime_id)
+const char *hd_process_runtime_problem(struct hd_backend *b, const char *runtime_id,
+                                       const char *architecture)
 {
     struct process *p = process_of(b);
     struct hd_runtime_want want = hd_runtime_want(runtime_id);
+    struct utsname machine;
     bool exact;
     learn_versions(p);
-    if (want.family == HD_INTERPRETER_NONE && p->opt.shim_bin == NULL)
-        return "heddle-shim is not there: it lies beside heddle or in ../libexec/heddle";
-    if (want.family == HD_INTERPRETER_NONE ||
-        hd_interpreter_pick(&p->interpreters, want, &exact) != NULL)
+    const char *own =
+        uname(&machine) == 0 && strcmp(machine.machine, "aarch64") == 0 ? "arm64" : "x86_64";
+    if (architecture != NULL && strcmp(architecture, own) != 0)
+        return "This machine has another architecture than the function.";
+    if (want.family == HD_INTERPRETER_NONE
+            ? p->opt.shim_bin != NULL
+            : hd_interpreter_pick(&p->interpreters, want, &exact) != NULL)
         return NULL;
-    hd_interpreter_text(p->note, runtime_id, NULL);
-    return p->note;
+    return hd_interpreter_problem(want.family);
 }
 
 const char *hd_process_runtime_note(struct hd_backend *b, const char *runtime_id)
@@ -99,7 +104,7 @@ const char *hd_process_runtime_note(struct hd_backend *b, const char *runtime_id
     const struct hd_interpreter *i = hd_interpreter_pick(&p->interpreters, want, &exact);
     if (i == NULL || exact)
         return NULL;
-    hd_interpreter_text(p->note, runtime_id, i);
+    hd_interpreter_note(p->note, runtime_id, i);
     return p->note;
 }
 
@@ -212,10 +217,10 @@ static int reap_stale(struct hd_backend *b, struct hd_error *err)
 
 static void free_options(struct hd_process_options *o)
 {
-    const char *const strings[] = {o->runtimes_dir, o->run_dir,     o->functions_root,
-                                   o->cache_dir,    o->node_id,     o->deno_bin,
-                                   o->node_bin,     o->python_bin,  o->shim_bin,
-                                   o->bundles_dir,  o->endpoint_url};
+    const char *const strings[] = {o->runtimes_dir, o->run_dir,      o->functions_root,
+                                   o->cache_dir,    o->node_id,      o->deno_bin,
+                                   o->node_bin,     o->python_bin,   o->shim_bin,
+                                   o->bundles_dir,  o->endpoint_url, o->state_dir};
     for (size_t i = 0; i < HD_COUNT(strings); i++)
         free((void *)strings[i]);
     if (o->credentials_key != NULL)
@@ -339,6 +344,7 @@ static void copy_options(struct hd_process_options *to, const struct hd_process_
     to->node_bin = find_program(from, from->node_bin, "node");
     to->python_bin = find_program(from, from->python_bin, "python3");
     to->shim_bin = find_shim(from->shim_bin);
+    to->state_dir = hd_strdup(from->state_dir);
     to->bundles_dir = hd_strdup(from->bundles_dir);
     to->endpoint_url = hd_strdup(from->endpoint_url);
     to->credentials_key = copy_key(from->credentials_key);
@@ -364,8 +370,9 @@ static int check_options(const struct hd_process_options *o, struct hd_error *er
             return hd_fail(err, HD_EINVAL, "%s: must be an absolute path", folders[i].name);
     if (o->cache_dir != NULL && o->cache_dir[0] != '/')
         return hd_fail(err, HD_EINVAL, "cache folder: must be an absolute path");
-    if (o->bundles_dir != NULL && o->bundles_dir[0] != '/')
-        return hd_fail(err, HD_EINVAL, "bundle folder: must be an absolute path");
+    if ((o->bundles_dir != NULL && o->bundles_dir[0] != '/') ||
+        (o->state_dir != NULL && o->state_dir[0] != '/'))
+        return hd_fail(err, HD_EINVAL, "data folder: must be an absolute path");
     return 0;
 }
 

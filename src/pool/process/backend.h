@@ -26,6 +26,8 @@ struct hd_process_options {
     const char *node_bin;       /* ["node"] */
     const char *python_bin;     /* ["python3"] */
     const char *shim_bin;       /* ["heddle-shim" beside this program or in ../libexec/heddle] */
+    const char *state_dir;      /* absolute; the node's, which functions do not see, but for what
+                                   they need of it [none] */
     const char *bundles_dir;    /* absolute; holds the code of functions with Lambda semantics: a
                                    prewarmed host can take what lies there [none] */
     const char *endpoint_url;   /* AWS_ENDPOINT_URL of such functions [none] */
@@ -59,11 +61,13 @@ int hd_process_new(struct hd_backend **out, const struct hd_process_options *opt
 /** @return what is in force; lives as long as the backend. */
 const struct hd_process_enforcement *hd_process_enforcement(const struct hd_backend *b);
 /**
- * Ask whether a Lambda runtime ("python3.12") can be run here.
+ * Ask whether a Lambda runtime ("python3.12"; NULL: an image) can be run here.
+ * @param architecture  "x86_64", "arm64", or NULL: any.
  * @return NULL: yes, by that version or by another; or a sentence that says what is missing and how
- *         to get it, valid until the next call. Control loop.
+ *         to get it, static. Control loop.
  */
-const char *hd_process_runtime_problem(struct hd_backend *b, const char *runtime_id);
+const char *hd_process_runtime_problem(struct hd_backend *b, const char *runtime_id,
+                                       const char *architecture);
 /** @return a sentence if another version than that runs it, valid until the next call; or NULL.
  *  Versions are found out in the background, from the first call on. Control loop. */
 const char *hd_process_runtime_note(struct hd_backend *b, const char *runtime_id);

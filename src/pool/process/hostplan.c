@@ -239,6 +239,8 @@ static void confine(struct hd_sandbox_spec *s, const struct hd_process_options *
     add_all(&s->keep, w->read);
     add_all(&s->write, w->write);
     add(&s->hide, opt->run_dir);
+    if (opt->state_dir != NULL)
+        add(&s->hide, opt->state_dir);
     add(&s->hide, "/tmp");
     add(&s->hide, "/var/tmp");
     add(&s->hide, "/dev/shm");

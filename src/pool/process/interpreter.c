@@ -87,27 +87,30 @@ const struct hd_interpreter *hd_interpreter_pick(const struct hd_interpreters *a
     return best;
 }
 
-void hd_interpreter_text(char out[HD_INTERPRETER_TEXT_MAX + 1], const char *id,
+const char *hd_interpreter_problem(enum hd_interpreter_family family)
+{
+    switch (family) {
+    case HD_INTERPRETER_NODE:
+        return "Node.js is not installed where functions can reach it: apt-get install nodejs, or "
+               "name the program with --node PATH";
+    case HD_INTERPRETER_PYTHON:
+        return "Python is not installed where functions can reach it: apt-get install python3, or "
+               "name the program with --python PATH";
+    case HD_INTERPRETER_NONE:
+        return "heddle-shim, which runs functions that bring their own runtime, is not there: it "
+               "lies beside heddle or in ../libexec/heddle";
+    case HD_INTERPRETER_ELSE:
+        return "This runtime is not run by processes of this machine: it needs an image, and "
+               "Docker or Podman to run it";
+    }
+    return "";
+}
+
+void hd_interpreter_note(char out[HD_INTERPRETER_TEXT_MAX + 1], const char *id,
                          const struct hd_interpreter *chosen)
 {
-    struct hd_runtime_want want = hd_runtime_want(id);
     size_t room = HD_INTERPRETER_TEXT_MAX + 1;
-    if (want.family == HD_INTERPRETER_ELSE)
-        snprintf(out, room,
-                 "Runtime %.40s is not run by processes of this machine: it needs an image, and "
-                 "Docker or Podman to run it",
-                 id != NULL ? id : "(none)");
-    else if (chosen == NULL && want.family == HD_INTERPRETER_NODE)
-        snprintf(out, room,
-                 "Runtime %.40s needs Node.js, which is not installed where functions can reach "
-                 "it: apt-get install nodejs, or name the program with --node PATH",
-                 id);
-    else if (chosen == NULL)
-        snprintf(out, room,
-                 "Runtime %.40s needs Python, which is not installed where functions can reach "
-                 "it: apt-get install python3, or name the program with --python PATH",
-                 id);
-    else if (want.family == HD_INTERPRETER_NODE)
+    if (chosen->family == HD_INTERPRETER_NODE)
         snprintf(out, room, "Runtime %.40s is not installed: Node.js %u runs it (%.120s)", id,
                  chosen->major, chosen->path);
     else

@@ -41,12 +41,11 @@ struct hd_runtime_want hd_runtime_want(const char *id);
  */
 const struct hd_interpreter *hd_interpreter_pick(const struct hd_interpreters *all,
                                                  struct hd_runtime_want want, bool *exact);
-/**
- * Write what a user should know of a choice: "node 18 runs it: nodejs20.x is not installed", or
- * what is missing and how to get it.
- * @param chosen  NULL: there is none.
+/** @return what is missing where there is no interpreter of the family, and how to get it; static.
  */
-void hd_interpreter_text(char out[HD_INTERPRETER_TEXT_MAX + 1], const char *id,
+const char *hd_interpreter_problem(enum hd_interpreter_family family);
+/** Write that another version than what the id asks for runs it. */
+void hd_interpreter_note(char out[HD_INTERPRETER_TEXT_MAX + 1], const char *id,
                          const struct hd_interpreter *chosen);
 
 /**

@@ -272,8 +272,8 @@ static void confine_plain(struct hd_hostplan *p, const struct hd_process_options
         add(&s->keep, s->argv.v[0]);
     add(&s->write, HD_PLAN_DIR);
     add(&s->hide, opt->run_dir);
-    if (opt->bundles_dir != NULL)
-        add(&s->hide, opt->bundles_dir);
+    if (opt->state_dir != NULL)
+        add(&s->hide, opt->state_dir);
     for (size_t i = 0; i < HD_COUNT(shared); i++)
         add(&s->hide, shared[i]);
 }
@@ -315,30 +315,19 @@ void hd_lambdaplan_settle(struct hd_hostplan *p)
 
 /* --- the whole --- */
 
-static int check(const struct hd_lambdaplan_site *site, const struct hd_launch *w,
-                 const struct hd_interpreter **program, struct hd_error *err)
+static int choose(const struct hd_lambdaplan_site *site, const struct hd_launch *w,
+                  const struct hd_interpreter **program, struct hd_error *err)
 {
-    char text[HD_INTERPRETER_TEXT_MAX + 1];
     struct hd_runtime_want want = hd_runtime_want(w->lambda->runtime_id);
-    bool exact;
+    bool exact, none = want.family == HD_INTERPRETER_NONE;
     if (w->lambda->image != NULL || w->lambda->code_dir == NULL)
-        return hd_fail(err, HD_EINVAL,
-                       "function %s: it is an image, which processes of this machine do not run; "
-                       "it needs Docker or Podman",
-                       w->function);
-    if (want.family == HD_INTERPRETER_NONE)
-        return site->opt->shim_bin != NULL
-                   ? 0
-                   : hd_fail(err, HD_ENOTFOUND,
-                             "function %s: heddle-shim is not there: it lies beside heddle or in "
-                             "../libexec/heddle; `make` builds it",
-                             w->function);
+        want.family = HD_INTERPRETER_ELSE;
     *program = hd_interpreter_pick(site->interpreters, want, &exact);
-    if (*program != NULL)
+    if (want.family != HD_INTERPRETER_ELSE &&
+        (*program != NULL || (none && site->opt->shim_bin != NULL)))
         return 0;
-    hd_interpreter_text(text, w->lambda->runtime_id, NULL);
     return hd_fail(err, want.family == HD_INTERPRETER_ELSE ? HD_EINVAL : HD_ENOTFOUND,
-                   "function %s: %s", w->function, text);
+                   "function %s: %s", w->function, hd_interpreter_problem(want.family));
 }
 
 int hd_lambdaplan_make(struct hd_hostplan *out, const struct hd_lambdaplan_site *site,
@@ -349,7 +338,7 @@ int hd_lambdaplan_make(struct hd_hostplan *out, const struct hd_lambdaplan_site 
     const struct hd_interpreter *program = NULL;
     bool no_net = what->net != NULL && what->net[0] == NULL, wrapped = false;
     *out = (struct hd_hostplan){.host = true};
-    int rc = check(site, what, &program, err);
+    int rc = choose(site, what, &program, err);
     if (rc < 0)
         return rc;
     s->layout = site->layout;
