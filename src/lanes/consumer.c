@@ -189,6 +189,10 @@ static void on_run(void *arg, const struct hd_lane_run_result *result)
     d->run = NULL;
     struct hd_delivery_verdict v =
         hd_delivery_after(result->ok, d->attempt, d->lane->max_attempts, d->lane->retry_delay_ms);
+    if (!result->ok && d->consumer->stopping) {
+        settle(d, HD_LANE_RETURN, hd_str("")); /* perhaps it was ended with the node: no attempt */
+        return;
+    }
     if (!result->ok)
         failed(d, &result->error, &v);
     if (v.settle != HD_LANE_REPLACE)
