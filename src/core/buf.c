@@ -1,7 +1,5 @@
 #include "core/buf.h"
 
-#include "core/jsonscan.h"
-
 #include "core/utf8.h"
 
 #include <stdio.h>
@@ -140,7 +138,6 @@ void hd_buf_json(struct hd_buf *b, struct hd_str s)
     hd_buf_char(b, '"');
     while (p < end) {
         const unsigned char *plain = p;
-        p += hd_json_plain((const char *)p, (const char *)end);
         while (p < end && *p >= 0x20 && *p < 0x7f && *p != '"' && *p != '\\')
             p++;
         hd_buf_add(b, plain, (size_t)(p - plain));
