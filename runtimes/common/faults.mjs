@@ -27,11 +27,16 @@ function frames(stack) {
   return String(stack ?? "").split("\n").filter((line) => !line.includes(OURS));
 }
 
+const isRecord = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
+
 /** The body of an answer for what was thrown: {errorType, errorMessage, trace}. */
 export function faultBody(thrown) {
   try {
-    if (isError(thrown))
-      return { errorType: thrown.name, errorMessage: thrown.message, trace: frames(thrown.stack) };
+    if (isError(thrown)) {
+      const fault = { errorType: thrown.name, errorMessage: thrown.message, trace: frames(thrown.stack) };
+      /* what a typed error of a lane tells its caller */
+      return isRecord(thrown.errorData) ? { ...fault, errorData: thrown.errorData } : fault;
+    }
     return { errorType: typeof thrown, errorMessage: String(thrown), trace: [] };
   } catch {
     return {

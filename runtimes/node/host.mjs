@@ -125,6 +125,9 @@ async function answerFetch(message, res) {
   await sendResponse(response, message, res);
 }
 
+const decoded = (field) =>
+  field === undefined ? undefined : JSON.parse(Buffer.from(field, "base64").toString());
+
 function lambdaInfo(message, fields) {
   return {
     name: what.name,
@@ -133,6 +136,7 @@ function lambdaInfo(message, fields) {
     memoryMB: what.memoryMB ?? 0,
     deadlineMs: Number(fields.deadline ?? what.timeoutMs ?? 0),
     auth: readAuth(fields.auth, message.headers.authorization ?? null),
+    clientContext: decoded(fields["client-context"]),
   };
 }
 

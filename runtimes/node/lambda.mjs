@@ -92,6 +92,7 @@ function makeContext(call, settle) {
     invokedFunctionArn: `arn:aws:lambda:local:000000000000:function:${call.name}`,
     memoryLimitInMB: String(call.memoryMB),
     awsRequestId: call.id,
+    clientContext: call.clientContext,
     logGroupName: `/aws/lambda/${call.name}`,
     logStreamName: call.version,
     callbackWaitsForEmptyEventLoop: true,

@@ -6,6 +6,7 @@
 #include "core/clock.h"
 #include "core/id.h"
 #include "core/map.h"
+#include "core/slab.h"
 #include "lanes/delivery.h"
 #include "lanes/envelope.h"
 #include "lanes/rpcwire.h"
@@ -15,6 +16,7 @@
 enum {
     INLINE_BYTES = 1536,     /* of a delivery: small messages need no more */
     MESSAGE_MAX = 256 << 20, /* arena of one message */
+    KEPT = 256,              /* free deliveries */
     REMEMBERED_MAX = 10000,  /* messages whose attempts are remembered */
 };
 
@@ -46,6 +48,7 @@ struct hd_consumer {
     struct hd_lane_source *queue;
     struct hd_list deliveries;
     unsigned active;
+    struct hd_slab slab;  /* of deliveries */
     struct hd_map memory; /* message id to struct memory_of */
     struct hd_list oldest;
     bool stopping;
@@ -96,7 +99,7 @@ static void delivery_free(struct delivery *d)
     hd_timer_stop(c->opt.loop, &d->timer);
     hd_list_remove(&d->link);
     hd_arena_done(&d->arena);
-    free(d);
+    hd_slab_put(&c->slab, d);
     c->active--;
     if (c->stopping && c->active == 0 && c->stopped != NULL) {
         hd_loop_post(c->opt.loop, c->stopped, c->stopped_arg);
@@ -189,6 +192,10 @@ static void on_run(void *arg, const struct hd_lane_run_result *result)
     d->run = NULL;
     struct hd_delivery_verdict v =
         hd_delivery_after(result->ok, d->attempt, d->lane->max_attempts, d->lane->retry_delay_ms);
+    if (!result->ok && d->consumer->stopping) {
+        settle(d, HD_LANE_RETURN, hd_str("")); /* perhaps it was ended with the node: no attempt */
+        return;
+    }
     if (!result->ok)
         failed(d, &result->error, &v);
     if (v.settle != HD_LANE_REPLACE)
@@ -298,7 +305,8 @@ static void check(struct delivery *d)
 void hd_consumer_deliver(struct hd_consumer *c, const struct hd_lane_delivery *from)
 {
     struct hd_error err = {0};
-    struct delivery *d = hd_alloc(sizeof(*d));
+    struct delivery *d = hd_slab_take(&c->slab);
+    memset(d, 0, offsetof(struct delivery, first));
     d->consumer = c;
     d->tag = from->tag;
     hd_list_init(&d->link);
@@ -331,6 +339,7 @@ struct hd_consumer *hd_consumer_new(const struct hd_consumer_options *opt,
     c->opt = *opt;
     c->queue = queue;
     hd_random(&seed, sizeof(seed));
+    hd_slab_init(&c->slab, sizeof(struct delivery), KEPT);
     hd_list_init(&c->deliveries);
     hd_list_init(&c->oldest);
     hd_map_init(&c->memory, seed); /* the ids are a peer's */
@@ -345,6 +354,7 @@ void hd_consumer_free(struct hd_consumer *c)
     while ((l = hd_list_pop(&c->oldest)) != NULL)
         free(hd_container_of(l, struct memory_of, link));
     hd_map_done(&c->memory);
+    hd_slab_done(&c->slab);
     free(c);
 }
 

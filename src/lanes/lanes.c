@@ -122,6 +122,7 @@ static int make_loop(struct hd_lanes *l, unsigned i, struct hd_error *err)
     w->index = i;
     w->loop = l->opt.loops[i];
     hd_rng_init(&w->rng, 0);
+    hd_lanes_router_init(w);
     struct hd_lane_runner_options runner = {.topology = t,
                                             .targets = l->opt.targets,
                                             .caller = l->opt.callers[i],
@@ -347,6 +348,7 @@ void hd_lanes_free(struct hd_lanes *l)
         for (size_t c = 0; w->clients != NULL && c < l->topology->n_communicators; c++)
             hd_rpc_client_free(w->clients[c]);
         free(w->clients);
+        hd_slab_done(&w->journeys);
         hd_lane_runner_free(w->runner);
     }
     for (size_t i = 0; l->queues != NULL && i < l->topology->n_queues; i++)

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "core/id.h"
+#include "core/slab.h"
 #include "lanes/communicator.h"
 #include "lanes/consumer.h"
 #include "lanes/exposure.h"
@@ -20,6 +21,9 @@ struct hd_lanes_loop {
     struct hd_exposure *exposure;   /* NULL: none */
     struct hd_rng rng;
     uint64_t simulated; /* messages of mode local-simulated */
+    struct hd_slab journeys;
+    struct hd_list departures; /* router.c: what goes in the next turn */
+    bool departing;
 };
 
 /** A queue that this node uses. */
@@ -43,6 +47,9 @@ struct hd_lanes {
     void (*done)(void *arg);
     void *done_arg;
 };
+
+/** router.c: make a loop ready. */
+void hd_lanes_router_init(struct hd_lanes_loop *w);
 
 /** One part less that cooldown or close waits for; the last one tells. Control loop. */
 void hd_lanes_part_done(void *lanes);

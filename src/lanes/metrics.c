@@ -21,8 +21,16 @@ struct histogram {
     uint64_t count, sum_us, buckets[BUCKETS];
 };
 
+/* The last series of a kind: mostly the next one as well. */
+struct recent {
+    const char *lane;
+    struct series *series;
+};
+
 struct share {
     pthread_mutex_t lock;
+    struct recent recent[HD_LANE_COUNTS];
+    struct recent recent_rpc[2];
     struct hd_map series;
     struct histogram in, out;
 };
@@ -61,7 +69,7 @@ void hd_lane_metrics_free(struct hd_lane_metrics *m)
     free(m);
 }
 
-static void count(struct share *s, const char *key)
+static struct series *count(struct share *s, const char *key)
 {
     struct series *one = hd_map_get(&s->series, hd_str(key));
     if (one == NULL && s->series.count < SERIES_MAX) {
@@ -71,6 +79,7 @@ static void count(struct share *s, const char *key)
     }
     if (one != NULL)
         one->n++;
+    return one;
 }
 
 void hd_lane_metrics_event(struct hd_lane_metrics *m, unsigned loop_index, const char *lane,
@@ -82,15 +91,24 @@ void hd_lane_metrics_event(struct hd_lane_metrics *m, unsigned loop_index, const
         [HD_LANE_SKIPPED] = "skipped",
     };
     struct share *s = &m->shares[loop_index];
+    struct recent *recent = &s->recent[what];
     char key[LABELS_MAX];
+    if (detail == NULL && recent->lane == lane && recent->series != NULL) {
+        pthread_mutex_lock(&s->lock);
+        recent->series->n++;
+        pthread_mutex_unlock(&s->lock);
+        return;
+    }
     if (detail != NULL)
         snprintf(key, sizeof(key), "lanes_events_%s_total{lane=\"%s\",reason=\"%s\"}", names[what],
                  lane, detail);
     else
         snprintf(key, sizeof(key), "lanes_events_%s_total{lane=\"%s\"}", names[what], lane);
     pthread_mutex_lock(&s->lock);
-    count(s, key);
+    struct series *series = count(s, key);
     pthread_mutex_unlock(&s->lock);
+    if (detail == NULL)
+        *recent = (struct recent){.lane = lane, .series = series};
 }
 
 void hd_lane_metrics_rpc(struct hd_lane_metrics *m, unsigned loop_index, const char *dir,
@@ -98,18 +116,27 @@ void hd_lane_metrics_rpc(struct hd_lane_metrics *m, unsigned loop_index, const c
 {
     struct share *s = &m->shares[loop_index];
     struct histogram *h = dir[0] == 'i' ? &s->in : &s->out;
+    struct recent *recent = &s->recent_rpc[dir[0] == 'i'];
+    bool again = strcmp(code, "OK") == 0 && recent->lane == task && recent->series != NULL;
     char key[LABELS_MAX];
     unsigned bucket = 0;
-    snprintf(key, sizeof(key), "lanes_rpc_requests_total{dir=\"%s\",task=\"%s\",code=\"%s\"}", dir,
-             task, code);
+    if (!again)
+        snprintf(key, sizeof(key), "lanes_rpc_requests_total{dir=\"%s\",task=\"%s\",code=\"%s\"}",
+                 dir, task, code);
     while (bucket < BUCKETS - 1 && us > bucket_us[bucket])
         bucket++;
     pthread_mutex_lock(&s->lock);
-    count(s, key);
+    struct series *series = recent->series;
+    if (again)
+        series->n++;
+    else
+        series = count(s, key);
     h->count++;
     h->sum_us += us;
     h->buckets[bucket]++;
     pthread_mutex_unlock(&s->lock);
+    if (strcmp(code, "OK") == 0)
+        *recent = (struct recent){.lane = task, .series = series};
 }
 
 /* --- reading --- */

@@ -16,11 +16,12 @@ enum hd_lane_count {
     HD_LANE_SKIPPED,
     HD_LANE_COUNTS
 };
-/** One event more. @param detail  of a rejection: its reason; else NULL. */
+/** One event more. @param lane  its id in the topology: the same pointer each time. @param detail
+ * of a rejection: its reason; else NULL. */
 void hd_lane_metrics_event(struct hd_lane_metrics *m, unsigned loop_index, const char *lane,
                            enum hd_lane_count what, const char *detail);
-/** One RPC more. @param dir "in" or "out". @param task  canonical id. @param code  "OK", or an
- *  error's. */
+/** One RPC more. @param dir "in" or "out". @param task  canonical id, as `lane` above. @param code
+ * "OK", or an error's. */
 void hd_lane_metrics_rpc(struct hd_lane_metrics *m, unsigned loop_index, const char *dir,
                          const char *task, const char *code, uint64_t us);
 /** Append all of it in Prometheus text form. Any thread. */

@@ -7,10 +7,11 @@
 
 #include <stdio.h>
 
-enum { VALUES_MAX = 64 << 20 };
+enum { VALUES_MAX = 64 << 20, INLINE_BYTES = 1024 };
 
 struct journey {
     struct hd_lanes_loop *loop;
+    struct hd_list link; /* while it waits for the next turn */
     struct hd_arena arena;
     struct hd_lane_message m; /* its texts lie in the arena */
     const struct hd_lane_task *task;
@@ -22,6 +23,7 @@ struct journey {
     bool failed;
     hd_lane_done_fn *done;
     void *arg;
+    char first_arena[INLINE_BYTES], first_envelope[INLINE_BYTES]; /* small messages need no more */
 };
 
 /* --- answers --- */
@@ -30,7 +32,7 @@ static void journey_free(struct journey *j)
 {
     hd_buf_done(&j->envelope);
     hd_arena_done(&j->arena);
-    free(j);
+    hd_slab_put(&j->loop->journeys, j);
 }
 
 static void answer(struct journey *j, unsigned status, struct hd_str body, bool retryable)
@@ -204,10 +206,10 @@ static int make_envelope(struct journey *j, struct hd_error *err)
 {
     const struct hd_event_lane *lane = j->event->event_lane;
     struct hd_buf payload, others;
-    char created[32];
+    char created[32], small[INLINE_BYTES];
     struct hd_lane_claims claims = {
         .lane = hd_str(lane->id), .target = hd_str(j->event->wire_id), .kind = HD_LANE_EVENT};
-    hd_buf_init(&payload, VALUES_MAX);
+    hd_buf_init_with(&payload, small, sizeof(small), VALUES_MAX);
     hd_buf_init(&others, 1024);
     hd_typed_write(&payload, j->value);
     hd_typed_iso(created, (double)hd_clock_unix_ms());
@@ -446,13 +448,15 @@ static void take_contexts(struct journey *j, const struct hd_strings *allowed)
 static struct journey *begin(struct hd_lanes *l, unsigned loop_index,
                              const struct hd_lane_message *m, hd_lane_done_fn *done, void *arg)
 {
-    struct journey *j = hd_new(struct journey);
+    struct journey *j = hd_slab_take(&l->loops[loop_index].journeys);
     char id[HD_UUID_CHARS + 1];
+    memset(j, 0, offsetof(struct journey, first_arena));
     j->loop = &l->loops[loop_index];
     j->done = done;
     j->arg = arg;
-    hd_arena_init(&j->arena, NULL, 0, (size_t)4 * VALUES_MAX);
-    hd_buf_init(&j->envelope, VALUES_MAX);
+    hd_list_init(&j->link);
+    hd_arena_init(&j->arena, j->first_arena, sizeof(j->first_arena), (size_t)4 * VALUES_MAX);
+    hd_buf_init_with(&j->envelope, j->first_envelope, sizeof(j->first_envelope), VALUES_MAX);
     j->m = *m;
     j->m.body = keep(j, m->body);
     j->m.request_id = keep(j, m->request_id);
@@ -488,9 +492,8 @@ static void refuse_later(struct journey *j, unsigned status, const char *code, c
     hd_loop_post(j->loop->loop, refuse_now, r);
 }
 
-static void go_event(void *arg)
+static void go_event(struct journey *j)
 {
-    struct journey *j = arg;
     const struct hd_topology *t = j->loop->lanes->topology;
     const struct hd_lane_event *e = j->event;
     bool relayed = hd_str_starts(j->m.source_id, hd_str(t->relay_prefix));
@@ -515,9 +518,8 @@ static void go_event(void *arg)
         call_peer(j, e->rpc_lane);
 }
 
-static void go_task(void *arg)
+static void go_task(struct journey *j)
 {
-    struct journey *j = arg;
     const struct hd_topology *t = j->loop->lanes->topology;
     const struct hd_rpc_lane *lane = j->task->lane;
     take_contexts(j, lane != NULL ? &lane->contexts : &t->contexts);
@@ -531,8 +533,25 @@ static void go_task(void *arg)
         call_peer(j, lane);
 }
 
-static void depart(struct journey *j, bool known, const char *what, struct hd_str name,
-                   void (*go)(void *arg))
+/* All that came in one turn goes in the next. */
+static void go_all(void *arg)
+{
+    struct hd_lanes_loop *w = arg;
+    struct hd_list now, *l;
+    hd_list_init(&now);
+    w->departing = false;
+    while ((l = hd_list_pop(&w->departures)) != NULL)
+        hd_list_push(&now, l);
+    while ((l = hd_list_pop(&now)) != NULL) {
+        struct journey *j = hd_container_of(l, struct journey, link);
+        if (j->event != NULL)
+            go_event(j);
+        else
+            go_task(j);
+    }
+}
+
+static void depart(struct journey *j, bool known, const char *what, struct hd_str name)
 {
     struct hd_error err;
     if (!known) {
@@ -542,8 +561,18 @@ static void depart(struct journey *j, bool known, const char *what, struct hd_st
     } else if (read_value(j, &err) < 0) {
         refuse_later(j, 400, "INVALID_JSON", err.msg);
     } else {
-        hd_loop_post(j->loop->loop, go, j);
+        hd_list_push(&j->loop->departures, &j->link);
+        if (!j->loop->departing)
+            hd_loop_post(j->loop->loop, go_all, j->loop);
+        j->loop->departing = true;
     }
+}
+
+void hd_lanes_router_init(struct hd_lanes_loop *w)
+{
+    enum { KEPT = 1024 };
+    hd_slab_init(&w->journeys, sizeof(struct journey), KEPT);
+    hd_list_init(&w->departures);
 }
 
 void hd_lanes_emit(struct hd_lanes *l, unsigned loop_index, const struct hd_lane_message *m,
@@ -551,7 +580,7 @@ void hd_lanes_emit(struct hd_lanes *l, unsigned loop_index, const struct hd_lane
 {
     struct journey *j = begin(l, loop_index, m, done, arg);
     j->event = hd_topology_event(l->topology, m->name);
-    depart(j, j->event != NULL, "Event", m->name, go_event);
+    depart(j, j->event != NULL, "Event", m->name);
 }
 
 void hd_lanes_call(struct hd_lanes *l, unsigned loop_index, const struct hd_lane_message *m,
@@ -559,5 +588,5 @@ void hd_lanes_call(struct hd_lanes *l, unsigned loop_index, const struct hd_lane
 {
     struct journey *j = begin(l, loop_index, m, done, arg);
     j->task = hd_topology_task(l->topology, m->name);
-    depart(j, j->task != NULL, "Task", m->name, go_task);
+    depart(j, j->task != NULL, "Task", m->name);
 }

@@ -5,12 +5,14 @@
 #include "lanes/run.h"
 
 #include "core/id.h"
+#include "core/slab.h"
 #include "lanes/runtext.h"
 
-enum { VALUE_BYTES_MAX = 64 << 20, EVENT_BYTES_MAX = 32 << 20 };
+enum { VALUE_BYTES_MAX = 64 << 20, EVENT_BYTES_MAX = 32 << 20, INLINE_BYTES = 512, KEPT = 256 };
 
 struct hd_lane_runner {
     struct hd_lane_runner_options opt;
+    struct hd_slab slab; /* of runs */
 };
 
 /* One function under way. */
@@ -35,6 +37,7 @@ struct hd_lane_run {
     unsigned hooks_run;
     bool failed, starting;
     struct hd_lane_error error;
+    char first[INLINE_BYTES];
 };
 
 static void run_hooks(struct hd_lane_run *run);
@@ -45,18 +48,21 @@ struct hd_lane_runner *hd_lane_runner_new(const struct hd_lane_runner_options *o
 {
     struct hd_lane_runner *r = hd_new(struct hd_lane_runner);
     r->opt = *opt;
+    hd_slab_init(&r->slab, sizeof(struct hd_lane_run), KEPT);
     return r;
 }
 
 void hd_lane_runner_free(struct hd_lane_runner *r)
 {
+    if (r != NULL)
+        hd_slab_done(&r->slab);
     free(r);
 }
 
 static void run_free(struct hd_lane_run *run)
 {
     hd_arena_done(&run->arena);
-    free(run);
+    hd_slab_put(&run->runner->slab, run);
 }
 
 static void finish(struct hd_lane_run *run)
@@ -294,14 +300,15 @@ static struct hd_lane_run *run_new(struct hd_lane_runner *r,
                                    const struct hd_lane_run_request *request,
                                    hd_lane_run_done_fn *done, void *arg)
 {
-    struct hd_lane_run *run = hd_new(struct hd_lane_run);
+    struct hd_lane_run *run = hd_slab_take(&r->slab);
+    memset(run, 0, offsetof(struct hd_lane_run, first));
     run->runner = r;
     run->request = *request;
     run->value = request->value;
     run->done = done;
     run->arg = arg;
     run->starting = true;
-    hd_arena_init(&run->arena, NULL, 0, (size_t)4 * VALUE_BYTES_MAX);
+    hd_arena_init(&run->arena, run->first, sizeof(run->first), (size_t)4 * VALUE_BYTES_MAX);
     return run;
 }
 

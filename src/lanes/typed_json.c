@@ -1,4 +1,6 @@
 /* typed_json.c - JSON text to values, as JavaScript's JSON.parse sees it. */
+#include "core/jsonscan.h"
+#include "core/utf8.h"
 #include "lanes/typed_private.h"
 
 #include <math.h>
@@ -118,27 +120,11 @@ static int parse_escape(struct cursor *c, char **to)
     return 0;
 }
 
-/* @return bytes of the UTF-8 character at @p p, or 0. */
-static size_t utf8_char(const unsigned char *p, const unsigned char *end)
-{
-    size_t n = p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
-    if (p[0] < 0xc2 || p[0] > 0xf4 || (size_t)(end - p) < n)
-        return 0;
-    for (size_t i = 1; i < n; i++) {
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-    }
-    if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ||
-        (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f))
-        return 0;
-    return n;
-}
-
 static int parse_string(struct hd_str *out, struct cursor *c)
 {
     const char *begin = ++c->p;
     bool escaped = false;
-    while (c->p < c->end && *c->p != '"') {
+    while (c->p += hd_json_plain(c->p, c->end), c->p < c->end && *c->p != '"') {
         unsigned char byte = (unsigned char)*c->p;
         if (byte < 0x20)
             return bad(c, "a control character in a string");
@@ -148,7 +134,7 @@ static int parse_string(struct hd_str *out, struct cursor *c)
         }
         size_t n = 1;
         if (byte >= 0x80)
-            n = utf8_char((const unsigned char *)c->p, (const unsigned char *)c->end);
+            n = hd_utf8_len((const unsigned char *)c->p, (const unsigned char *)c->end);
         if (n == 0)
             return bad(c, "bytes that are not UTF-8");
         if (c->p < c->end)

@@ -1,4 +1,5 @@
 /* typed_write.c - values as the text that JavaScript's JSON.stringify writes. */
+#include "core/jsonscan.h"
 #include "lanes/typed_private.h"
 
 #include <float.h>
@@ -89,6 +90,7 @@ void hd_typed_write_string(struct hd_buf *out, struct hd_str text)
     hd_buf_char(out, '"');
     while (p < end) {
         const unsigned char *plain = p;
+        p += hd_json_plain((const char *)p, (const char *)end);
         while (p < end && *p >= 0x20 && *p != '"' && *p != '\\' && !is_surrogate(p, end))
             p++;
         hd_buf_add(out, plain, (size_t)(p - plain));

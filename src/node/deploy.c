@@ -132,12 +132,15 @@ static struct hd_pool *pool_of(struct hd_node *n, const struct hd_function *fn,
         rc = hd_fail(&err, HD_EINVAL, "%s", fn->problem);
     } else {
         struct hd_pool_spec spec = spec_of(n, fn, eager);
+        char **env = hd_node_lanes_env(n, fn->name, fn->env);
+        spec.launch.env = (const char *const *)env;
         if (same_version(old, fn)) {
             rc = hd_pool_set_limits(old->pool, &spec.limits, &err);
             pool = rc == 0 ? hd_pool_ref(old->pool) : NULL;
         } else {
             rc = hd_pool_set_put(n->pools, &pool, &spec, &err);
         }
+        hd_node_lanes_env_free(env);
     }
     if (rc < 0)
         hd_log(n->log, HD_ERROR, "function cannot run", hd_kv_str("function", fn->name),

@@ -353,6 +353,7 @@ void hd_node_metrics(struct hd_node *n, struct hd_buf *out)
     pool_counters(&s);
     pool_times(&s);
     hd_node_metrics_lambda(n, out);
+    hd_node_lanes_metrics(n, out);
     free(s.pools);
     free(s.sums);
 }

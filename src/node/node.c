@@ -395,6 +395,7 @@ void hd_node_open(struct hd_node *n)
     if (!atomic_compare_exchange_strong(&n->state, &starting, HD_NODE_SERVING))
         return;
     n->doors_shut = n->n_workers;
+    hd_node_lanes_start(n);
     for (unsigned i = 0; i < n->n_workers; i++)
         hd_loop_post(n->workers[i].loop, open_door, &n->workers[i]);
 }
@@ -445,7 +446,7 @@ static int set_up(struct hd_node *n, struct hd_error *err)
         code = err->code == HD_EBUSY ? HD_EXIT_FAILED : HD_EXIT_CONFIG;
     else if (make_pools(n, err) < 0 || open_admin(n, err) < 0)
         code = HD_EXIT_FAILED;
-    else if (hd_node_lambda(n, err) < 0)
+    else if (hd_node_lambda(n, err) < 0 || hd_node_lanes(n, err) < 0)
         code = err->code == HD_EINVAL ? HD_EXIT_CONFIG : HD_EXIT_FAILED;
     if (code == HD_EXIT_OK) {
         n->boot = hd_boot_new(n);
@@ -497,6 +498,7 @@ static void unwind(struct hd_node *n)
 static void tear_down(struct hd_node *n)
 {
     hd_node_undeploy(n);
+    hd_node_lanes_done(n);
     hd_node_lambda_done(n);
     hd_node_targets_free(n);
     hd_pool_set_free(n->pools);

@@ -40,6 +40,8 @@ struct hd_worker {
     _Atomic unsigned active;   /* requests under way, as of the last look */
 };
 
+struct hd_node_lanes; /* lanes.c */
+
 struct hd_node {
     const struct hd_node_options *opt;
     char *const *env;
@@ -76,6 +78,8 @@ struct hd_node {
     struct hd_api *api;
     struct hd_view *view; /* control loop; NULL: none yet */
     void (*after_lambda)(void *node);
+
+    struct hd_node_lanes *lanes; /* NULL: heddle.yml has none */
 
     struct hd_backend *backend;
     struct hd_pool_set *pools;
@@ -138,6 +142,27 @@ void hd_node_lambda_close(struct hd_node *n, void (*then)(void *node));
 void hd_node_lambda_done(struct hd_node *n);
 /** @return requests and calls under way. The worker's loop. */
 unsigned hd_worker_lambda_active(const struct hd_worker *w);
+
+/* lanes.c */
+
+/** Read the lanes, open their queues. After hd_node_lambda(); before the loops run. */
+int hd_node_lanes(struct hd_node *n, struct hd_error *err);
+/** The doors open: consume and serve. Control loop; again is fine. */
+void hd_node_lanes_start(struct hd_node *n);
+/** Take nothing new; what is under way goes on. Again is fine. */
+void hd_node_lanes_cooldown(struct hd_node *n);
+/** Close all of it; @p then. After the pools are closed, before the store is. */
+void hd_node_lanes_close(struct hd_node *n, void (*then)(void *node));
+void hd_node_lanes_done(struct hd_node *n);
+/** @return where the exposure listens; 0: it does not. */
+uint16_t hd_node_lanes_port(const struct hd_node *n);
+/** @return @p env with what a function needs to reach the lanes, for hd_node_lanes_env_free(). */
+char **hd_node_lanes_env(const struct hd_node *n, const char *function, char *const *env);
+void hd_node_lanes_env_free(char **env);
+/** Serve a request of the admin listener. @return false: it is not for the lanes. */
+bool hd_node_lanes_request(struct hd_node *n, struct hd_exchange *ex, const struct hd_head *head,
+                           struct hd_str body, bool end);
+void hd_node_lanes_metrics(struct hd_node *n, struct hd_buf *out);
 
 /* policies.c */
 

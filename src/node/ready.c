@@ -84,6 +84,7 @@ void hd_node_say_ready(struct hd_node *n)
     }
     hd_log(n->log, HD_INFO, "ready", hd_kv_str("url", url), hd_kv_int("port", n->port),
            hd_kv_str("control", control), hd_kv_int("control_port", n->control_port),
+           hd_kv_int("exposure_port", hd_node_lanes_port(n)),
            hd_kv_int("functions", (int64_t)count), hd_kv_str("admin", n->opt->admin_socket),
            hd_kv_us("took", hd_clock_us() - n->start_us));
 }

@@ -76,11 +76,16 @@ static void on_lambda_closed(void *arg)
     hd_node_policies_stop(arg, stop_loops);
 }
 
+static void on_lanes_closed(void *arg)
+{
+    hd_node_lambda_close(arg, on_lambda_closed);
+}
+
 static void on_backend_closed(void *arg)
 {
     struct hd_node *n = arg;
     n->backend = NULL;
-    hd_node_lambda_close(n, on_lambda_closed);
+    hd_node_lanes_close(n, on_lanes_closed);
 }
 
 static void on_pools_closed(void *arg)
@@ -198,6 +203,7 @@ static void drain_server(void *arg)
 static void on_drain_delay(struct hd_timer *t)
 {
     struct hd_node *n = hd_container_of(t, struct hd_node, shutdown_timer);
+    hd_node_lanes_cooldown(n);
     for (unsigned i = 0; i < n->n_workers; i++) {
         atomic_store(&n->workers[i].active, 1); /* until it was looked at */
         hd_loop_post(n->workers[i].loop, drain_server, &n->workers[i]);

@@ -566,8 +566,8 @@ void hd_admin_request(void *node, struct hd_exchange *ex, const struct hd_head *
                       struct hd_str body, bool end)
 {
     struct hd_node *n = node;
-    (void)body;
-    (void)end;
+    if (hd_node_lanes_request(n, ex, head, body, end))
+        return;
     if (is_path(head, "/heddle/reload") && hd_str_is(head->method, "POST"))
         ask(&n->workers[0], ex, head, PAGE_RELOAD, true);
     else if (is_path(head, "/heddle/instances/drain") && hd_str_is(head->method, "POST"))

@@ -8,12 +8,19 @@ import inspect
 import json
 import re
 import time
+import types
 from datetime import datetime, timezone
 from urllib.parse import parse_qsl
 
 BODY_MAX = 6 * 1024 * 1024  # what Lambda takes
 _TEXT = re.compile(r"(text/|application/(json|javascript|xml|graphql|x-www-form-urlencoded)"
                    r"|[^;]*\+(json|xml)\b)", re.I)
+
+
+def _client_context(text):
+    if not text:
+        return None
+    return types.SimpleNamespace(**json.loads(base64.b64decode(text)))
 
 
 class Context:
@@ -28,7 +35,7 @@ class Context:
         self.log_group_name = f"/aws/lambda/{what['name']}"
         self.log_stream_name = what.get("version") or ""
         self.identity = None
-        self.client_context = None
+        self.client_context = _client_context(request.control.get("client-context"))
         left = int(request.control.get("deadline") or what.get("timeoutMs") or 0)
         self._end = time.monotonic() + left / 1000
 

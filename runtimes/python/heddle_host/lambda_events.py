@@ -56,6 +56,7 @@ class ClientContext:
         self.custom = given.get("custom")
         self.env = given.get("env")
         self.client = Client(given.get("client") or {})
+        self.heddle = given.get("heddle")
 
 
 def _decoded(fields, name, make):
@@ -100,7 +101,11 @@ def fault_body(error, id):
         message = str(error)
     except Exception:
         message = "the error's text cannot be made"
-    return {"errorMessage": message, "errorType": kind, "requestId": id, "stackTrace": trace}
+    body = {"errorMessage": message, "errorType": kind, "requestId": id, "stackTrace": trace}
+    data = getattr(error, "error_data", None)
+    if isinstance(data, dict):
+        body["errorData"] = data  # what a typed error of a lane tells its caller
+    return body
 
 
 def too_large(limit):
