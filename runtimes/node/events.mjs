@@ -111,7 +111,8 @@ export class Events {
 
   #run(call) {
     this.#call = call;
-    if (this.#fault !== null) {
+    if (this.#fault !== null) { /* logged with the id as well, where its caller looks for it */
+      this.#logFault("Uncaught Exception", this.#fault.thrown);
       this.#answerFault(call, this.#fault.thrown, EXIT_INIT);
       return;
     }

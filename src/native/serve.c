@@ -223,14 +223,14 @@ static void end(struct server *s, int code)
 /* The init failed: whoever waited for it gets the error, and the next one a new instance. */
 static int answer_init_error(struct server *s, struct hd_event *event, int fd)
 {
+    const char *why =
+        s->init_error.msg[0] != '\0' ? s->init_error.msg : "the function's init failed";
+    hd_event_log(event, HD_FUNCTION_ERROR, "%s", why);
     hd_reply_begin(&s->reply, event, fd);
     s->reply.form = &event_form;
     s->reply.exits = true;
     end(s, 1);
-    return hd_reply_end(&s->reply, hd_reply_error(&s->reply, "Function.InitFailed", "%s",
-                                                  s->init_error.msg[0] != '\0'
-                                                      ? s->init_error.msg
-                                                      : "the function's init failed"));
+    return hd_reply_end(&s->reply, hd_reply_error(&s->reply, "Function.InitFailed", "%s", why));
 }
 
 static const char *terminated(struct hd_str value)

@@ -41,9 +41,10 @@ def failed_init(start, files, handler="index.handler", **more):
     host = start(files)
     answer = host.load_lambda(handler, **more)
     assert answer.json() == {"ok": True, "kind": "init-failed", "concurrency": 1}
-    answer = host.event()
+    answer = host.event(id="id-i")
     assert answer.field("x-heddle-exit") == "1"
     assert host.ended() == 129
+    host.wait_record(lambda r: r["id"] == "id-i" and "Uncaught Exception" in r["msg"])
     assert host.wait_record(lambda r: "Uncaught Exception" in r["msg"])["level"] == "error"
     return fault(answer)
 

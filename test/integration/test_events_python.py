@@ -87,9 +87,10 @@ def test_an_init_that_fails_is_told_to_the_first_event(start, files, handler, ki
     error = fault(answer)
     assert error["errorType"] == kind and message in error["errorMessage"] and error["requestId"] == "id-i", error
     assert trace is None or any(trace in line for line in error["stackTrace"]), error
-    assert "heddle_host" not in json.dumps(error)
+    assert "heddle_host" not in json.dumps(error) and "importlib" not in json.dumps(error)
     assert answer.field("x-heddle-exit") == "1" and host.ended() == 1
-    assert host.wait_record(lambda r: f"[ERROR] {kind}: " in r["msg"])["level"] == "error"
+    for id in (None, "id-i"): # when it happened, and for who asked
+        assert host.wait_record(lambda r: r["id"] == id and f"[ERROR] {kind}: " in r["msg"])["level"] == "error"
 
 
 def test_an_exit_while_loading_is_an_exit(start):

@@ -152,7 +152,8 @@ def test_a_load_that_makes_no_sense_is_refused(begin, body):
 def test_an_init_that_fails_is_told_to_the_first_event(begin):
     host = begin(env={"INIT_FAILS": "users"}).wait()
     assert host.load_lambda("bootstrap").json()["kind"] == "init-failed"
-    answer = host.event()
+    answer = host.event(id="id-i")
+    assert host.wait_record(lambda r: "no table" in r["msg"])["id"] == "id-i"
     assert fault(answer) == {"errorType": "Function.InitFailed", "errorMessage": 'no table for "users"'}
     assert answer.field("x-heddle-exit") == "1" and host.ended() == 1
 

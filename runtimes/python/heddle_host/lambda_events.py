@@ -134,7 +134,9 @@ class Function:
         log.enter(id)
         try:
             if self.failure is not None:
-                return json.dumps({**self.failure, "requestId": id}).encode(), True
+                told = {**self.failure, "requestId": id}
+                lambda_log.fault(told)  # with the id as well, where its caller looks for it
+                return json.dumps(told).encode(), True
             trace = fields.get("trace")
             if trace != self.trace:
                 self.trace = trace

@@ -6,6 +6,7 @@ import sys
 import traceback
 
 _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_NOT_THEIRS = (_OURS, "<frozen importlib", importlib.__file__)
 
 
 class Fault(Exception):
@@ -21,7 +22,7 @@ def frames(error):
     """Where an exception came from, as lines, without the host's own frames."""
     return traceback.format_list(
         [frame for frame in traceback.extract_tb(error.__traceback__)
-         if not frame.filename.startswith((_OURS, "<frozen importlib"))])
+         if not frame.filename.startswith(_NOT_THEIRS)])
 
 
 def search_path(root, opt):
