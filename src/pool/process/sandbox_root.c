@@ -13,6 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#define USER "sbx_user1051" /* as at Lambda */
 enum { TREES_MAX = 128, TMP_MB = 512 };
 static const char base[] = "/tmp"; /* any folder would do: it is covered for a moment */
 static const char root_options[] = "mode=0755,size=4m,nr_inodes=4096";
@@ -47,9 +48,8 @@ static const char *const system_places[] = {
 };
 static const char *const devices[] = {"/dev/null", "/dev/zero",    "/dev/full",
                                       "/dev/tty",  "/dev/urandom", "/dev/random"};
-static const char *const empty_places[] = {"/tmp",         "/var/tmp",          "/proc",
-                                           "/dev/shm",     "/var/task",         "/opt",
-                                           "/var/runtime", "/home/sbx_user1051"};
+static const char *const empty_places[] = {"/tmp",      "/var/tmp", "/proc",        "/dev/shm",
+                                           "/var/task", "/opt",     "/var/runtime", "/home/" USER};
 
 struct tree {
     char *place; /* of the new root; ours */
@@ -181,7 +181,7 @@ static int make_link(const char *place, const char *target, struct hd_error *err
 
 static int make_users(const struct hd_sandbox_spec *s, struct hd_error *err)
 {
-    static const char user[] = "sbx_user1051:x:%u:%u::/home/sbx_user1051:/sbin/nologin\n";
+    static const char user[] = USER ":x:%u:%u::/home/" USER ":/sbin/nologin\n";
     char users[400], groups[200];
     uint32_t uid = s->seen_uid != 0 ? s->seen_uid : s->uid;
     uint32_t gid = s->seen_gid != 0 ? s->seen_gid : s->gid;
@@ -189,7 +189,7 @@ static int make_users(const struct hd_sandbox_spec *s, struct hd_error *err)
     n += snprintf(users + n, sizeof(users) - (size_t)n, user, uid, gid);
     snprintf(users + n, sizeof(users) - (size_t)n,
              "nobody:x:65534:65534:nobody:/nonexistent:/sbin/nologin\n");
-    snprintf(groups, sizeof(groups), "root:x:0:\nsbx_user1051:x:%u:\nnogroup:x:65534:\n", gid);
+    snprintf(groups, sizeof(groups), "root:x:0:\n" USER ":x:%u:\nnogroup:x:65534:\n", gid);
     int rc = make_file("/etc/passwd", users, err);
     return rc == 0 ? make_file("/etc/group", groups, err) : rc;
 }
