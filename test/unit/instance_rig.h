@@ -11,6 +11,7 @@ struct lambda {
     char code[128], opt[128];
 };
 
+extern const char rig_evaluator[]; /* what rig_set_node() writes */
 /** Write a file below bundles/, and the folders it lies in. */
 void rig_put(struct rig *r, const char *name, const char *text, mode_t mode);
 /** Describe a launch of bundles/f/code. */

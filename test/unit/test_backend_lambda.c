@@ -109,7 +109,8 @@ static void a_prewarmed_host_sees_the_same(void **state)
     l.lambda.ephemeral_mb = 600;
     r.backend->ops->prewarm(r.backend, &l.what, 1);
     rig_until_warm(&r);
-    rig_put(&r, "late/code/index.js", evaluator, 0600); /* what was stored after the host started */
+    rig_put(&r, "late/code/index.js", rig_evaluator,
+            0600); /* what was stored after the host started */
     snprintf(l.code, sizeof(l.code), "%s/late/code", r.bundles);
     uint64_t before = ticks_now();
     rig_begin_lambda(&r, &p, &l);
