@@ -76,7 +76,7 @@ static void set_deadline(struct hd_shim_event *ev, const struct hd_head *head)
     } else {
         ms = s->load->timeout_ms > 0 ? s->load->timeout_ms : NO_LIMIT_MS;
     }
-    ev->due_unix_ms = hd_net_unix_ms(s->net) + (int64_t)ms;
+    ev->due_unix_ms = hd_clock_unix_ms() + (int64_t)ms;
 }
 
 static void free_event(struct hd_shim_event *ev)
