@@ -187,6 +187,11 @@ static void checked(struct hd_job *job)
 {
     struct hd_op *op = &job->op;
     struct hd_buf message;
+    const char *refused = hd_shape_refused(op->operation->input, op->input);
+    if (refused != NULL) {
+        hd_op_fail(op, HD_API_INVALID, "%s is not offered by this server: leave it out.", refused);
+        return;
+    }
     hd_buf_init(&message, HD_API_MESSAGE_MAX - 1);
     unsigned broken = hd_shape_check(op->api->patterns, op->operation->input, op->input, &message);
     if (broken > 0)

@@ -47,8 +47,6 @@ bool hd_function_runtime_ok(struct hd_op *op, const char *runtime);
 bool hd_function_environment_ok(struct hd_op *op, const json_t *environment);
 /** @param format_now  LogFormat of the function so far. */
 bool hd_function_logging_ok(struct hd_op *op, const json_t *logging, const char *format_now);
-/** No member is given that this server knows and does not offer. */
-bool hd_function_members_ok(struct hd_op *op);
 
 /* --- op_function_code.c: the code --- */
 

@@ -102,7 +102,7 @@ static void set_runtime_version(const struct hd_op *op, json_t *config)
 
 static bool rules_ok(struct hd_op *op)
 {
-    return hd_function_members_ok(op) && hd_function_runtime_ok(op, hd_op_text(op, "Runtime")) &&
+    return hd_function_runtime_ok(op, hd_op_text(op, "Runtime")) &&
            hd_function_environment_ok(op, hd_op_get(op, "Environment"));
 }
 

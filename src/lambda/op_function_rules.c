@@ -123,18 +123,3 @@ bool hd_function_logging_ok(struct hd_op *op, const json_t *logging, const char 
         "To use ApplicationLogLevel or SystemLogLevel, you must set your log format to JSON.");
     return false;
 }
-
-bool hd_function_members_ok(struct hd_op *op)
-{
-    static const char *const others[] = {"CapacityProviderConfig", "DurableConfig", "TenancyConfig",
-                                         "PublishTo", "SourceKMSKeyArn"};
-    for (size_t i = 0; i < HD_COUNT(others); i++) {
-        if (hd_op_get(op, others[i]) == NULL &&
-            json_object_get(hd_op_get(op, "Code"), others[i]) == NULL)
-            continue;
-        hd_op_fail(op, HD_API_INVALID, "%s is not offered by this server: leave it out.",
-                   others[i]);
-        return false;
-    }
-    return true;
-}

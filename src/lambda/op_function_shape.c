@@ -8,6 +8,10 @@
     {                                                         \
         .name = member, .kind = HD_SHAPE_INTEGER, __VA_ARGS__ \
     }
+#define REFUSED(member)                 \
+    {                                   \
+        .name = member, .refused = true \
+    }
 #define BOOLEAN(member)                          \
     {                                            \
         .name = member, .kind = HD_SHAPE_BOOLEAN \
@@ -88,7 +92,7 @@ static const struct hd_shape image[] = {
     {.name = "ZipFile", .kind = HD_SHAPE_BLOB, .secret = true},                               \
         TEXT("S3Bucket", .min = 3, .max = 63, .pattern = "[0-9A-Za-z\\.\\-_]*(?<!\\.)"),      \
         TEXT("S3Key", .min = 1, .max = 1024), TEXT("S3ObjectVersion", .min = 1, .max = 1024), \
-        TEXT("ImageUri"), TEXT("SourceKMSKeyArn", .pattern = HD_PATTERN_ARN)
+        TEXT("ImageUri"), REFUSED("SourceKMSKeyArn")
 
 static const struct hd_shape code[] = {CODE_MEMBERS, {0}};
 
@@ -104,7 +108,8 @@ static const struct hd_shape code[] = {CODE_MEMBERS, {0}};
         TEXT("KMSKeyArn", .pattern = HD_PATTERN_ARN), STRUCT("TracingConfig", tracing), \
         LIST("Layers", layer), LIST("FileSystemConfigs", file_system, .max = 1),        \
         STRUCT("ImageConfig", image), STRUCT("EphemeralStorage", ephemeral),            \
-        STRUCT("SnapStart", snap_start), STRUCT("LoggingConfig", logging)
+        STRUCT("SnapStart", snap_start), STRUCT("LoggingConfig", logging),              \
+        REFUSED("CapacityProviderConfig"), REFUSED("DurableConfig")
 
 const struct hd_shape hd_function_create_input[] = {
     TEXT("FunctionName", .required = true, .min = 1, .max = 140, .pattern = HD_PATTERN_FUNCTION),
@@ -119,6 +124,8 @@ const struct hd_shape hd_function_create_input[] = {
              "arn:(aws[a-zA-Z-]*)?:lambda:[a-z]{2}((-gov)|(-iso(b?)))?-[a-z]+-\\d{1}:\\d{12}:"
              "code-signing-config:csc-[a-z0-9]{17}"),
     LIST("Architectures", architecture, .min = 1, .max = 1),
+    REFUSED("PublishTo"),
+    REFUSED("TenancyConfig"),
     {0},
 };
 
@@ -127,11 +134,8 @@ const struct hd_shape hd_function_configuration_input[] = {
 };
 
 const struct hd_shape hd_function_code_input[] = {
-    HD_SHAPE_FUNCTION_NAME,
-    CODE_MEMBERS,
-    BOOLEAN("Publish"),
-    BOOLEAN("DryRun"),
-    TEXT("RevisionId"),
-    LIST("Architectures", architecture, .min = 1, .max = 1),
-    {0},
+    HD_SHAPE_FUNCTION_NAME, CODE_MEMBERS,
+    BOOLEAN("Publish"),     BOOLEAN("DryRun"),
+    TEXT("RevisionId"),     LIST("Architectures", architecture, .min = 1, .max = 1),
+    REFUSED("PublishTo"),   {0},
 };

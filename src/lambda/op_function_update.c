@@ -94,8 +94,6 @@ static void on_code(struct hd_op *op, json_t *code)
 
 static void update_code(struct hd_op *op)
 {
-    if (!hd_function_members_ok(op))
-        return;
     json_t *doc = to_update(op);
     if (doc == NULL)
         return;

@@ -9,6 +9,7 @@ static const struct hd_shape publish_input[] = {
     {.name = "CodeSha256"},
     {.name = "Description", .max = 256},
     {.name = "RevisionId"},
+    {.name = "PublishTo", .refused = true},
     {0},
 };
 static const struct hd_shape list_input[] = {

@@ -108,6 +108,8 @@ static int map_types(const struct hd_shape *shape, const char *name, json_t *map
 static int value_types(const struct hd_shape *shape, const char *name, json_t *v,
                        struct hd_error *err)
 {
+    if (shape->refused)
+        return 0;
     if (!has_type(shape->kind, v))
         return hd_fail(err, HD_EINVAL, "%s can not be converted to %s: '%s'", json_word(v),
                        kind_word(shape->kind), name);
@@ -173,6 +175,24 @@ int hd_shape_text(const struct hd_shape *member, struct hd_str text, json_t **ou
     }
     return hd_fail(err, HD_EINVAL, "STRING_VALUE can not be converted to %s: '%s'",
                    kind_word(member->kind), member->name);
+}
+
+const char *hd_shape_refused(const struct hd_shape *members, const json_t *object)
+{
+    for (const struct hd_shape *m = members; m != NULL && m->name != NULL; m++) {
+        const json_t *v = json_object_get(object, m->name), *item;
+        const char *found = v != NULL && m->refused ? m->name : NULL;
+        size_t i;
+        if (v != NULL && found == NULL && m->kind == HD_SHAPE_STRUCT)
+            found = hd_shape_refused(m->of, v);
+        if (v != NULL && found == NULL && m->kind == HD_SHAPE_LIST &&
+            m->of->kind == HD_SHAPE_STRUCT)
+            json_array_foreach(v, i, item) found =
+                found == NULL ? hd_shape_refused(m->of->of, item) : found;
+        if (found != NULL)
+            return found;
+    }
+    return NULL;
 }
 
 /* --- constraints --- */

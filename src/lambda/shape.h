@@ -39,6 +39,7 @@ struct hd_shape {
     enum hd_shape_kind kind;
     enum hd_shape_place in; /* top level only */
     bool required;
+    bool refused;             /* the API has it, and this server does not offer it */
     bool secret;              /* its value is not repeated in messages */
     bool has_min;             /* min is meant although it is 0 */
     double min, max;          /* both included; 0: not limited (but see has_min) */
@@ -87,6 +88,8 @@ struct hd_shape {
  * @return 0, or HD_EINVAL: "NUMBER_VALUE can not be converted to a String: 'description'".
  */
 int hd_shape_types(const struct hd_shape *members, json_t *object, struct hd_error *err);
+/** @return the name of a member that is given although it is refused; NULL: there is none. */
+const char *hd_shape_refused(const struct hd_shape *members, const json_t *object);
 /**
  * Check the constraints of an object whose types are right.
  * @param out  gets the message: "2 validation errors detected: Value '0' at 'timeout' failed to
