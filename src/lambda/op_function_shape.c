@@ -78,6 +78,7 @@ static const struct hd_shape file_system_members[] = {
          .pattern = "arn:aws[a-zA-Z-]*:elasticfilesystem:[a-z]{2}((-gov)|(-iso(b?)))?-[a-z]+-\\d{1}"
                     ":\\d{12}:access-point/fsap-[a-f0-9]{17}"),
     TEXT("LocalMountPath", .required = true, .max = 160, .pattern = "/mnt/[a-zA-Z0-9-_.]+"),
+    REFUSED("S3FilesConfig"),
     {0},
 };
 static const struct hd_shape file_system[] = {STRUCT("member", file_system_members)};
@@ -92,7 +93,7 @@ static const struct hd_shape image[] = {
     {.name = "ZipFile", .kind = HD_SHAPE_BLOB, .secret = true},                               \
         TEXT("S3Bucket", .min = 3, .max = 63, .pattern = "[0-9A-Za-z\\.\\-_]*(?<!\\.)"),      \
         TEXT("S3Key", .min = 1, .max = 1024), TEXT("S3ObjectVersion", .min = 1, .max = 1024), \
-        TEXT("ImageUri"), REFUSED("SourceKMSKeyArn")
+        TEXT("ImageUri"), REFUSED("SourceKMSKeyArn"), REFUSED("S3ObjectStorageMode")
 
 static const struct hd_shape code[] = {CODE_MEMBERS, {0}};
 
