@@ -17,6 +17,7 @@ static const struct hd_shape content[] = {
     {.name = "S3Bucket", .min = 3, .max = 63, .pattern = "^[0-9A-Za-z\\.\\-_]*(?<!\\.)$"},
     {.name = "S3Key", .min = 1, .max = 1024},
     {.name = "S3ObjectVersion", .min = 1, .max = 1024},
+    {.name = "S3ObjectStorageMode", .refused = true},
     {.name = "ZipFile", .kind = HD_SHAPE_BLOB, .secret = true},
     {0},
 };

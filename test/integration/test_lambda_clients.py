@@ -1,7 +1,5 @@
 """The AWS CLI and the JavaScript SDK, as people use them."""
 
-import json
-
 import pytest
 
 from lambdas import ARN, ROLE, Cli, archive, needs_sdk, sdk
@@ -99,7 +97,7 @@ for (const command of [
   new aws.ListCapacityProvidersCommand({}),
 ]) {
   try { await client.send(command); out.errors.push("none"); }
-  catch (e) { out.errors.push([e.name, e.$metadata.httpStatusCode, e.message.slice(0, 50)]); }
+  catch (e) { out.errors.push([e.name, e.$metadata.httpStatusCode, e.message]); }
 }
 await client.send(new aws.DeleteFunctionCommand({ FunctionName }));
 done(out);
@@ -119,4 +117,4 @@ def test_the_javascript_sdk(node, tmp_path):
         ["PreconditionFailedException", 412], ["ValidationException", 400],
         ["UnknownOperationException", 404]]
     assert out["errors"][0][2] == f"Function not found: {ARN}missing"
-    assert json.dumps(out["errors"][4]).find("ListCapacityProviders is not offered") > 0
+    assert "ListCapacityProviders is not offered" in out["errors"][4][2]
