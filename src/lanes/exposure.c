@@ -225,6 +225,10 @@ static void check_exposed(struct hd_rpc *r)
     r->task = task;
     r->event = event;
     r->lane = is_task ? task->lane : event->rpc_lane;
+    for (size_t i = 0; i < t->n_rpc_lanes && r->lane_tokens != NULL; i++) {
+        if (t->rpc_lanes[i] == r->lane && r->lane_tokens[i].len > 0)
+            r->token = hd_lane_token_of(hd_str(r->lane->auth.header), r->lane_tokens[i]);
+    }
     check_lane_token(r);
 }
 
@@ -427,6 +431,13 @@ static void keep_head(struct hd_rpc *r, const struct hd_head *head)
     }
     r->contexts = field_of(r, head, "x-runner-context");
     r->traceparent = field_of(r, head, "traceparent");
+    const struct hd_topology *t = r->exposure->opt.topology;
+    r->lane_tokens = hd_arena_alloc(&r->arena, t->n_rpc_lanes * sizeof(*r->lane_tokens) + 1);
+    for (size_t i = 0; i < t->n_rpc_lanes && r->lane_tokens != NULL; i++) {
+        const struct hd_lane_auth *auth = &t->rpc_lanes[i]->auth;
+        if (auth->mode != HD_LANE_AUTH_NONE)
+            r->lane_tokens[i] = field_of(r, head, auth->header);
+    }
     r->content_type = field_of(r, head, "content-type");
     r->asked_headers = field_of(r, head, "access-control-request-headers");
 }

@@ -31,6 +31,7 @@ struct hd_rpc {
     const struct hd_lane_task *task; /* one of the two */
     const struct hd_lane_event *event;
     const struct hd_rpc_lane *lane;
+    struct hd_str *lane_tokens; /* of each RPC lane: its header's value, until the lane is known */
     struct hd_str id, method, path, origin, token, contexts, traceparent, content_type;
     struct hd_str asked_headers; /* Access-Control-Request-Headers */
     struct hd_call *validation;
