@@ -29,7 +29,7 @@ struct hd_async_options {
     struct hd_loop *const *loops; /* each function is at home on one; [0] sends to destinations */
     struct hd_caller *const *callers; /* one a loop */
     unsigned n_loops;
-    const struct hd_targets *targets;
+    const struct hd_targets *targets; /* functions of the folder; NULL: none */
     /** @return the newest view, with a reference; or NULL: no function has settings. Any loop. */
     struct hd_view *(*view)(void *arg);
     void *view_arg;

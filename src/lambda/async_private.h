@@ -86,6 +86,11 @@ void hd_async_run_start(void *worker, struct hd_drain_item *item);
 uint32_t hd_async_run_room(void *worker, struct hd_str queue);
 void hd_async_run_give_up(struct hd_async_worker *w);
 
+/** Find what to call now: a function of the folder first. @param fn  of the newest view; may be
+ *  NULL. @return with a reference; or NULL and *err. */
+struct hd_target *hd_async_find(struct hd_async_worker *w, const struct hd_lambda_fn *fn,
+                                struct hd_str arn, struct hd_str qualifier, struct hd_error *err);
+
 /* --- async_send.c --- */
 void hd_async_send_start(void *worker, struct hd_drain_item *item);
 void hd_async_send_give_up(struct hd_async_worker *w);

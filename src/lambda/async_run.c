@@ -243,6 +243,27 @@ static void call(struct run *r)
     hd_buf_done(&trace);
 }
 
+struct hd_target *hd_async_find(struct hd_async_worker *w, const struct hd_lambda_fn *fn,
+                                struct hd_str arn, struct hd_str qualifier, struct hd_error *err)
+{
+    const struct hd_targets *folder = w->async->opt.targets;
+    struct hd_target *found = NULL;
+    if (folder != NULL)
+        found = folder->find(folder->arg, arn, qualifier, err);
+    if (found != NULL)
+        return found;
+    const struct hd_view_version *v =
+        fn != NULL ? hd_view_resolve(fn, qualifier, hd_async_random(w)) : NULL;
+    if (v != NULL && v->target != NULL)
+        return hd_target_ref(v->target);
+    if (fn == NULL)
+        hd_fail(err, HD_ENOTFOUND, "there is no function %.*s", HD_FMT(arn));
+    else
+        hd_fail(err, HD_ENOTFOUND, "function %.*s has no %s \"%.*s\"", HD_FMT(arn),
+                v != NULL ? "code yet for" : "version or alias", HD_FMT(qualifier));
+    return NULL;
+}
+
 static void look_up(struct run *r)
 {
     struct hd_async *a = r->worker->async;
@@ -277,7 +298,7 @@ static void find_and_call(struct run *r)
 {
     struct hd_async *a = r->worker->async;
     struct hd_error err;
-    r->target = a->opt.targets->find(a->opt.targets->arg, hd_str(r->arn), r->meta.qualifier, &err);
+    r->target = hd_async_find(r->worker, r->fn, hd_str(r->arn), r->meta.qualifier, &err);
     if (r->target != NULL) {
         call(r);
         return;

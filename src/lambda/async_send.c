@@ -72,7 +72,11 @@ static int to_function(struct sending *s, struct hd_error *err)
     struct hd_fn_name fn;
     if (hd_names_function(&fn, s->to) < 0)
         return hd_fail(err, HD_EINVAL, "%.*s is no function", HD_FMT(s->to));
-    struct hd_target *target = a->opt.targets->find(a->opt.targets->arg, s->to, hd_str(""), err);
+    struct hd_view *view = a->opt.view != NULL ? a->opt.view(a->opt.view_arg) : NULL;
+    const struct hd_lambda_fn *found =
+        view != NULL ? hd_view_find(view, fn.account, fn.region, fn.name) : NULL;
+    struct hd_target *target = hd_async_find(w, found, s->to, fn.qualifier, err);
+    hd_view_unref(view);
     if (target == NULL)
         return err->code;
     hd_target_unref(target);

@@ -63,6 +63,7 @@ static void on_view(void *arg, struct hd_view *view)
         *v = (struct new_view){&n->workers[i], hd_view_ref(view)};
         hd_loop_post(n->workers[i].loop, take_view, v);
     }
+    hd_node_async_view(n, view);
     hd_view_unref(n->view);
     n->view = view;
 }
@@ -169,12 +170,13 @@ int hd_node_lambda(struct hd_node *n, struct hd_error *err)
                                         .on_other = hd_control_request,
                                         .client_ip = client_ip,
                                         .arg = n};
+    hd_node_async_new(n);
     make_doors(n);
     rc = open_store(n, err);
     if (rc == 0)
         rc = make_api(n, err);
     n->lambda.api = n->api;
-    return rc;
+    return rc == 0 ? hd_node_async_start(n, err) : rc;
 }
 
 unsigned hd_worker_lambda_active(const struct hd_worker *w)
@@ -187,12 +189,19 @@ unsigned hd_worker_lambda_active(const struct hd_worker *w)
 
 /* --- the end --- */
 
+static void close_api(void *arg)
+{
+    struct hd_node *n = arg;
+    if (n->api != NULL)
+        hd_api_close(n->api, n->after_lambda, n);
+    else
+        n->after_lambda(n);
+}
+
 void hd_node_lambda_stop(struct hd_node *n, void (*then)(void *node))
 {
-    if (n->api != NULL)
-        hd_api_close(n->api, then, n);
-    else
-        then(n);
+    n->after_lambda = then;
+    hd_node_async_close(n, close_api);
 }
 
 static void on_store_closed(void *arg)
@@ -246,6 +255,7 @@ void hd_node_lambda_close(struct hd_node *n, void (*then)(void *node))
 void hd_node_lambda_done(struct hd_node *n)
 {
     hd_view_unref(n->view);
+    hd_node_async_free(n);
     hd_api_free(n->api);
     hd_store_free(n->store);
     hd_access_keys_free(n->access_keys);

@@ -77,6 +77,7 @@ struct hd_node {
     struct hd_bundles *bundles;
     struct hd_api *api;
     struct hd_view *view; /* control loop; NULL: none yet */
+    struct hd_node_async *async;
     void (*after_lambda)(void *node);
 
     struct hd_node_lanes *lanes; /* NULL: heddle.yml has none */
@@ -163,6 +164,19 @@ void hd_node_lanes_env_free(char **env);
 bool hd_node_lanes_request(struct hd_node *n, struct hd_exchange *ex, const struct hd_head *head,
                            struct hd_str body, bool end);
 void hd_node_lanes_metrics(struct hd_node *n, struct hd_buf *out);
+/* lambda_async.c: asynchronous invocation */
+
+void hd_node_async_new(struct hd_node *n);
+/** Begin. After the API; the loops need not run yet. */
+int hd_node_async_start(struct hd_node *n, struct hd_error *err);
+/** There is a new view. @param view  borrowed. Control loop, or before the loops run. */
+void hd_node_async_view(struct hd_node *n, struct hd_view *view);
+/** Begin no more calls; those that run end by themselves. */
+void hd_node_async_drain(struct hd_node *n);
+/** Break off what still runs, it stays in the store; @p then, later or at once. */
+void hd_node_async_close(struct hd_node *n, void (*then)(void *node));
+void hd_node_async_free(struct hd_node *n);
+void hd_node_metrics_async(struct hd_node *n, struct hd_buf *out);
 
 /* policies.c */
 

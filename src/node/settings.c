@@ -16,6 +16,8 @@
 #include <unistd.h>
 #include <uv.h>
 
+enum { MAX_ASYNC_DELAY_MS = 21600000 /* no event lives longer */ };
+
 static struct hd_str no_text = {NULL, 0};
 
 static void set_default(struct hd_node_options *opt, const char *key, const char *value,
@@ -326,11 +328,28 @@ static int check_keys(struct hd_node_options *opt, struct hd_node_sources *src,
     return 0;
 }
 
+static int check_delays(struct hd_node_options *opt, struct hd_node_sources *src,
+                        struct hd_error *err)
+{
+    const struct hd_option_list *l = &opt->lambda_async_delays;
+    for (size_t i = 0; i < l->n; i++) {
+        uint64_t ms;
+        if (hd_str_to_u64(&ms, hd_str(l->items[i])) < 0 || ms == 0 || ms > MAX_ASYNC_DELAY_MS)
+            return refuse(opt, src, err, "lambda.async.retry_delays_ms",
+                          "%s is not a number of milliseconds from 1 to %d", l->items[i],
+                          MAX_ASYNC_DELAY_MS);
+    }
+    return 0;
+}
+
 static int settle_lambda(struct hd_node_options *opt, struct hd_node_sources *src,
                          struct hd_error *err)
 {
     bool local = is_loopback(opt->control_host), keys = opt->lambda_keys.n > 0;
     int rc = check_keys(opt, src, err);
+    if (rc < 0)
+        return rc;
+    rc = check_delays(opt, src, err);
     if (rc < 0)
         return rc;
     if (!is_account(hd_str(opt->lambda_account)))

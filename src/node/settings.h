@@ -137,7 +137,10 @@ struct hd_node_options {
     enum hd_url_policy lambda_url_policy;
     enum hd_retired lambda_retired;
     bool lambda_credentials_env, lambda_hot_reload;
-    char *lambda_s3_endpoint;
+    struct hd_option_list lambda_async_delays; /* milliseconds */
+    uint32_t lambda_async_workers;
+    uint64_t lambda_async_max_events;
+    char *lambda_s3_endpoint, *lambda_sqs_endpoint, *lambda_sns_endpoint, *lambda_events_endpoint;
 
     /* sandbox */
     enum hd_sandbox sandbox;

@@ -219,6 +219,7 @@ void hd_node_shutdown(struct hd_node *n, const char *why)
            hd_kv_int("grace_ms", n->opt->shutdown_grace_ms));
     hd_node_unwatch(n);
     hd_boot_end(n->boot);
+    hd_node_async_drain(n);
     n->drain_began_ms = now_ms(n);
     n->shutdown_due_ms = n->drain_began_ms + n->opt->drain_delay_ms + n->opt->shutdown_grace_ms;
     hd_timer_start(n->workers[0].loop, &n->shutdown_timer, HD_MAX(n->opt->drain_delay_ms, 1U),

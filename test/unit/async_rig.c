@@ -163,29 +163,18 @@ static struct hd_view *on_view(void *arg)
     return hd_view_ref(((struct async_rig *)arg)->view);
 }
 
+/* Functions of the folder. */
 static struct hd_target *on_find(void *arg, struct hd_str name, struct hd_str qualifier,
                                  struct hd_error *err)
 {
     struct async_rig *r = arg;
     static const struct hd_str prefix = HD_LIT(ARN(""));
-    if (!hd_str_starts(name, prefix)) {
+    if (!r->folder || !hd_str_starts(name, prefix) || qualifier.len > 0) {
         hd_fail(err, HD_ENOTFOUND, "there is no function %.*s", HD_FMT(name));
         return NULL;
     }
-    struct hd_str rest = hd_str_n(name.ptr + prefix.len, name.len - prefix.len), plain = rest;
-    hd_str_split(&plain, &rest, ':');
-    if (qualifier.len == 0 && rest.ptr != NULL)
-        qualifier = rest;
-    const struct hd_lambda_fn *fn = hd_view_find(r->view, hd_str(ACCOUNT), hd_str(REGION), plain);
-    const struct hd_view_version *v = fn != NULL ? hd_view_resolve(fn, qualifier, 0) : NULL;
-    if (v != NULL)
-        return hd_target_ref(v->target);
-    if (r->folder) {
-        hd_auto_free char *text = hd_strdup_n(plain);
-        return target_new(text, "$LATEST");
-    }
-    hd_fail(err, HD_ENOTFOUND, "there is no function %.*s", HD_FMT(plain));
-    return NULL;
+    hd_auto_free char *text = hd_strdup_n(hd_str_n(name.ptr + prefix.len, name.len - prefix.len));
+    return target_new(text, "$LATEST");
 }
 
 /* --- lanes --- */
