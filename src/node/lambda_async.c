@@ -2,6 +2,7 @@
 #include "http/fetch.h"
 #include "lambda/aws.h"
 #include "lambda/destination.h"
+#include "lanes/lanes.h"
 #include "node/private.h"
 #include "telemetry/promtext.h"
 
@@ -37,6 +38,55 @@ void hd_node_async_view(struct hd_node *n, struct hd_view *view)
     pthread_mutex_unlock(&a->lock);
     hd_view_unref(before);
 }
+
+/* --- event lanes as destinations --- */
+
+struct emitting {
+    void (*done)(void *arg, const struct hd_error *err);
+    void *arg;
+};
+
+static void on_emitted(void *arg, const struct hd_lane_answer *answer)
+{
+    struct emitting *e = arg;
+    struct hd_error err;
+    bool good = answer->status >= 200 && answer->status <= 299;
+    if (!good)
+        hd_fail(&err, HD_EPROTO, "the lane answered %u: %.*s", answer->status,
+                HD_FMT(answer->body));
+    e->done(e->arg, good ? NULL : &err);
+    free(e);
+}
+
+static void on_nowhere(void *arg)
+{
+    struct emitting *e = arg;
+    struct hd_error err;
+    hd_fail(&err, HD_ENOTFOUND, "this node has no lanes");
+    e->done(e->arg, &err);
+    free(e);
+}
+
+static void emit(void *arg, struct hd_str lane, struct hd_str id, struct hd_str json,
+                 void (*done)(void *done_arg, const struct hd_error *err), void *done_arg)
+{
+    struct hd_node *n = arg;
+    struct hd_lanes *lanes = hd_node_lanes_of(n);
+    struct emitting *e = hd_new(struct emitting);
+    *e = (struct emitting){done, done_arg};
+    if (lanes == NULL) {
+        hd_loop_post(n->workers[0].loop, on_nowhere, e);
+        return;
+    }
+    struct hd_lane_message m = {.name = lane,
+                                .body = json,
+                                .request_id = id,
+                                .source_kind = HD_LIT("lambda"),
+                                .source_id = HD_LIT("destination")};
+    hd_lanes_emit(lanes, 0, &m, on_emitted, e);
+}
+
+/* --- */
 
 static int make_aws(struct hd_node_async *a, struct hd_error *err)
 {
@@ -99,8 +149,11 @@ int hd_node_async_start(struct hd_node *n, struct hd_error *err)
     int rc = make_aws(a, err);
     if (rc < 0)
         return rc;
-    struct hd_destinations_options opt = {
-        .loop = n->workers[0].loop, .fetcher = n->fetcher, .aws = a->aws};
+    struct hd_destinations_options opt = {.loop = n->workers[0].loop,
+                                          .fetcher = n->fetcher,
+                                          .aws = a->aws,
+                                          .emit = emit,
+                                          .emit_arg = n};
     a->destinations = hd_destinations_new(&opt);
     make_worker(a);
     n->lambda.async = a->async;

@@ -168,6 +168,11 @@ void hd_node_lanes_start(struct hd_node *n)
     }
 }
 
+struct hd_lanes *hd_node_lanes_of(const struct hd_node *n)
+{
+    return n->lanes != NULL ? n->lanes->lanes : NULL;
+}
+
 uint16_t hd_node_lanes_port(const struct hd_node *n)
 {
     return n->lanes != NULL ? hd_lanes_port(n->lanes->lanes) : 0;

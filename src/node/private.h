@@ -155,6 +155,8 @@ void hd_node_lanes_cooldown(struct hd_node *n);
 /** Close all of it; @p then. After the pools are closed, before the store is. */
 void hd_node_lanes_close(struct hd_node *n, void (*then)(void *node));
 void hd_node_lanes_done(struct hd_node *n);
+/** @return NULL: there are none. */
+struct hd_lanes *hd_node_lanes_of(const struct hd_node *n);
 /** @return where the exposure listens; 0: it does not. */
 uint16_t hd_node_lanes_port(const struct hd_node *n);
 /** @return @p env with what a function needs to reach the lanes, for hd_node_lanes_env_free(). */
