@@ -7,7 +7,7 @@
 
 enum {
     INLINE_BODY_MAX = 65536, /* bigger ones are parsed on a work thread */
-    BODY_DEPTH_FLAGS = JSON_REJECT_DUPLICATES,
+    REGION_MAX = 32,
 };
 
 /* --- the way of a request --- */
@@ -33,10 +33,22 @@ static void deliver(void *arg)
     job_free(job);
 }
 
+static void tally(struct hd_job *job)
+{
+    struct hd_api_tally *t = &job->op.api->tallies[job->route.index];
+    unsigned status = job->answer.status;
+    if (job->route.operation != NULL)
+        atomic_fetch_add_explicit(status >= 500   ? &t->failed
+                                  : status >= 400 ? &t->refused
+                                                  : &t->answered,
+                                  1, memory_order_relaxed);
+}
+
 void hd_api_end(struct hd_job *job)
 {
     struct hd_api *api = job->op.api;
     job->ended = true;
+    tally(job);
     hd_loop_post(job->loop, deliver, job);
     api->active--;
     hd_api_settle(api);
@@ -242,6 +254,19 @@ static void parsed(void *arg)
     with_body(arg);
 }
 
+/* They are parts of keys, so what they can be has an end. */
+static bool place_ok(struct hd_op *op)
+{
+    size_t region = strlen(op->region), account = strlen(op->account);
+    if (region > 0 && region <= REGION_MAX && strchr(op->region, '/') == NULL && account == 12)
+        return true;
+    hd_op_fail(op, HD_API_INCOMPLETE_SIGNATURE,
+               "The request is signed for the account '%.40s' and the region '%.40s', which cannot"
+               " be: an account has 12 digits, a region at most %d characters.",
+               op->account, op->region, REGION_MAX);
+    return false;
+}
+
 static void begin(void *arg)
 {
     struct hd_job *job = arg;
@@ -256,6 +281,8 @@ static void begin(void *arg)
         hd_download_serve(&job->op);
         return;
     }
+    if (!place_ok(&job->op))
+        return;
     enum hd_api_routed how =
         hd_api_find(&job->route, job->request.method, path, job->request.query);
     if (how == HD_API_ROUTED)

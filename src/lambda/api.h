@@ -112,6 +112,15 @@ struct hd_api_answer {
     uint32_t retry_after_s; /* 0: none */
 };
 
+/** How often an operation was asked for, by how it ended. */
+struct hd_api_count {
+    const char *operation;
+    uint64_t answered, refused, failed; /* 2xx, 4xx, 5xx */
+};
+/** For each operation that was asked for so far. Any thread. */
+void hd_api_each_count(const struct hd_api *api,
+                       void (*each)(void *arg, const struct hd_api_count *count), void *arg);
+
 /** @return whether this path is one of the API's (it begins with a date, or is a download). */
 bool hd_api_is_path(struct hd_str path);
 /** @return whether it is a download, which carries a signature of ours in its query: no other one

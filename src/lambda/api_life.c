@@ -119,11 +119,36 @@ static void begin(struct hd_api *api)
         api->gc = hd_api_gc_new(&gc);
 }
 
+static size_t count_operations(void)
+{
+    size_t n = 0;
+    while (hd_api_next_operation(&n) != NULL)
+        continue;
+    return n;
+}
+
+void hd_api_each_count(const struct hd_api *api,
+                       void (*each)(void *arg, const struct hd_api_count *count), void *arg)
+{
+    const struct hd_operation *o;
+    for (size_t at = 0; (o = hd_api_next_operation(&at)) != NULL;) {
+        const struct hd_api_tally *t = &api->tallies[at - 1];
+        const struct hd_api_count count = {
+            .operation = o->name,
+            .answered = atomic_load_explicit(&t->answered, memory_order_relaxed),
+            .refused = atomic_load_explicit(&t->refused, memory_order_relaxed),
+            .failed = atomic_load_explicit(&t->failed, memory_order_relaxed)};
+        if (count.answered + count.refused + count.failed > 0)
+            each(arg, &count);
+    }
+}
+
 int hd_api_new(struct hd_api **out, const struct hd_api_options *opt, struct hd_error *err)
 {
     struct hd_api *api = hd_new(struct hd_api);
     copy_options(api, opt);
     api->patterns = hd_patterns_new();
+    api->tallies = hd_new_array(struct hd_api_tally, count_operations());
     int rc = hd_catalog_new(&api->catalog, opt->store, opt->control, err);
     if (rc == 0)
         rc = download_key(api, err);
@@ -178,6 +203,7 @@ void hd_api_free(struct hd_api *api)
     hd_deploy_free(api->deploy);
     hd_catalog_free(api->catalog);
     hd_patterns_free(api->patterns);
+    free(api->tallies);
     const char *const texts[] = {api->opt.account,     api->opt.region,    api->opt.functions_root,
                                  api->opt.s3_endpoint, api->opt.s3_key,    api->opt.s3_secret,
                                  api->opt.url_domain,  api->opt.url_scheme};

@@ -7,6 +7,11 @@
 #include "lambda/esm.h"
 #include "lambda/view_build.h"
 
+/** Endings of one operation. */
+struct hd_api_tally {
+    _Atomic uint64_t answered, refused, failed;
+};
+
 struct hd_api {
     struct hd_api_options opt; /* with its defaults filled in; strings are copies */
     struct hd_catalog *catalog;
@@ -19,7 +24,8 @@ struct hd_api {
     unsigned char download_key[32];
     bool has_download_key;
 
-    unsigned active; /* requests under way */
+    struct hd_api_tally *tallies; /* by the index of the operation */
+    unsigned active;              /* requests under way */
     bool closing;
     void (*closed)(void *arg);
     void *closed_arg;

@@ -80,6 +80,7 @@ enum hd_api_routed hd_api_find(struct hd_api_route *out, struct hd_str method, s
     while ((at.operation = hd_api_next_operation(&i)) != NULL) {
         if (!match(&at, at.operation, path))
             continue;
+        at.index = i - 1;
         if (!hd_str_is(method, at.operation->method)) {
             how = how == HD_API_NO_PATH ? HD_API_OTHER_METHOD : how;
         } else if (at.operation->query != NULL) {

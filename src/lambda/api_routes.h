@@ -20,6 +20,7 @@ enum { HD_API_PARAMS_MAX = 4 };
 
 struct hd_api_route {
     const struct hd_operation *operation;
+    size_t index; /* of the operation, as hd_api_next_operation() counts */
     struct hd_api_param params[HD_API_PARAMS_MAX];
     size_t n_params;
 };

@@ -92,10 +92,29 @@ static void create_commit(struct hd_op *op)
     hd_op_commit(op, ch, hd_function_shown(op, doc, version, NULL, HD_FUNCTION_FULL));
 }
 
+/* What is checked, kept and answered, and changes nothing here: said once. */
+static void say_what_is_kept(struct hd_op *op)
+{
+    static const char *const members[] = {"VpcConfig", "FileSystemConfigs", "KMSKeyArn",
+                                          "CodeSigningConfigArn", "SnapStart"};
+    struct hd_buf names;
+    hd_buf_init(&names, 256);
+    for (size_t i = 0; i < HD_COUNT(members); i++)
+        if (hd_op_get(op, members[i]) != NULL)
+            hd_buf_fmt(&names, "%s%s", names.len > 0 ? ", " : "", members[i]);
+    if (names.len > 0)
+        hd_log(op->api->opt.log, HD_INFO, "settings of a function that change nothing here",
+               hd_kv_str("function", op->function), hd_kv_slice("settings", hd_buf_view(&names)));
+    hd_buf_done(&names);
+}
+
 static void on_code(struct hd_op *op, json_t *code)
 {
     json_t *doc = op->state;
     json_object_set_new(doc, "Code", code);
+    if (!hd_function_storage_ok(op, code))
+        return;
+    say_what_is_kept(op);
     hd_function_layers_merge(op, doc, create_commit);
 }
 

@@ -63,6 +63,9 @@ bool hd_function_code_given(const json_t *members);
  */
 void hd_function_code_get(struct hd_op *op, const json_t *members, bool image, bool store,
                           hd_function_code_fn *done);
+/** @return false, and the operation has failed: the account's code would take too much with this.
+ */
+bool hd_function_storage_ok(struct hd_op *op, const json_t *code);
 /**
  * Merge the layers of a document, so that they are there when its instances start.
  * @param done  may be called from inside; not when the operation has failed.

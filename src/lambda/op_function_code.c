@@ -375,6 +375,19 @@ void hd_function_code_get(struct hd_op *op, const json_t *members, bool image, b
         from_s3(g, bucket, key, json_string_value(json_object_get(members, "S3ObjectVersion")));
 }
 
+bool hd_function_storage_ok(struct hd_op *op, const json_t *code)
+{
+    char place[HD_NAMES_KEY_MAX];
+    uint64_t most = op->api->opt.limits.code_storage_bytes;
+    json_int_t size = json_integer_value(json_object_get(code, "Size"));
+    snprintf(place, sizeof(place), "%s/%s/", op->account, op->region);
+    uint64_t used = hd_catalog_code_bytes(op->catalog, place);
+    if (used <= most && (uint64_t)size <= most - used)
+        return true;
+    hd_op_fail(op, HD_API_CODE_STORAGE, "Code storage limit exceeded.");
+    return false;
+}
+
 /* --- layers --- */
 
 struct merging {

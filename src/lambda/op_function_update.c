@@ -84,6 +84,8 @@ static void on_code(struct hd_op *op, json_t *code)
 {
     op->state = code;
     op->free_state = free_document;
+    if (!hd_function_storage_ok(op, code))
+        return;
     json_t *doc = to_update(op);
     if (doc == NULL)
         return;

@@ -123,7 +123,7 @@ static void publish(struct hd_op *op)
         const char *number = text(doc, "LastPublished");
         if (last != NULL)
             hd_op_answer(op, hd_function_shown(op, last, number, number, HD_FUNCTION_FULL));
-        else
+        else if (hd_function_storage_ok(op, json_object_get(doc, "Code")))
             publish_now(op, doc);
         json_decref(last);
     }

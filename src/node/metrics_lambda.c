@@ -150,6 +150,27 @@ static void store(struct hd_store *s, struct hd_buf *out)
     hd_prom_f64(out, "heddle_store_last_commit_seconds", NULL, (double)st.last_commit_us / 1e6);
 }
 
+static void api_count(void *arg, const struct hd_api_count *c)
+{
+    static const char name[] = "heddle_lambda_api_requests_total";
+    const struct {
+        const char *result;
+        uint64_t n;
+    } all[] = {{"answered", c->answered}, {"refused", c->refused}, {"failed", c->failed}};
+    for (size_t i = 0; i < HD_COUNT(all); i++) {
+        const char *const by[] = {"operation", c->operation, "result", all[i].result, NULL};
+        if (all[i].n > 0)
+            hd_prom_u64(arg, name, by, all[i].n);
+    }
+}
+
+static void api(const struct hd_node *n, struct hd_buf *out)
+{
+    hd_prom_metric(out, "heddle_lambda_api_requests_total", "counter",
+                   "Requests to the Lambda API but invocations, by how they ended.");
+    hd_api_each_count(n->api, api_count, out);
+}
+
 void hd_node_metrics_lambda(struct hd_node *n, struct hd_buf *out)
 {
     struct rows rows = {.out = out};
@@ -163,6 +184,8 @@ void hd_node_metrics_lambda(struct hd_node *n, struct hd_buf *out)
         histogram(&rows, "heddle_lambda_init_duration_seconds", "Start of instances.",
                   offsetof(struct hd_call_stats, init));
     }
+    if (n->api != NULL)
+        api(n, out);
     if (n->store != NULL)
         store(n->store, out);
     free(rows.all);

@@ -331,6 +331,93 @@ static void code_goes_after_the_last_record_that_names_it(void **state)
     assert_int_equal(access(g, F_OK), -1);
 }
 
+/* --- an account --- */
+
+static void an_account_has_room_for_so_much_code(void **state)
+{
+    struct lr *r = *state;
+    lr_open(r);
+    lr_create(r, "f");
+    uint64_t size = (uint64_t)json_integer_value(lr_get(r, "CodeSize"));
+    lr_close(r);
+    r->opt.limits.code_storage_bytes = 2 * size;
+    lr_open(r);
+    lr_ok(r, 201, POST, lr_function(r, "g"));
+    lr_settle(r, "g");
+    lr_refused(r, 400, "CodeStorageExceededException", "Code storage limit exceeded.", POST,
+               lr_function(r, "h"));
+    lr_refused(r, 400, "CodeStorageExceededException", "Code storage limit exceeded.",
+               "POST " F "/versions", json_object());
+    lr_ok(r, 204, "DELETE " LR_FUNCTIONS "/g", NULL);
+    lr_ok(r, 201, "POST " F "/versions", json_object());
+}
+
+static void count_one(void *arg, const struct hd_api_count *count)
+{
+    struct hd_api_count *sum = arg;
+    if (strcmp(count->operation, sum->operation) == 0)
+        *sum = *count;
+}
+
+static void requests_are_counted_by_operation(void **state)
+{
+    struct lr *r = *state;
+    lr_open(r);
+    lr_create(r, "f");
+    lr_ask(r, "GET " LR_FUNCTIONS "/none", NULL);
+    lr_ask(r, "GET " LR_FUNCTIONS "/none", NULL);
+    lr_ask(r, "GET " F, NULL);
+    lr_ask(r, "GET /2015-03-31/nothing", NULL);
+    struct hd_api_count get = {.operation = "GetFunction"}, list = {.operation = "ListFunctions"};
+    hd_api_each_count(r->api, count_one, &get);
+    hd_api_each_count(r->api, count_one, &list);
+    assert_int_equal(get.answered, 1);
+    assert_int_equal(get.refused, 2);
+    assert_int_equal(get.failed, 0);
+    assert_int_equal(list.answered + list.refused, 0);
+}
+
+struct raw {
+    unsigned status, done;
+    char type[64];
+};
+
+static void on_raw(void *arg, const struct hd_api_answer *answer)
+{
+    struct raw *raw = arg;
+    raw->status = answer->status;
+    snprintf(raw->type, sizeof(raw->type), "%s",
+             answer->error_type != NULL ? answer->error_type : "");
+    raw->done = 1;
+}
+
+static void accounts_and_regions_have_a_form(void **state)
+{
+    static const struct {
+        const char *account, *region;
+        unsigned status;
+    } cases[] = {
+        {"000000000000", "eu-west-1", 200},
+        {"", "", 200},
+        {"123456789012", "us-east-1", 200},
+        {"1234", "us-east-1", 403},
+        {"000000000000", "a/b", 403},
+        {"000000000000", "a-region-of-more-than-32-characters", 403},
+    };
+    struct lr *r = *state;
+    lr_open(r);
+    for (size_t i = 0; i < HD_COUNT(cases); i++) {
+        struct raw raw = {.done = 0};
+        const struct hd_api_request request = {
+            .method = HD_LIT("GET"),
+            .path = HD_LIT("/2015-03-31/functions"),
+            .caller = {.account = hd_str(cases[i].account), .region = hd_str(cases[i].region)}};
+        hd_api_handle(r->api, &request, r->loop, on_raw, &raw);
+        lr_until(r, &raw.done, 1);
+        assert_int_equal(raw.status, cases[i].status);
+    }
+}
+
 /* --- handlers --- */
 
 static void handlers_are_looked_for_where_hosts_look(void **state)
@@ -383,6 +470,9 @@ int main(void)
         TEST(what_is_deleted_on_the_way_stays_deleted),
         TEST(provisioned_instances_follow_their_alias),
         TEST(code_goes_after_the_last_record_that_names_it),
+        TEST(an_account_has_room_for_so_much_code),
+        TEST(requests_are_counted_by_operation),
+        TEST(accounts_and_regions_have_a_form),
         TEST(handlers_are_looked_for_where_hosts_look),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
