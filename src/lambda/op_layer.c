@@ -18,6 +18,7 @@ static const struct hd_shape content[] = {
     {.name = "S3Key", .min = 1, .max = 1024},
     {.name = "S3ObjectVersion", .min = 1, .max = 1024},
     {.name = "S3ObjectStorageMode", .refused = true},
+    {.name = "S3ObjectStorageMode", .refused = true},
     {.name = "ZipFile", .kind = HD_SHAPE_BLOB, .secret = true},
     {0},
 };
