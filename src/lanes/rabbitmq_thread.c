@@ -10,6 +10,7 @@
 
 enum {
     IDLE_MS = 5000,         /* heartbeats are looked after at least so often */
+    CONFIRM_MS = 10000,     /* a broker that confirms later is as good as gone */
     UNCONFIRMED_MS = 15000, /* a publish waits so long for a new connection */
     QUIT_MS = 5000,         /* and at the end for its confirm */
 };
@@ -241,7 +242,7 @@ static void try_connect(struct life *life)
 static int wait_ms(const struct life *life)
 {
     if (life->r->conn != NULL)
-        return life->quit_since_ms > 0 ? 20 : IDLE_MS;
+        return life->quit_since_ms > 0 ? 20 : !hd_list_empty(&life->r->pending) ? 500 : IDLE_MS;
     if (life->gave_up)
         return IDLE_MS;
     uint64_t now = hd_clock_ms();
@@ -258,6 +259,15 @@ static void wait_for_something(const struct life *life)
     poll(fds, 2, more ? 0 : wait_ms(life));
 }
 
+static bool confirms_late(const struct hd_rabbit *r)
+{
+    if (r->conn == NULL || hd_list_empty(&r->pending))
+        return false;
+    const struct hd_rabbit_job *oldest =
+        hd_container_of(r->pending.next, struct hd_rabbit_job, link);
+    return hd_clock_ms() - oldest->sent_ms > CONFIRM_MS;
+}
+
 static void work(struct life *life, struct hd_list *jobs)
 {
     struct hd_rabbit *r = life->r;
@@ -272,6 +282,11 @@ static void work(struct life *life, struct hd_list *jobs)
         }
     }
     if (r->conn != NULL && hd_rabbit_receive(r, &err) < 0) {
+        lose(r, &err);
+        life->down_since_ms = hd_clock_ms();
+    }
+    if (confirms_late(r)) {
+        hd_fail(&err, HD_ETIMEOUT, "the broker does not confirm what it gets");
         lose(r, &err);
         life->down_since_ms = hd_clock_ms();
     }
@@ -314,8 +329,10 @@ void *hd_rabbit_thread(void *arg)
     hd_rabbit_disconnect(r);
     pthread_mutex_lock(&r->lock);
     r->thread_ended = true;
+    bool post = !r->posted; /* else the one that is under way sees it */
     r->posted = true;
     pthread_mutex_unlock(&r->lock);
-    hd_loop_post(r->loop, hd_rabbit_on_news, r);
+    if (post)
+        hd_loop_post(r->loop, hd_rabbit_on_news, r);
     return NULL;
 }

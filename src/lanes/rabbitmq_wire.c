@@ -1,5 +1,6 @@
 /* rabbitmq_wire.c - AMQP 0-9-1 by librabbitmq: what is declared, published, confirmed, delivered.
  */
+#include "core/clock.h"
 #include "lanes/rabbitmq_private.h"
 
 #include <amqp_framing.h>
@@ -234,6 +235,7 @@ int hd_rabbit_send(struct hd_rabbit *r, struct hd_rabbit_job *job, struct hd_err
                                     amqp_cstring_bytes(r->base.config->queue_name), 1, 0, &props,
                                     str_bytes(job->body));
     job->seq = r->next_seq++;
+    job->sent_ms = hd_clock_ms();
     hd_list_push(&r->pending, &job->link);
     if (status != AMQP_STATUS_OK)
         return check_status(status, "publishing", err);
