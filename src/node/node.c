@@ -141,7 +141,7 @@ static int make_backend(struct hd_node *n, struct hd_error *err)
                                      .bundles_dir = bundles,
                                      .sandbox = modes[o->sandbox],
                                      .start_timeout_ms = o->start_timeout_ms,
-                                     .max_prewarm = o->prewarm * 4};
+                                     .max_prewarm = o->prewarm * 8};
     rc = hd_process_new(&n->backend, &opt, err);
     if (rc < 0)
         return rc;
@@ -162,6 +162,7 @@ static int make_pools(struct hd_node *n, struct hd_error *err)
         .log = n->log,
         .memory_bytes = n->opt->memory_budget_bytes == UINT64_MAX ? 0 : n->opt->memory_budget_bytes,
         .lanes = n->opt->boot_lanes,
+        .prewarm = n->opt->prewarm,
         .events = &pool_events,
         .arg = n};
     return hd_pool_set_new(&n->pools, &opt, err);

@@ -155,6 +155,7 @@ struct hd_pool_set {
     const struct hd_pool_set_events *events;  /* I */
     void *arg;                                /* I */
     uint64_t memory_bytes, instance_bytes;    /* I */
+    unsigned prewarm;                         /* I */
     unsigned lanes, demand_lanes;             /* I */
 
     pthread_mutex_t lock;                      /* of `groups`; taken before a group's */

@@ -27,6 +27,7 @@ int hd_pool_set_new(struct hd_pool_set **out, const struct hd_pool_set_options *
     set->memory_bytes = opt->memory_bytes;
     set->instance_bytes = opt->instance_bytes > 0 ? opt->instance_bytes : 64u << 20;
     set->lanes = opt->lanes > 0 ? opt->lanes : 2;
+    set->prewarm = opt->prewarm;
     set->demand_lanes = opt->demand_lanes > 0 ? opt->demand_lanes : 4 * set->lanes;
     pthread_mutex_init(&set->lock, NULL);
     hd_map_init(&set->groups, 0);
@@ -91,6 +92,13 @@ void hd_pool_set_counted(struct hd_pool *p, bool counted)
         atomic_fetch_sub(count, 1);
 }
 
+static void prewarm(struct hd_pool_set *set, const struct hd_pool_spec *spec)
+{
+    struct hd_backend *b = spec->backend != NULL ? spec->backend : set->backend;
+    if (spec->launch.lambda != NULL && set->prewarm > 0 && b->ops->prewarm != NULL)
+        b->ops->prewarm(b, &spec->launch, set->prewarm);
+}
+
 int hd_pool_set_put(struct hd_pool_set *set, struct hd_pool **out, const struct hd_pool_spec *spec,
                     struct hd_error *err)
 {
@@ -124,6 +132,7 @@ int hd_pool_set_put(struct hd_pool_set *set, struct hd_pool **out, const struct 
         hd_pool_retire(dropped);
     hd_pool_unref(old); /* it was the newest */
     hd_pool_step(p);
+    prewarm(set, spec);
     return 0;
 }
 

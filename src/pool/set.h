@@ -38,6 +38,8 @@ struct hd_pool_set_options {
     unsigned lanes;               /* starts at once in the background; 0: 2 */
     unsigned demand_lanes;        /* starts at once beside these for functions that somebody waits
                                    * for; 0: 4 * lanes */
+    unsigned prewarm;             /* hosts that wait with nothing loaded, for each runtime that
+                                   * functions with Lambda semantics have; 0: none */
     uint64_t seed;                /* of the jitter; 0: from the kernel */
     const struct hd_pool_set_events *events; /* borrowed, static */
     void *arg;                               /* of the events */

@@ -119,6 +119,14 @@ void rig_open_lambda(struct rig *r, enum hd_process_sandbox sandbox)
     set_up(r, sandbox, HD_SOURCE_ROOT "/runtimes", NULL);
 }
 
+void rig_attach_lambda(struct rig *r, enum hd_process_sandbox sandbox, const char *dir)
+{
+    *r = (struct rig){.closed = false};
+    snprintf(r->dir, sizeof(r->dir), "%s", dir);
+    snprintf(r->bundles, sizeof(r->bundles), "%s/bundles", r->dir);
+    set_up(r, sandbox, HD_SOURCE_ROOT "/runtimes", NULL);
+}
+
 void rig_attach(struct rig *r, enum hd_process_sandbox sandbox, const char *dir)
 {
     *r = (struct rig){.closed = false};

@@ -39,6 +39,8 @@ void rig_open_with(struct rig *r, enum hd_process_sandbox sandbox, const char *r
 /** With the real hosts and heddle-shim, and a folder bundles/ in which code lies. */
 void rig_open_lambda(struct rig *r, enum hd_process_sandbox sandbox);
 /** Same, in a folder that another rig has made and removes. */
+void rig_attach_lambda(struct rig *r, enum hd_process_sandbox sandbox, const char *dir);
+/** As rig_open(), in a folder that another rig has made and removes. */
 void rig_attach(struct rig *r, enum hd_process_sandbox sandbox, const char *dir);
 void rig_close(struct rig *r);
 /** Close the backend; the folders stay. */

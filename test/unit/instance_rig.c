@@ -97,10 +97,9 @@ void rig_begin_lambda(struct rig *r, struct probe *p, struct lambda *l)
         fail_msg("init failed: %.*s", (int)p->lines.len, p->lines.ptr);
 }
 
-char *rig_event(struct probe *p, const char *json)
+int rig_send(struct probe *p, const char *json)
 {
     struct sockaddr_un a = {.sun_family = AF_UNIX};
-    struct hd_buf b;
     hd_auto_free char *head =
         hd_printf("POST / HTTP/1.1\r\nHost: f\r\nConnection: close\r\nx-heddle-event: buffered\r\n"
                   "x-heddle-id: 6a3c2f7e-0000-4000-8000-000000000001\r\nx-heddle-deadline: 8000\r\n"
@@ -110,6 +109,13 @@ char *rig_event(struct probe *p, const char *json)
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof(a)), 0);
     assert_int_equal(write(fd, head, strlen(head)), strlen(head));
+    return fd;
+}
+
+char *rig_event(struct probe *p, const char *json)
+{
+    struct hd_buf b;
+    int fd = rig_send(p, json);
     hd_buf_init(&b, 1 << 20);
     for (ssize_t n = 1; n > 0;) {
         char *room = hd_buf_reserve(&b, 4096);

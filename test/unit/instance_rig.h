@@ -23,6 +23,8 @@ void rig_set_node(struct rig *r, struct lambda *l);
 void rig_open_for(struct rig *r, enum hd_process_sandbox sandbox, bool layout);
 /** Launch and wait until it is ready. */
 void rig_begin_lambda(struct rig *r, struct probe *p, struct lambda *l);
+/** Send an event as JSON. @return the connection, to close. */
+int rig_send(struct probe *p, const char *json);
 /** Send an event as JSON. @return head and body of the answer for the caller to free. */
 char *rig_event(struct probe *p, const char *json);
 /** @return the result of some code, for the caller to free. */

@@ -3,8 +3,13 @@
 #include "core/clock.h"
 #include "instance_rig.h"
 
+#include <dirent.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* --- output and end --- */
@@ -79,25 +84,24 @@ static void how_it_ended_is_told(void **state)
     (void)state;
 }
 
+/* Whether a cgroup keeps the limit, or we look. */
 static void too_much_memory_is_told(void **state)
 {
     struct rig r;
     struct probe p;
     struct lambda l;
     rig_open_for(&r, HD_PROCESS_SANDBOX_AUTO, false);
-    if (!hd_process_enforcement(r.backend)->cgroup_memory) {
-        print_message("skipped: %s\n", hd_process_enforcement(r.backend)->text);
-        rig_close(&r);
-        skip();
-    }
     rig_set_node(&r, &l);
     l.what.memory_mb = 128;
     rig_begin_lambda(&r, &p, &l);
     assert_true(r.backend->ops->peak_bytes(p.h) > 8 << 20);
-    free(rig_eval(&p, "Buffer.alloc(300 << 20, 1).length"));
+    int fd = rig_send(&p, "{\"code\":\"globalThis.big = Buffer.alloc(300 << 20, 1); new Promise("
+                          "() => 0)\"}");
     rig_until(&r, &p.gone);
+    close(fd);
     assert_true(p.exited && p.exit.oom);
     assert_int_equal(p.exit.signal, SIGKILL);
+    assert_string_equal(p.err.msg, "function f: killed by SIGKILL (memory limit of 128 MB)");
     probe_done(&p);
     rig_close(&r);
     (void)state;
@@ -211,10 +215,113 @@ static void all_that_it_started_ends_with_it(void **state)
     (void)state;
 }
 
+/* --- a node that dies without a word --- */
+
+static const char with_orphan[] =
+    "#!/bin/sh\nsetsid sleep 8%d </dev/null >/dev/null 2>&1 &\nexec /usr/bin/python3 -c '%s'\n";
+
+static void set_orphans(struct rig *r, struct lambda *l, int mark)
+{
+    hd_auto_free char *source =
+        hd_printf(with_orphan, mark,
+                  "import os, urllib.request as u\n"
+                  "u.urlopen(\"http://\" + os.environ[\"AWS_LAMBDA_"
+                  "RUNTIME_API\"] + \"/2018-06-01/runtime/invocation/next\")");
+    rig_put(r, "f/code/bootstrap", source, 0755);
+    rig_set(r, l, "provided", "provided.al2023");
+}
+
+/* Be a node with one instance, until somebody kills us. */
+static int be_node(const char *dir, const char *sandbox, const char *mark)
+{
+    struct rig r;
+    struct probe p;
+    struct lambda l;
+    rig_attach_lambda(&r, (enum hd_process_sandbox)(sandbox[0] - '0'), dir);
+    set_orphans(&r, &l, atoi(mark));
+    rig_begin_lambda(&r, &p, &l);
+    if (write(STDOUT_FILENO, "+", 1) != 1)
+        return 1;
+    for (;;)
+        rig_turn(&r);
+}
+
+static pid_t start_node(struct rig *r, enum hd_process_sandbox sandbox, int number)
+{
+    char mode[2] = {(char)('0' + sandbox), '\0'}, mark[16], c = 0;
+    int up[2];
+    snprintf(mark, sizeof(mark), "%d", number);
+    assert_int_equal(pipe2(up, O_CLOEXEC), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        dup2(up[1], STDOUT_FILENO);
+        execl("/proc/self/exe", "node", r->dir, mode, mark, (char *)NULL);
+        _exit(127);
+    }
+    close(up[1]);
+    assert_int_equal(read(up[0], &c, 1), 1);
+    close(up[0]);
+    return pid;
+}
+
+static unsigned count_entries(const char *path)
+{
+    unsigned n = 0;
+    DIR *d = opendir(path);
+    assert_non_null(d);
+    for (struct dirent *e; (e = readdir(d)) != NULL;)
+        n += e->d_name[0] != '.';
+    closedir(d);
+    return n;
+}
+
+/* Without cgroups and namespaces nothing holds what leaves its session. */
+static void end_orphan(struct rig *r, const char *text)
+{
+    hd_auto_free char *command = hd_printf("kill $(pgrep -f '%s')", text);
+    print_message("skipped in part: %s\n", hd_process_enforcement(r->backend)->text);
+    assert_int_equal(system(command), 0);
+}
+
+/* Not even what its programs have started, and have moved to a session of its own. */
+static void nothing_is_left_of_a_node_that_was_killed(void **state)
+{
+    static const enum hd_process_sandbox modes[] = {HD_PROCESS_SANDBOX_OFF,
+                                                    HD_PROCESS_SANDBOX_AUTO};
+    for (size_t i = 0; i < HD_COUNT(modes); i++) {
+        struct rig r;
+        struct hd_error err;
+        char text[40];
+        rig_open_for(&r, modes[i], false);
+        bool counted = hd_process_enforcement(r.backend)->cgroup_pids ||
+                       (hd_process_enforcement(r.backend)->parts & HD_SANDBOX_PID);
+        rig_stop(&r);
+        int mark = (int)getpid() * 10 + (int)i;
+        snprintf(text, sizeof(text), "[s]leep 8%d", mark);
+        pid_t node = start_node(&r, modes[i], mark);
+        assert_int_equal(count_processes(text), 1);
+        kill(node, SIGKILL);
+        waitpid(node, NULL, 0);
+        if (rig_start(&r, &err) < 0)
+            fail_msg("%s", err.msg);
+        assert_int_equal(r.backend->ops->reap_stale(r.backend, &err), 0);
+        if (counted)
+            assert_int_equal(count_processes(text), 0);
+        else
+            end_orphan(&r, text);
+        assert_int_equal(count_entries(r.run), 1); /* the lock */
+        rig_close(&r);
+    }
+    (void)state;
+}
+
 int main(int argc, char **argv)
 {
     if (strcmp(argv[0], HD_SANDBOX_ARGV0) == 0)
         return hd_sandbox_main(argc, argv);
+    if (argc == 4)
+        return be_node(argv[1], argv[2], argv[3]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_written_is_there_after_a_flush),
         cmocka_unit_test(how_it_ended_is_told),
@@ -222,6 +329,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_bootstrap_brings_its_own_runtime),
         cmocka_unit_test(a_bootstrap_that_may_not_run_is_an_error_of_its_own),
         cmocka_unit_test(all_that_it_started_ends_with_it),
+        cmocka_unit_test(nothing_is_left_of_a_node_that_was_killed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -113,6 +113,25 @@ static void an_endless_record_shows_no_token(void **state)
     (void)state;
 }
 
+static void a_flush_reports_what_has_no_end_yet(void **state)
+{
+    struct hd_capture c;
+    struct seen s = {.n = 0};
+    hd_buf_init(&s.text, 1 << 20);
+    hd_capture_init(&c, hd_str(token), HD_WARN);
+    hd_capture_feed(&c, hd_str("one\ntw"), on_line, &s);
+    hd_capture_flush(&c, on_line, &s);
+    hd_capture_flush(&c, on_line, &s); /* there is nothing more */
+    hd_capture_feed(&c, hd_str("o\n\x1e"), on_line, &s);
+    hd_capture_feed(&c, hd_str(token), on_line, &s);
+    hd_capture_flush(&c, on_line, &s); /* half a record is none */
+    hd_capture_feed(&c, hd_str(" {\"id\":\"i\",\"msg\":\"m\"}\n"), on_line, &s);
+    hd_capture_done(&c);
+    hd_auto_free char *text = hd_buf_take(&s.text);
+    assert_string_equal(text, "[|2|one][|2|tw][|2|o][i|1|m]");
+    (void)state;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -120,6 +139,7 @@ int main(void)
         cmocka_unit_test(long_lines_are_cut_between_characters),
         cmocka_unit_test(a_record_of_full_length_is_still_a_record),
         cmocka_unit_test(an_endless_record_shows_no_token),
+        cmocka_unit_test(a_flush_reports_what_has_no_end_yet),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,9 @@
 #include "pool/process/procfs.h"
 #include "test.h"
 
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static void fields_are_found_behind_any_name(void **state)
@@ -44,12 +47,39 @@ static void we_can_be_read(void **state)
     (void)state;
 }
 
+static void memory_of_children_counts(void **state)
+{
+    enum { BIG = 32 << 20 };
+    int up[2];
+    char c = 0;
+    assert_int_equal(pipe(up), 0);
+    uint64_t before = hd_proc_tree_bytes(getpid());
+    assert_true(before > 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        char *big = malloc(BIG);
+        memset(big, 1, BIG);
+        if (write(up[1], big, 1) == 1)
+            pause();
+        _exit(0);
+    }
+    assert_int_equal(read(up[0], &c, 1), 1);
+    assert_true(hd_proc_tree_bytes(getpid()) >= before + BIG);
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    assert_int_equal(hd_proc_tree_bytes(pid), 0);
+    close(up[0]);
+    close(up[1]);
+    (void)state;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fields_are_found_behind_any_name),
         cmocka_unit_test(what_is_cut_off_is_refused),
         cmocka_unit_test(we_can_be_read),
+        cmocka_unit_test(memory_of_children_counts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

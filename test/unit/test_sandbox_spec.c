@@ -66,11 +66,35 @@ static void broken_specs_are_refused_with_what_is_wrong(void **state)
     (void)state;
 }
 
+static void places_are_read_as_they_were_written(void **state)
+{
+    static const char *const broken[] = {"", "r", "x:/a:/b", "r:a:/b", "r:/a", "r:/a:b", "r/a:/b"};
+    struct hd_sandbox_spec s = {.layout = true};
+    char *place = NULL;
+    const char *from;
+    bool writable;
+    hd_sandbox_bind(&s, "/var/task", "/data/with:colon", false);
+    hd_sandbox_bind(&s, "/run/x", "/y", true);
+    assert_true(hd_sandbox_bind_read(s.binds.v[0], &place, &from, &writable));
+    assert_string_equal(place, "/var/task");
+    assert_string_equal(from, "/data/with:colon");
+    assert_false(writable);
+    free(place);
+    assert_true(hd_sandbox_bind_read(s.binds.v[1], &place, &from, &writable));
+    assert_true(writable);
+    free(place);
+    for (size_t i = 0; i < HD_COUNT(broken); i++)
+        assert_false(hd_sandbox_bind_read(broken[i], &place, &from, &writable));
+    hd_sandbox_spec_done(&s);
+    (void)state;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_spec_survives_the_way),
         cmocka_unit_test(broken_specs_are_refused_with_what_is_wrong),
+        cmocka_unit_test(places_are_read_as_they_were_written),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

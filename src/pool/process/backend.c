@@ -116,8 +116,7 @@ static struct hd_lambdaplan_site lambda_site(const struct process *p)
                                        .interpreters = &p->interpreters,
                                        .parts = p->enforcement.parts,
                                        .layout = p->enforcement.layout,
-                                       .seen = p->enforcement.seen,
-                                       .cgroup_memory = p->enforcement.cgroup_memory};
+                                       .seen = p->enforcement.seen};
 }
 
 static int make_plan(struct process *p, struct hd_hostplan *plan, const struct hd_launch *what,

@@ -26,6 +26,7 @@ enum {
     FLUSH_BYTES = 1 << 20,    /* of one stream, at once: who writes faster has to wait */
     TAIL_LINES = 3,           /* of standard error, for the report of a crash */
     TAIL_BYTES = 120,
+    WATCH_MS = 100, /* between looks at memory that no cgroup limits */
     CGROUP_RETRY_MS = 5,
     CGROUP_TRIES = 400,
     UIDS = 1000,
@@ -46,7 +47,9 @@ struct hd_hostproc {
     struct hd_child child;
     uv_poll_t exit_poll;
     struct stream out, err;
-    struct hd_timer window, retry;
+    struct hd_timer window, retry, watch;
+    uint64_t most_bytes; /* that were seen by looking */
+    bool too_big;
     uint32_t budget; /* bytes of output that may be read in this window */
     unsigned open_handles, tries;
     uint32_t serial, memory_mb;
@@ -177,7 +180,8 @@ static void describe_end(struct hd_hostproc *p, struct hd_child_end end)
     p->ran = first[0] == '\0';
     p->exit = (struct hd_exit_status){.signal = by_signal,
                                       .code = code,
-                                      .oom = by_signal != 0 && hd_cgroup_oom_kills(&p->cgroup) > 0};
+                                      .oom = by_signal != 0 &&
+                                             (p->too_big || hd_cgroup_oom_kills(&p->cgroup) > 0)};
     if (first[0] != '\0')
         n = snprintf(p->why, sizeof(p->why), "could not be started: %s", first);
     else if (p->exit.oom)
@@ -198,6 +202,7 @@ static void gone(void *arg)
     struct hd_hostproc *p = arg;
     hd_rundir_forget(&p->site->dir, p->serial);
     hd_timer_stop(p->site->loop, &p->window);
+    hd_timer_stop(p->site->loop, &p->watch);
     hd_capture_done(&p->out.capture);
     hd_capture_done(&p->err.capture);
     hd_cgroup_done(&p->cgroup);
@@ -403,12 +408,28 @@ void hd_hostproc_limit(struct hd_hostproc *p, uint32_t memory_mb, uint32_t pids)
                hd_kv_str("error", err.msg));
 }
 
-void hd_hostproc_share(struct hd_hostproc *p, uint32_t memory_mb)
+static void on_watch(struct hd_timer *t)
+{
+    struct hd_hostproc *p = hd_container_of(t, struct hd_hostproc, watch);
+    uint64_t max = (uint64_t)p->memory_mb << 20, now = hd_proc_tree_bytes(p->child.pid);
+    if (p->ended)
+        return;
+    p->most_bytes = HD_MAX(p->most_bytes, now);
+    p->too_big = now > max + max / 10;
+    if (p->too_big)
+        hd_hostproc_kill(p);
+    else
+        hd_timer_start(p->site->loop, t, WATCH_MS, on_watch);
+}
+
+void hd_hostproc_keep_to(struct hd_hostproc *p, uint32_t memory_mb)
 {
     struct hd_error err;
     if (hd_cgroup_share(&p->cgroup, memory_mb, &err) < 0)
         hd_log(p->site->log, HD_WARN, "a share of CPU time cannot be set, going on without",
                hd_kv_str("error", err.msg));
+    if (memory_mb > 0 && p->cgroup.memory == NULL)
+        hd_timer_start(p->site->loop, &p->watch, WATCH_MS, on_watch);
 }
 
 /* The program behind the stage, if that stays as init. */
@@ -482,7 +503,7 @@ uint64_t hd_hostproc_rss_bytes(const struct hd_hostproc *p)
 uint64_t hd_hostproc_peak_bytes(const struct hd_hostproc *p)
 {
     uint64_t counted = hd_cgroup_peak(&p->cgroup);
-    return counted > 0 ? counted : hd_hostproc_rss_bytes(p);
+    return counted > 0 ? counted : HD_MAX(p->most_bytes, hd_hostproc_rss_bytes(p));
 }
 
 uint64_t hd_hostproc_cpu_us(const struct hd_hostproc *p)

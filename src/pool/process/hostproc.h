@@ -44,8 +44,9 @@ int hd_hostproc_start(struct hd_hostproc **out, struct hd_hostproc_site *site,
 void hd_hostproc_own(struct hd_hostproc *p, const struct hd_hostproc_events *events, void *owner);
 /** Set limits of what is about to be loaded; 0: none, or the default. */
 void hd_hostproc_limit(struct hd_hostproc *p, uint32_t memory_mb, uint32_t pids);
-/** Let its share of CPU time follow its memory. */
-void hd_hostproc_share(struct hd_hostproc *p, uint32_t memory_mb);
+/** Let its share of CPU time follow the limit of its memory; and where no cgroup keeps that limit,
+ *  look at it ten times a second and end what is a tenth above it. */
+void hd_hostproc_keep_to(struct hd_hostproc *p, uint32_t memory_mb);
 /** Give a host that was started without it what its function brings. @return 0, or HD_E*: it is of
  *  no use any more. */
 int hd_hostproc_adopt(struct hd_hostproc *p, const struct hd_late *late, struct hd_error *err);

@@ -287,7 +287,7 @@ struct hd_instance_handle *hd_process_instance_start(struct hd_list *list,
     hd_hostproc_own(host, &host_events, h);
     hd_hostproc_limit(host, what->memory_mb, what->pids);
     if (what->lambda != NULL)
-        hd_hostproc_share(host, what->memory_mb);
+        hd_hostproc_keep_to(host, what->memory_mb);
     load(h, start->load);
     wipe(start->load);
     return h;

@@ -151,7 +151,7 @@ static void add_managed(struct hd_interpreters *all, enum hd_interpreter_family 
     if (glob(full, GLOB_NOSORT, NULL, &g) != 0)
         return;
     for (size_t i = 0; i < g.gl_pathc; i++) {
-        const char *digits = strpbrk(g.gl_pathv[i] + strcspn(full, "*"), "0123456789");
+        const char *digits = strpbrk(g.gl_pathv[i] + strcspn(full, "*["), "0123456789");
         unsigned major = 0, minor = 0;
         hd_auto_free char *found = hd_program_find(g.gl_pathv[i], "", for_others);
         if (found != NULL && digits != NULL && read_version(&major, &minor, digits))

@@ -63,13 +63,9 @@ static void add_host(struct hd_sandbox_spec *s, const struct hd_process_options 
 }
 
 static void node_command(struct hd_sandbox_spec *s, const struct hd_lambdaplan_site *site,
-                         const struct hd_launch *w, const char *program)
+                         const char *program)
 {
     add_program(s, program);
-    if (!site->cgroup_memory && w->memory_mb > 0) {
-        hd_auto_free char *flag = hd_printf("--max-old-space-size=%u", w->memory_mb);
-        add(&s->argv, flag);
-    }
     add_host(s, site->opt, "node/host.mjs");
     bind_runtime(s, site->opt, "node");
     bind_runtime(s, site->opt, "common");
@@ -348,7 +344,7 @@ int hd_lambdaplan_make(struct hd_hostplan *out, const struct hd_lambdaplan_site 
     if (program == NULL)
         shim_command(s, site);
     else if (program->family == HD_INTERPRETER_NODE)
-        node_command(s, site, what, program->path);
+        node_command(s, site, program->path);
     else
         python_command(s, site, program->path);
     environment(s, what);

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+enum { TREE_MAX = 100 };
+
 static struct hd_str read_small(const char *path, char *buf, size_t cap)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -58,6 +60,36 @@ pid_t hd_proc_child(pid_t pid)
     if (!hd_str_split(&first, &list, ' ') || hd_str_to_u64(&n, first) < 0 || n > INT32_MAX)
         return 0;
     return (pid_t)n;
+}
+
+static uint64_t own_bytes(pid_t pid)
+{
+    char path[48], buf[128];
+    unsigned long long total = 0, resident = 0, shared = 0;
+    snprintf(path, sizeof(path), "/proc/%d/statm", (int)pid);
+    struct hd_str text = read_small(path, buf, sizeof(buf) - 1);
+    buf[text.len] = '\0';
+    if (sscanf(buf, "%llu %llu %llu", &total, &resident, &shared) != 3 || resident < shared)
+        return 0;
+    return (resident - shared) * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+uint64_t hd_proc_tree_bytes(pid_t pid)
+{
+    pid_t all[TREE_MAX] = {pid};
+    size_t n = 1;
+    uint64_t sum = 0;
+    for (size_t i = 0; i < n; i++) {
+        char path[64], buf[1024];
+        sum += own_bytes(all[i]);
+        snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)all[i], (int)all[i]);
+        struct hd_str list = read_small(path, buf, sizeof(buf)), word;
+        uint64_t child;
+        while (n < TREE_MAX && hd_str_split(&word, &list, ' '))
+            if (hd_str_to_u64(&child, word) == 0 && child <= INT32_MAX)
+                all[n++] = (pid_t)child;
+    }
+    return sum;
 }
 
 void hd_boot_id(char out[37])

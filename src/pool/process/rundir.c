@@ -21,6 +21,8 @@
 
 enum {
     REAP_WAIT_MS = 2000,
+    LOCK_RETRY_MS = 5,
+    LOCK_TRIES = 400,
     RECORD_MAX = 16 << 10,
     TAIL_MAX = sizeof("/4294967295/sock") - 1, /* of a socket's path, behind the base */
 };
@@ -60,6 +62,32 @@ static char *short_base(const char *path)
     return hd_printf("/tmp/heddle-%u-%016" PRIx64, (unsigned)geteuid(), hash);
 }
 
+/* Whether the node that wrote the file is gone. What it was about to start may still hold its lock
+ * then, for as long as a system call takes. */
+static bool holder_is_gone(const char *text)
+{
+    struct hd_proc p;
+    int pid = 0;
+    uint64_t start_ticks = 0;
+    if (sscanf(text, "%d %" SCNu64, &pid, &start_ticks) != 2)
+        return false;
+    return hd_proc_read(&p, pid) < 0 || p.start_ticks != start_ticks;
+}
+
+static int lock(int fd, char *text, size_t bytes)
+{
+    for (unsigned tries = 0;; tries++) {
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+            return 0;
+        int sys = errno;
+        ssize_t n = pread(fd, text, bytes - 1, 0);
+        text[HD_MAX(n, 0)] = '\0';
+        if (sys != EWOULDBLOCK || tries == LOCK_TRIES || !holder_is_gone(text))
+            return sys;
+        poll(NULL, 0, LOCK_RETRY_MS);
+    }
+}
+
 static int take_lock(struct hd_rundir *d, struct hd_error *err)
 {
     hd_auto_free char *name = hd_printf("%s/%s", d->path, lock_name);
@@ -67,13 +95,11 @@ static int take_lock(struct hd_rundir *d, struct hd_error *err)
     int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return hd_fail_sys(err, errno, "%s", name);
-    if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-        int sys = errno;
-        ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
-        text[HD_MAX(n, 0)] = '\0';
+    int held = lock(fd, text, sizeof(text));
+    if (held != 0) {
         close(fd);
-        if (sys != EWOULDBLOCK)
-            return hd_fail_sys(err, sys, "%s", name);
+        if (held != EWOULDBLOCK)
+            return hd_fail_sys(err, held, "%s", name);
         struct hd_str rest = hd_str(text), pid;
         hd_str_split(&pid, &rest, ' ');
         return hd_fail(err, HD_EBUSY,
