@@ -218,9 +218,9 @@ static void all_that_it_started_ends_with_it(void **state)
 /* --- a node that dies without a word --- */
 
 static const char with_orphan[] =
-    "#!/bin/sh\nsetsid sleep 8%d </dev/null >/dev/null 2>&1 &\nexec /usr/bin/python3 -c '%s'\n";
+    "#!/bin/sh\nsetsid sleep 8%s </dev/null >/dev/null 2>&1 &\nexec /usr/bin/python3 -c '%s'\n";
 
-static void set_orphans(struct rig *r, struct lambda *l, int mark)
+static void set_orphans(struct rig *r, struct lambda *l, const char *mark)
 {
     hd_auto_free char *source =
         hd_printf(with_orphan, mark,
@@ -238,7 +238,7 @@ static int be_node(const char *dir, const char *sandbox, const char *mark)
     struct probe p;
     struct lambda l;
     rig_attach_lambda(&r, (enum hd_process_sandbox)(sandbox[0] - '0'), dir);
-    set_orphans(&r, &l, atoi(mark));
+    set_orphans(&r, &l, mark);
     rig_begin_lambda(&r, &p, &l);
     if (write(STDOUT_FILENO, "+", 1) != 1)
         return 1;
