@@ -159,6 +159,19 @@ static void on_gone(struct hd_exchange *ex, enum hd_gone why)
 static const struct hd_exchange_events events = {
     .on_body = on_body, .on_bad_body = on_bad_body, .on_writable = on_writable, .on_gone = on_gone};
 
+/* An id goes into paths, fields and JSON as it is. */
+static bool is_id(struct hd_str id)
+{
+    for (size_t i = 0; i < id.len; i++) {
+        char c = id.ptr[i];
+        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                     c == '-' || c == '_' || c == '.';
+        if (!plain)
+            return false;
+    }
+    return id.len > 0 && id.len <= HD_RAPI_ID_MAX;
+}
+
 void hd_shim_event_take(struct hd_shim *s, struct hd_exchange *ex, const struct hd_head *head,
                         struct hd_str body, bool end)
 {
@@ -174,7 +187,7 @@ void hd_shim_event_take(struct hd_shim *s, struct hd_exchange *ex, const struct 
                true);
         return;
     }
-    if (mode == NULL || id == NULL || id->value.len == 0 || id->value.len > HD_RAPI_ID_MAX) {
+    if (mode == NULL || id == NULL || !is_id(id->value)) {
         refuse(ex, 400, "this function takes events: x-heddle-event and x-heddle-id are needed",
                false);
         return;
@@ -214,13 +227,59 @@ void hd_shim_event_give(struct hd_shim *s)
     struct hd_str body = ev->body.len > 0 ? hd_buf_view(&ev->body) : hd_str("{}");
     struct hd_response_head head = {
         .status = 200, .fields = fields, .n_fields = n, .body_bytes = (int64_t)body.len};
+    hd_shim_telemetry(s, "platform.start", "{\"requestId\":\"%s\",\"version\":\"%s\"}", ev->id,
+                      s->load->function_version);
+    ev->began_us = hd_clock_us();
     hd_shim_api_give(s, &head, body);
     hd_buf_done(&ev->body);
+}
+
+/* The most memory that the runtime's process had, in MB. */
+static unsigned max_memory_mb(const struct hd_shim *s)
+{
+    char path[40], text[4096];
+    unsigned long kb = 0;
+    snprintf(path, sizeof(path), "/proc/%d/status", (int)s->programs[HD_SHIM_RUNTIME].pid);
+    FILE *f = fopen(path, "re");
+    size_t n = f != NULL ? fread(text, 1, sizeof(text) - 1, f) : 0;
+    text[n] = '\0';
+    const char *line = strstr(text, "\nVmHWM:");
+    if (line != NULL)
+        kb = strtoul(line + 7, NULL, 10);
+    if (f != NULL)
+        fclose(f);
+    return (unsigned)((kb + 1023) / 1024);
+}
+
+void hd_shim_event_report(struct hd_shim *s)
+{
+    struct hd_shim_event *ev = s->event;
+    char init[60] = "";
+    if (ev == NULL || ev->reported || s->exts.n == 0)
+        return;
+    ev->reported = true;
+    const char *status = ev->status != NULL ? ev->status : "failure";
+    if (s->init_took_ms > 0)
+        snprintf(init, sizeof(init), ",\"initDurationMs\":%llu",
+                 (unsigned long long)s->init_took_ms);
+    s->init_took_ms = 0;
+    double ms = (double)ev->took_us / 1000;
+    hd_shim_telemetry(s, "platform.runtimeDone",
+                      "{\"requestId\":\"%s\",\"status\":\"%s\",\"metrics\":{\"durationMs\":%.3f,"
+                      "\"producedBytes\":%llu}}",
+                      ev->id, status, ms, (unsigned long long)ev->produced);
+    hd_shim_telemetry(s, "platform.end", "{\"requestId\":\"%s\"}", ev->id);
+    hd_shim_telemetry(s, "platform.report",
+                      "{\"requestId\":\"%s\",\"status\":\"%s\",\"metrics\":{\"durationMs\":%.3f,"
+                      "\"billedDurationMs\":%llu,\"memorySizeMB\":%u,\"maxMemoryUsedMB\":%u%s}}",
+                      ev->id, status, ms, (unsigned long long)((ev->took_us + 999) / 1000),
+                      s->load->memory_mb, max_memory_mb(s), init);
 }
 
 void hd_shim_event_over(struct hd_shim *s)
 {
     hd_shim_drain_output(s);
+    hd_shim_event_report(s);
     hd_shim_sink_forgive(s);
     hd_timer_stop(s->loop, &s->deadline);
     free_event(hd_steal(s->event));
@@ -234,12 +293,24 @@ void hd_shim_event_free(struct hd_shim *s)
 
 /* --- the answer --- */
 
+static void ended(struct hd_shim_event *ev, size_t produced, const char *status)
+{
+    ev->answered = true;
+    ev->produced += produced;
+    ev->status = status;
+    ev->took_us = ev->began_us != 0 ? hd_clock_us() - ev->began_us : 0;
+}
+
 static void send_answer(struct hd_shim_event *ev, struct hd_str body, const char *content_type,
                         const char *type, bool exits)
 {
     struct hd_field fields[4];
     size_t n = 0;
-    ev->answered = true;
+    ended(ev, body.len,
+          type == NULL                            ? "success"
+          : strcmp(type, "Sandbox.Timedout") == 0 ? "timeout"
+          : exits                                 ? "failure"
+                                                  : "error");
     if (ev->up == NULL)
         return;
     fields[n++] = (struct hd_field){
@@ -312,6 +383,7 @@ void hd_shim_event_fault(struct hd_shim *s, const struct hd_failure *f, bool exi
 bool hd_shim_event_stream(struct hd_shim *s, struct hd_str bytes, const char *content_type)
 {
     struct hd_shim_event *ev = s->event;
+    ev->produced += bytes.len;
     if (ev->up == NULL)
         return true;
     if (ev->head_sent)
@@ -351,7 +423,10 @@ void hd_shim_event_stream_end(struct hd_shim *s, const struct hd_failure *f, boo
         return;
     (void)exits; /* the answer's head is out: the node sees the instance end */
     hd_shim_drain_output(s);
-    ev->answered = true;
+    ended(ev, 0,
+          f == NULL                                  ? "success"
+          : strcmp(f->type, "Sandbox.Timedout") == 0 ? "timeout"
+                                                     : "error");
     if (ev->up == NULL)
         return;
     struct hd_buf body;

@@ -138,6 +138,26 @@ static void report(struct call *c)
     hd_failure_done(&f);
 }
 
+/* --- telemetry --- */
+
+static void subscribe(struct call *c)
+{
+    struct hd_shim *s = c->shim;
+    struct hd_exchange *ex = c->ex;
+    struct hd_error err = {0};
+    bool logs = c->kind == HD_CALL_LOGS, closed = s->exts.closed;
+    int rc = closed ? 0 : hd_shim_subscribe(s, c->ext, logs, hd_buf_view(&c->body), &err);
+    free_call(c);
+    if (closed)
+        hd_shim_api_error(ex, 403,
+                          logs ? "Logs.SubscriptionClosed" : "Telemetry.SubscriptionClosed",
+                          "Extensions can subscribe during init only, and init is over");
+    else if (rc < 0)
+        hd_shim_api_error(ex, 400, "ValidationError", err.msg);
+    else
+        hd_shim_answer_json(ex, 200, hd_str("\"OK\""), NULL, 0);
+}
+
 static void on_body(struct hd_exchange *ex, struct hd_str bytes, bool end)
 {
     struct call *c = ex->door;
@@ -147,6 +167,8 @@ static void on_body(struct hd_exchange *ex, struct hd_str bytes, bool end)
         hd_shim_api_error(ex, 413, "RequestEntityTooLarge", "The body is too large");
     } else if (end && c->kind == HD_CALL_EXT_REGISTER) {
         enlist(c);
+    } else if (end && (c->kind == HD_CALL_TELEMETRY || c->kind == HD_CALL_LOGS)) {
+        subscribe(c);
     } else if (end) {
         report(c);
     }
@@ -177,10 +199,24 @@ static const struct hd_exchange_events events = {
 
 /* --- requests --- */
 
+static void tell_ready(struct hd_shim *s, const struct hd_ext *x)
+{
+    struct hd_buf name;
+    hd_buf_init(&name, 1024);
+    hd_buf_json(&name, hd_str(x->name));
+    hd_shim_telemetry(
+        s, "platform.extension", "{\"name\":%.*s,\"state\":\"Ready\",\"events\":[%s%s%s]}",
+        HD_FMT(hd_buf_view(&name)), (x->events & HD_EXT_INVOKE) != 0 ? "\"INVOKE\"" : "",
+        x->events == (HD_EXT_INVOKE | HD_EXT_SHUTDOWN) ? "," : "",
+        (x->events & HD_EXT_SHUTDOWN) != 0 ? "\"SHUTDOWN\"" : "");
+    hd_buf_done(&name);
+}
+
 static void next(struct call *c)
 {
     struct hd_shim *s = c->shim;
     struct hd_exchange *ex = c->ex;
+    bool first = c->ext->phase == HD_EXT_REGISTERED;
     enum hd_ext_verdict v = hd_ext_next(c->ext);
     if (v != HD_EXT_OK) {
         free_call(c);
@@ -188,6 +224,8 @@ static void next(struct call *c)
         return;
     }
     *place_of(s, c->ext) = ex;
+    if (first)
+        tell_ready(s, c->ext);
     if (s->phase == HD_SHIM_ENDING && s->end_step == HD_END_EXTENSIONS)
         hd_shim_ext_shutdown(s); /* it was busy when the others were told */
     else
@@ -202,16 +240,11 @@ void hd_shim_ext_request(struct hd_shim *s, struct hd_exchange *ex, int call,
     const struct hd_field *type = hd_head_find(head, "Lambda-Extension-Function-Error-Type");
     const struct hd_field *wants = hd_head_find(head, "Lambda-Extension-Accept-Feature");
     struct hd_ext *x = NULL;
-    if (call == HD_CALL_TELEMETRY || call == HD_CALL_LOGS) {
-        hd_shim_api_error(ex, 202,
-                          call == HD_CALL_LOGS ? "Logs.NotSupported" : "Telemetry.NotSupported",
-                          "Telemetry is not delivered here");
-        return;
-    }
     if (call != HD_CALL_EXT_REGISTER) {
         enum hd_ext_verdict v =
             hd_exts_caller(&s->exts, &x, id != NULL ? id->value : hd_str_n(NULL, 0));
-        if (v == HD_EXT_OK && call != HD_CALL_EXT_NEXT && type == NULL)
+        bool reports = call == HD_CALL_EXT_INIT_ERROR || call == HD_CALL_EXT_EXIT_ERROR;
+        if (v == HD_EXT_OK && reports && type == NULL)
             v = HD_EXT_NO_HEADER;
         if (v != HD_EXT_OK) {
             refuse(ex, v);

@@ -23,7 +23,8 @@ enum {
     KILLED_MS = 2000, /* until everything is gone that was killed */
     FLUSH_MS = 1000,  /* until what was said is read */
     LOOK_MS = 10,
-    NEAR_MS = 250, /* the node's deadline may be a little before ours */
+    HISTORY_BYTES = 512 << 10, /* more than telemetry.c keeps */
+    NEAR_MS = 250,             /* the node's deadline may be a little before ours */
 };
 
 static bool is_free(const struct hd_shim *s)
@@ -56,6 +57,11 @@ static void begin(struct hd_shim *s)
     s->exts = (struct hd_exts){.no_runtime = true};
     s->runtime_started = s->runtime_ended = false;
     s->init_began_ms = now_ms(s);
+    hd_shim_telemetry_close(s); /* of an init before this one */
+    hd_buf_init(&s->history, HISTORY_BYTES);
+    hd_shim_telemetry(s, "platform.initStart",
+                      "{\"initializationType\":\"on-demand\",\"phase\":\"%s\"}",
+                      s->held == NULL ? "init" : "invoke");
     if (s->held == NULL || s->held->due_ms == 0)
         hd_timer_start(s->loop, &s->init_timer, s->load->init_timeout_ms, on_init_timeout);
     else
@@ -125,9 +131,18 @@ static void init_step(struct hd_shim *s)
     if (!s->runtime_started || !is_free(s))
         return;
     s->phase = HD_SHIM_READY;
-    s->exts.closed = true;
+    s->init_took_ms = HD_MAX(now_ms(s) - s->init_began_ms, (uint64_t)1);
     hd_timer_stop(s->loop, &s->init_timer);
     hd_shim_drain_output(s);
+    hd_shim_telemetry(s, "platform.initRuntimeDone",
+                      "{\"initializationType\":\"on-demand\",\"phase\":\"init\","
+                      "\"status\":\"success\"}");
+    hd_shim_telemetry(s, "platform.initReport",
+                      "{\"initializationType\":\"on-demand\",\"phase\":\"init\","
+                      "\"metrics\":{\"durationMs\":%llu}}",
+                      (unsigned long long)s->init_took_ms);
+    s->exts.closed = true;
+    hd_buf_done(&s->history);
     hd_shim_up_loaded(s, "provided");
 }
 
@@ -380,6 +395,8 @@ void hd_shim_end(struct hd_shim *s, enum hd_shim_reason reason)
     hd_timer_stop(s->loop, &s->cut);
     hd_rapi_end(&s->rapi);
     hd_shim_event_refuse(s, "this instance ends");
+    hd_shim_event_report(s);
+    hd_shim_telemetry_flush(s);
     hd_server_drain(s->up);
     if (budget == 0) {
         kill_all(s);

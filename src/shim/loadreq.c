@@ -48,10 +48,10 @@ static int arguments(char ***out, const json_t *object, struct hd_error *err)
     return 0;
 }
 
-static uint32_t milliseconds(const json_t *object, const char *key, uint32_t instead)
+static uint32_t positive(const json_t *object, const char *key, uint32_t instead)
 {
-    json_int_t ms = json_integer_value(json_object_get(object, key));
-    return ms > 0 && ms <= UINT32_MAX ? (uint32_t)ms : instead;
+    json_int_t n = json_integer_value(json_object_get(object, key));
+    return n > 0 && n <= UINT32_MAX ? (uint32_t)n : instead;
 }
 
 /* "arn:aws:lambda:<region>:<account>:function:…" */
@@ -72,8 +72,9 @@ static int read_lambda(struct hd_loadreq *l, const json_t *o, struct hd_error *e
     l->lambda = lambda != NULL;
     l->account = account_of(lambda);
     l->init_timeout_ms = INIT_TIMEOUT_MS;
-    l->init_timeout_ms = milliseconds(lambda, "initTimeoutMs", INIT_TIMEOUT_MS);
-    l->timeout_ms = milliseconds(o, "timeoutMs", 0);
+    l->init_timeout_ms = positive(lambda, "initTimeoutMs", INIT_TIMEOUT_MS);
+    l->timeout_ms = positive(o, "timeoutMs", 0);
+    l->memory_mb = positive(o, "memoryMB", 0);
     int rc = text(&l->function_name, lambda, "name", l->name, err);
     if (rc == 0)
         rc = text(&l->function_version, lambda, "version", "$LATEST", err);

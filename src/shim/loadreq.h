@@ -15,6 +15,7 @@ struct hd_loadreq {
     char *account;                          /* of the ARN; NULL: none is known */
     char *opt_dir;                          /* "/opt" unless it says */
     char *runtime_dir;                      /* "/var/runtime" unless it says */
+    uint32_t memory_mb;                     /* 0: not given */
     uint32_t init_timeout_ms, timeout_ms;   /* timeout_ms 0: not given */
     bool lambda; /* it has Lambda semantics: its environment is the given one and nothing else */
 };

@@ -59,7 +59,7 @@ static int number(uint32_t *out, const char *flag, const char *text, uint32_t ma
 /* @return 0; 1: all is said and done; HD_EINVAL. */
 static int read_arguments(struct hd_shim_options *o, char **argv)
 {
-    for (char **a = argv + 1; *a != NULL; a++) {
+    for (char **a = argv + 1, **value = a; *a != NULL; a = value) {
         uint32_t n = 0;
         if (strcmp(*a, "--") == 0) {
             o->argv = a[1] != NULL ? a + 1 : NULL;
@@ -80,7 +80,7 @@ static int read_arguments(struct hd_shim_options *o, char **argv)
             o->api_port = (uint16_t)n;
         else
             o->grace_ms = n;
-        a++;
+        value = a + 2;
     }
     return 0;
 }
@@ -202,6 +202,7 @@ static void close_all(struct hd_shim *s, struct signals *sg)
     hd_server_free(s->api);
     hd_shim_close_programs(s);
     hd_shim_direct_close(s);
+    hd_shim_telemetry_close(s);
     hd_shim_event_free(s);
     hd_shim_sink_close(s);
     hd_loadreq_free(s->load);

@@ -22,6 +22,7 @@ static void on_line(void *arg, struct hd_str line)
         hd_shim_sink_record(o->shim, line);
     else
         hd_shim_sink_line(o->shim, running_id(o->shim), "info", line);
+    hd_shim_telemetry_line(o->shim, o->extension, line);
 }
 
 bool hd_shim_output_is_open(const struct hd_shim_output *o)
@@ -73,9 +74,10 @@ static void on_ready(struct hd_watched *w, uint32_t events)
         hd_shim_step(o->shim);
 }
 
-void hd_shim_output_open(struct hd_shim_output *o, struct hd_shim *s, int fd)
+void hd_shim_output_open(struct hd_shim_output *o, struct hd_shim *s, int fd, bool extension)
 {
-    *o = (struct hd_shim_output){.watched = {.on_ready = on_ready, .fd = -1}, .shim = s};
+    *o = (struct hd_shim_output){
+        .watched = {.on_ready = on_ready, .fd = -1}, .shim = s, .extension = extension};
     hd_frame_init(&o->frame, hd_str(s->opt.token));
     if (hd_ready_watch(hd_loop_ready(s->loop), &o->watched, fd) < 0)
         close(fd);

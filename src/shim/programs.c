@@ -48,8 +48,9 @@ static int start(struct hd_shim *s, struct hd_shim_program *p, const char *name,
         return rc;
     }
     p->name = hd_strdup(name);
-    hd_shim_output_open(&p->out, s, out[0]);
-    hd_shim_output_open(&p->err, s, errs[0]);
+    bool extension = p != &s->programs[HD_SHIM_RUNTIME];
+    hd_shim_output_open(&p->out, s, out[0], extension);
+    hd_shim_output_open(&p->err, s, errs[0], extension);
     return 0;
 }
 

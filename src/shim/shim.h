@@ -12,6 +12,7 @@
 #include "shim/frame.h"
 #include "shim/loadreq.h"
 #include "shim/rapi_state.h"
+#include "shim/subscription.h"
 
 #include <sys/types.h>
 
@@ -73,9 +74,10 @@ struct hd_shim_output {
     struct hd_shim *shim;
     struct hd_frame frame;
     bool waits; /* something may be there that was left unread */
+    bool extension;
 };
 /* Read @p fd, which does not block; takes ownership. */
-void hd_shim_output_open(struct hd_shim_output *o, struct hd_shim *s, int fd);
+void hd_shim_output_open(struct hd_shim_output *o, struct hd_shim *s, int fd, bool extension);
 /* Read everything that was written so far, and report a line that is not complete. */
 void hd_shim_output_drain(struct hd_shim_output *o);
 /* Go on where the sink was full. */
@@ -126,6 +128,7 @@ struct hd_shim_event {
     bool stream;            /* the caller takes the answer as it comes */
     bool head_sent;         /* of a streamed answer */
     bool answered;          /* all is said, or nobody is there to hear it */
+    bool reported;          /* to telemetry */
     char id[HD_RAPI_ID_MAX + 1];
     struct hd_buf body;
     struct {
@@ -133,10 +136,13 @@ struct hd_shim_event {
         char *value;
     } next[HD_SHIM_NEXT_FIELDS];
     unsigned n_next;
-    const char *arn, *trace; /* among them, or "" */
-    uint64_t limit_ms;       /* for all of it; 0: none */
-    uint64_t due_ms;         /* on the loop's clock; 0: none */
-    int64_t due_unix_ms;     /* as runtime and extensions are told */
+    const char *arn, *trace;    /* among them, or "" */
+    uint64_t began_us, took_us; /* given, and until it was answered */
+    uint64_t produced;          /* bytes of the answer */
+    const char *status;         /* as telemetry calls how it went; static */
+    uint64_t limit_ms;          /* for all of it; 0: none */
+    uint64_t due_ms;            /* on the loop's clock; 0: none */
+    int64_t due_unix_ms;        /* as runtime and extensions are told */
     /* An answer that is kept until the lines before it are written. */
     struct hd_timer gate;
     bool gated, gated_exits;
@@ -161,6 +167,8 @@ void hd_shim_event_stream_end(struct hd_shim *s, const struct hd_failure *f, boo
 void hd_shim_event_step(struct hd_shim *s);
 /* All is over for it: runtime and extensions asked again. */
 void hd_shim_event_over(struct hd_shim *s);
+/* Tell telemetry how the event under way went; once. */
+void hd_shim_event_report(struct hd_shim *s);
 /* Forget the event under way, at the end of everything. */
 void hd_shim_event_free(struct hd_shim *s);
 /* Refuse the one that nobody was given, if there is one: another instance may take it. */
@@ -201,6 +209,21 @@ void hd_shim_ext_shutdown(struct hd_shim *s);
 /* Break off what extensions wait for. */
 void hd_shim_ext_drop(struct hd_shim *s);
 
+/* --- telemetry.c: what happens, told to extensions that asked for it --- */
+
+struct hd_shim_subscriber;
+/* Subscribe an extension, or change what it subscribed to. @param logs  by the Logs API. */
+int hd_shim_subscribe(struct hd_shim *s, const struct hd_ext *x, bool logs, struct hd_str body,
+                      struct hd_error *err);
+/* An event of the platform; the format makes its record, one line of JSON. */
+void hd_shim_telemetry(struct hd_shim *s, const char *kind, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+/* A line that the function, or an extension, printed. */
+void hd_shim_telemetry_line(struct hd_shim *s, bool extension, struct hd_str text);
+/* Deliver what waits, now. */
+void hd_shim_telemetry_flush(struct hd_shim *s);
+void hd_shim_telemetry_close(struct hd_shim *s);
+
 /* --- life.c: from load to end --- */
 
 void hd_shim_load(struct hd_shim *s, struct hd_loadreq *load); /* takes ownership */
@@ -237,10 +260,12 @@ struct hd_shim {
     struct hd_exchange *answer;                   /* the runtime's answer that is streaming */
     struct hd_timer cut;                          /* its answer broke off: it may be about to end */
     struct hd_exchange *ext_next[2 * HD_EXT_MAX]; /* as in exts.v */
-    struct hd_shim_event *event, *held;           /* under way; waiting for that to be over */
-    struct hd_failure fault;                      /* why it failed */
+    struct hd_shim_subscriber *subscribers[2 * HD_EXT_MAX]; /* as in exts.v */
+    struct hd_buf history;                                  /* of init, for late subscribers */
+    struct hd_shim_event *event, *held; /* under way; waiting for that to be over */
+    struct hd_failure fault;            /* why it failed */
     struct hd_timer init_timer, deadline, rest, end_timer;
-    uint64_t init_began_ms;
+    uint64_t init_began_ms, init_took_ms; /* init_took_ms: 0 once it was reported */
     bool runtime_started, runtime_ended, asked_to_end, told_to_end;
     int runtime_status; /* as wait() gave it */
     /* the end */

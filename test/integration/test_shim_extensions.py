@@ -344,14 +344,3 @@ signal.signal(signal.SIGTERM, lambda *_: (print("asked to end", flush=True), os.
     wait_for(lambda: [e["requestId"] for e in told(shim, "INVOKE")] == ["id-0", "id-1", "id-2"])
     assert shim.stop() == 0
     shim.wait_line("asked to end")
-
-
-def test_telemetry_is_refused_politely(start):
-    shim = start.python(ECHO, extensions={"ext": EXTENSION + """
-id = {"Lambda-Extension-Identifier": register([]).headers["Lambda-Extension-Identifier"]}
-for path in ("/2022-07-01/telemetry", "/2020-08-15/logs"):
-    answer = api.call("PUT", path, "{}", id)
-    print("said", answer.status, answer.text.decode(), flush=True)
-api.call("GET", EXT + "/event/next", headers=id)
-"""}).loaded()
-    assert "Telemetry.NotSupported" in shim.wait_line("said 202")["msg"]
