@@ -328,7 +328,7 @@ struct hd_esm_queue *hd_esm_queue_new(const struct hd_esm_source_options *source
         .name = "queue", .takes = takes, .start = start, .update = update, .stop = stop};
     struct hd_esm_queue *q = hd_new(struct hd_esm_queue);
     q->opt = *opt;
-    hd_esm_source_init(&q->source, source, &feed_ops, free_one);
+    hd_esm_source_init(&q->source, source, &feed_ops, NULL, free_one);
     hd_esm_offer(source->esm, &ops, q);
     return q;
 }

@@ -2,9 +2,11 @@
 
 void hd_esm_source_init(struct hd_esm_source *s, const struct hd_esm_source_options *opt,
                         const struct hd_esm_feed_ops *feed_ops,
+                        void (*close_one)(struct hd_esm_active *a),
                         void (*free_one)(struct hd_esm_active *a))
 {
-    *s = (struct hd_esm_source){.opt = *opt, .feed_ops = feed_ops, .free_one = free_one};
+    *s = (struct hd_esm_source){
+        .opt = *opt, .feed_ops = feed_ops, .close_one = close_one, .free_one = free_one};
     hd_list_init(&s->active);
 }
 
@@ -13,7 +15,7 @@ static struct hd_esm_active *active_of(const struct hd_list *item)
     return hd_container_of(item, struct hd_esm_active, link);
 }
 
-static struct hd_esm_active *find(const struct hd_esm_source *s, const char *uuid)
+struct hd_esm_active *hd_esm_source_find(const struct hd_esm_source *s, const char *uuid)
 {
     hd_list_each(item, &s->active)
     {
@@ -45,9 +47,8 @@ static void on_result(void *arg, const char *text)
     hd_esm_result(a->source->opt.esm, a->uuid, text);
 }
 
-static void on_stopped(void *arg)
+void hd_esm_source_closed(struct hd_esm_active *a)
 {
-    struct hd_esm_active *a = arg;
     struct hd_esm_source *s = a->source;
     hd_auto_free char *uuid = a->uuid;
     add_stats(&s->past, a->poll);
@@ -56,6 +57,15 @@ static void on_stopped(void *arg)
     hd_esm_poll_free(a->poll);
     s->free_one(a);
     hd_esm_stopped(s->opt.esm, uuid);
+}
+
+static void on_stopped(void *arg)
+{
+    struct hd_esm_active *a = arg;
+    if (a->source->close_one != NULL)
+        a->source->close_one(a);
+    else
+        hd_esm_source_closed(a);
 }
 
 static void on_started(struct hd_timer *t)
@@ -86,14 +96,14 @@ void hd_esm_source_start(struct hd_esm_source *s, struct hd_esm_active *a,
 
 void hd_esm_source_update(struct hd_esm_source *s, const struct hd_esm_mapping *m)
 {
-    struct hd_esm_active *a = find(s, m->uuid);
+    struct hd_esm_active *a = hd_esm_source_find(s, m->uuid);
     hd_esm_poll_update(a->poll, m);
     hd_timer_start(s->opt.loop, &a->started, 0, on_started);
 }
 
 void hd_esm_source_stop(struct hd_esm_source *s, const char *uuid)
 {
-    hd_esm_poll_stop(find(s, uuid)->poll);
+    hd_esm_poll_stop(hd_esm_source_find(s, uuid)->poll);
 }
 
 void hd_esm_source_stats(const struct hd_esm_source *s, struct hd_esm_poll_stats *out)

@@ -25,14 +25,20 @@ struct hd_esm_active {
 struct hd_esm_source {
     struct hd_esm_source_options opt;
     const struct hd_esm_feed_ops *feed_ops;
-    void (*free_one)(struct hd_esm_active *a); /* it has stopped; free what it lies in */
+    /** It has stopped: close what takes time, then call hd_esm_source_closed(), from inside too. */
+    void (*close_one)(struct hd_esm_active *a);
+    void (*free_one)(struct hd_esm_active *a); /* free what it lies in */
     struct hd_list active;
     struct hd_esm_poll_stats past; /* of mappings that have stopped */
 };
 
 void hd_esm_source_init(struct hd_esm_source *s, const struct hd_esm_source_options *opt,
                         const struct hd_esm_feed_ops *feed_ops,
+                        void (*close_one)(struct hd_esm_active *a),
                         void (*free_one)(struct hd_esm_active *a));
+void hd_esm_source_closed(struct hd_esm_active *a);
+/** @return the mapping of that id that is polled, or NULL. */
+struct hd_esm_active *hd_esm_source_find(const struct hd_esm_source *s, const char *uuid);
 /** Begin; the rest of what it lies in is ready. */
 void hd_esm_source_start(struct hd_esm_source *s, struct hd_esm_active *a,
                          const struct hd_esm_mapping *m);

@@ -424,7 +424,7 @@ struct hd_esm_sqs *hd_esm_sqs_new(const struct hd_esm_source_options *opt, struc
                                              .update = update,
                                              .stop = stop};
     struct hd_esm_sqs *s = hd_new(struct hd_esm_sqs);
-    hd_esm_source_init(&s->source, opt, &feed_ops, free_one);
+    hd_esm_source_init(&s->source, opt, &feed_ops, NULL, free_one);
     s->aws = aws;
     hd_esm_offer(opt->esm, &ops, s);
     return s;
