@@ -3,11 +3,13 @@
 import base64
 import hashlib
 import json
+import threading
 import urllib.error
 import urllib.request
 
 import pytest
 
+from heddle import READY_S, eventually
 from lambdas import ACCOUNT, ARN, QUICK, REGION, archive, boto, create, error_of, settings, wait
 
 
@@ -222,3 +224,57 @@ def test_everything_is_there_after_kill_9(start_node, write_functions):
     again.update_function_configuration(FunctionName="f", Timeout=7)
     again.get_waiter("function_updated_v2").wait(FunctionName="f", WaiterConfig=QUICK)
     assert again.publish_version(FunctionName="f")["Version"] == "2"
+
+
+def test_what_was_answered_survives_kill_9(start_node, write_functions):
+    """Several clients make, change and delete functions until the node is killed; what they were
+    told is true after the restart, and what they were not told is whole or not there."""
+    exceptions = pytest.importorskip("botocore.exceptions")
+    node = start_node(write_functions({}))
+    code = {"ZipFile": archive()}
+    told = {}  # name: what the last answer said of it; None: it is deleted
+    unsure = set()  # a request about it had no answer
+    lock = threading.Lock()
+
+    def work(number):
+        client = boto(node)
+        for i in range(1000):
+            name = f"fn-{number}-{i}"
+            try:
+                unsure.add(name)
+                client.create_function(**settings(name, Code=code))
+                with lock:
+                    told[name] = "Version 0"
+                while client.get_function_configuration(FunctionName=name)["State"] == "Pending":
+                    continue
+                client.publish_version(FunctionName=name)
+                with lock:
+                    told[name] = "Version 1"
+                if i % 3 == 0:
+                    client.delete_function(FunctionName=name)
+                    with lock:
+                        told[name] = None
+                unsure.discard(name)
+            except (exceptions.BotoCoreError, exceptions.ClientError):
+                return
+
+    workers = [threading.Thread(target=work, args=(n,)) for n in range(4)]
+    for worker in workers:
+        worker.start()
+    eventually(lambda: len(told) > 60, timeout=READY_S, what="some work")
+    node.kill()
+    for worker in workers:
+        worker.join()
+
+    again = boto(start_node(node.functions))
+    there = {f["FunctionName"]: f for page in again.get_paginator("list_functions").paginate()
+             for f in page["Functions"]}
+    sure = {name: state for name, state in told.items() if name not in unsure}
+    assert len(sure) > 50
+    for name, state in sure.items():
+        assert (name in there) == (state is not None), (name, state)
+        if state == "Version 1":
+            versions = again.list_versions_by_function(FunctionName=name)["Versions"]
+            assert [v["Version"] for v in versions] == ["$LATEST", "1"], name
+    for name in there:  # whatever state it was in, it is completed
+        wait(again, "function_active_v2", FunctionName=name)
