@@ -46,8 +46,8 @@ const char *hd_batch_record_name(enum hd_record kind)
 static int prepare_record(struct hd_store *s, enum hd_record kind, struct hd_error *err)
 {
     static const char *const forms[HD_STATEMENTS_RECORD] = {
-        "INSERT INTO record_%s(key, json) VALUES(?1, ?2)"
-        " ON CONFLICT(key) DO UPDATE SET json=excluded.json",
+        ("INSERT INTO record_%s(key, json) VALUES(?1, ?2)"
+         " ON CONFLICT(key) DO UPDATE SET json=excluded.json"),
         "DELETE FROM record_%s WHERE key=?1",
         "DELETE FROM record_%s WHERE key>=?1 AND (?2 IS NULL OR key<?2)",
     };

@@ -92,7 +92,7 @@ static struct message *message_of(struct sim *s, const char *id)
     for (size_t i = 0; i < MESSAGES; i++)
         if (strcmp(s->messages[i].id, id) == 0)
             return &s->messages[i];
-    CHECK(s, !"a record that there never was");
+    CHECK(s, false && "a record that there never was");
     return NULL;
 }
 
