@@ -158,7 +158,9 @@ static json_t *limits(const struct hd_launch *w, const struct hd_container_site 
     uint32_t tmp_mb = w->lambda->ephemeral_mb > 0 ? w->lambda->ephemeral_mb : EPHEMERAL_MB;
     json_int_t memory = (json_int_t)w->memory_mb << 20;
     uint32_t shares = w->memory_mb > 0 ? w->memory_mb * SHARES_PER_CPU / MB_PER_CPU : 0;
-    hd_auto_free char *tmp = hd_printf("rw,exec,nosuid,nodev,size=%um,mode=1777", (unsigned)tmp_mb);
+    /* Some engines give it the mode that the image's own folder has: so it is the user's, too. */
+    hd_auto_free char *tmp = hd_printf("rw,exec,nosuid,nodev,size=%um,mode=1777,uid=%u,gid=%u",
+                                       (unsigned)tmp_mb, (unsigned)site->uid, (unsigned)site->gid);
     json_t *h =
         json_pack("{s:I, s:I, s:I, s:I, s:b, s:{s:s}, s:[s], s:[s], s:s, s:[{s:s, s:i, s:i}],"
                   " s:{s:s, s:{s:s}}, s:b, s:b}",
