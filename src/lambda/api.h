@@ -10,6 +10,7 @@
 #include "core/loop.h"
 
 struct hd_api;
+struct hd_backend;
 struct hd_bundles;
 struct hd_esm;
 struct hd_fetcher;
@@ -59,6 +60,11 @@ struct hd_api_options {
      */
     const char *(*runtime_problem)(void *arg, const char *runtime, const char *architecture);
     /**
+     * @param runtime  as above.
+     * @return what runs it; NULL: the pools' own backend. May be NULL: that one runs everything.
+     */
+    struct hd_backend *(*backend_for)(void *arg, const char *runtime, const char *architecture);
+    /**
      * Fetch the image of a function, so that instances can start: its State stays Pending, or its
      * old image serves, until then. Control loop. May be NULL: nothing has to be fetched.
      * @param what  borrowed until return.
@@ -69,7 +75,7 @@ struct hd_api_options {
     /** There is a new view; with a reference for the node, which gives it to each loop. Control
      *  loop; also from inside hd_api_new(). */
     void (*on_view)(void *arg, struct hd_view *view);
-    void *arg; /* of the three */
+    void *arg; /* of the four */
 };
 
 /**

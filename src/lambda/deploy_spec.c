@@ -193,6 +193,9 @@ void hd_deploy_spec_init(struct hd_deploy_spec *s, const json_t *doc,
                    .dev = opt->dev,
                    .lambda = &s->lambda},
         .limits = limits_of(at, timeout_ms, opt),
+        .backend = opt->backend_for == NULL
+                       ? NULL
+                       : opt->backend_for(opt->arg, s->lambda.runtime_id, s->lambda.architecture),
         .at_once = true,
     };
 }

@@ -6,6 +6,7 @@
 #include "functions/bundle.h"
 #include "invoke/admission.h"
 #include "node/private.h"
+#include "pool/docker/containerplan.h"
 
 #include <stdatomic.h>
 #include <unistd.h>
@@ -109,10 +110,27 @@ static int open_store(struct hd_node *n, struct hd_error *err)
     return hd_bundles_new(&n->bundles, &opt, err);
 }
 
+/* Images always; the rest as it is set, or where a setting names an image and no program is here.
+ */
+static struct hd_backend *backend_for(void *arg, const char *runtime, const char *architecture)
+{
+    struct hd_node *n = arg;
+    const struct hd_node_options *o = n->opt;
+    if (runtime == NULL || o->lambda_backend == HD_LAMBDA_BACKEND_DOCKER)
+        return n->docker;
+    if (o->lambda_backend == HD_LAMBDA_BACKEND_AUTO &&
+        hd_container_has_image(runtime, n->docker_images) &&
+        hd_process_runtime_problem(n->backend, runtime, architecture) != NULL)
+        return n->docker;
+    return NULL;
+}
+
 static const char *runtime_problem(void *arg, const char *runtime, const char *architecture)
 {
     struct hd_node *n = arg;
-    return hd_process_runtime_problem(n->backend, runtime, architecture);
+    return backend_for(n, runtime, architecture) != NULL
+               ? hd_docker_runtime_problem(runtime, architecture)
+               : hd_process_runtime_problem(n->backend, runtime, architecture);
 }
 
 static int make_api(struct hd_node *n, struct hd_error *err)
@@ -142,6 +160,7 @@ static int make_api(struct hd_node *n, struct hd_error *err)
                                  .limits = {.account_concurrency = o->lambda_account_concurrency,
                                             .unreserved_min = o->lambda_unreserved_min},
                                  .runtime_problem = runtime_problem,
+                                 .backend_for = backend_for,
                                  .on_view = on_view,
                                  .arg = n};
     return hd_api_new(&n->api, &opt, err);
@@ -259,4 +278,5 @@ void hd_node_lambda_done(struct hd_node *n)
     hd_api_free(n->api);
     hd_store_free(n->store);
     hd_access_keys_free(n->access_keys);
+    free(n->docker_images);
 }

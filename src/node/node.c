@@ -102,6 +102,26 @@ static const struct hd_pool_set_events pool_events = {.on_state = on_state,
                                                       .on_line = on_line,
                                                       .on_instance_gone = on_instance_gone};
 
+static int make_docker(struct hd_node *n, const char *runtimes, struct hd_error *err)
+{
+    const struct hd_node_options *o = n->opt;
+    const struct hd_option_list *l = &o->docker_images;
+    hd_auto_free char *run = hd_printf("%s/docker", o->data_dir);
+    n->docker_images = hd_new_array(const char *, l->n + 1);
+    for (size_t i = 0; i < l->n; i++)
+        n->docker_images[i] = l->items[i];
+    struct hd_docker_options opt = {.loop = n->workers[0].loop,
+                                    .log = n->log,
+                                    .host = o->docker_host,
+                                    .images = n->docker_images,
+                                    .run_dir = run,
+                                    .runtimes_dir = runtimes,
+                                    .shim_bin = hd_process_shim(n->backend),
+                                    .start_timeout_ms = o->start_timeout_ms};
+    int rc = hd_docker_new(&n->docker, &opt, err);
+    return rc < 0 ? rc : n->docker->ops->reap_stale(n->docker, err);
+}
+
 static int make_backend(struct hd_node *n, struct hd_error *err)
 {
     const struct hd_node_options *o = n->opt;
@@ -147,7 +167,8 @@ static int make_backend(struct hd_node *n, struct hd_error *err)
         return rc;
     hd_log(n->log, HD_INFO, "sandbox",
            hd_kv_str("parts", hd_process_enforcement(n->backend)->text));
-    return n->backend->ops->reap_stale(n->backend, err);
+    rc = n->backend->ops->reap_stale(n->backend, err);
+    return rc < 0 ? rc : make_docker(n, runtimes, err);
 }
 
 static int make_pools(struct hd_node *n, struct hd_error *err)

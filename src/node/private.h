@@ -10,6 +10,7 @@
 #include "node/gate.h"
 #include "node/logtail.h"
 #include "node/node.h"
+#include "pool/docker/backend.h"
 #include "pool/process/backend.h"
 #include "pool/set.h"
 
@@ -83,6 +84,8 @@ struct hd_node {
     struct hd_node_lanes *lanes; /* NULL: heddle.yml has none */
 
     struct hd_backend *backend;
+    struct hd_backend *docker;  /* for functions with Lambda semantics */
+    const char **docker_images; /* of the settings, NULL-terminated */
     struct hd_pool_set *pools;
     struct hd_boot *boot;
 

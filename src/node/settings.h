@@ -33,6 +33,11 @@ enum hd_verify {
     HD_VERIFY_REQUIRED, /* all */
 };
 enum hd_url_policy { HD_URL_POLICY_ENFORCE, HD_URL_POLICY_OPEN };
+enum hd_lambda_backend {
+    HD_LAMBDA_BACKEND_AUTO,
+    HD_LAMBDA_BACKEND_PROCESS,
+    HD_LAMBDA_BACKEND_DOCKER
+};
 enum hd_retired { HD_RETIRED_REFUSE, HD_RETIRED_ACCEPT };
 /** Whose X-Request-Id and traceparent is continued. */
 enum hd_trust { HD_TRUST_PROXIES, HD_TRUST_ALL, HD_TRUST_NONE };
@@ -141,6 +146,9 @@ struct hd_node_options {
     uint32_t lambda_async_workers;
     uint64_t lambda_async_max_events;
     char *lambda_s3_endpoint, *lambda_sqs_endpoint, *lambda_sns_endpoint, *lambda_events_endpoint;
+    enum hd_lambda_backend lambda_backend;
+    char *docker_host;                   /* NULL: found */
+    struct hd_option_list docker_images; /* "runtime=reference" */
 
     /* sandbox */
     enum hd_sandbox sandbox;

@@ -13,6 +13,7 @@ static_assert(sizeof(enum hd_compat) == sizeof(unsigned) &&
                   sizeof(enum hd_verify) == sizeof(unsigned) &&
                   sizeof(enum hd_url_policy) == sizeof(unsigned) &&
                   sizeof(enum hd_retired) == sizeof(unsigned) &&
+                  sizeof(enum hd_lambda_backend) == sizeof(unsigned) &&
                   sizeof(enum hd_log_format) == sizeof(unsigned),
               "enum size");
 
@@ -30,6 +31,7 @@ static const char *const trust_words[] = {"proxies", "all", "none", NULL};
 static const char *const verify_words[] = {"off", "known", "required", NULL};
 static const char *const policy_words[] = {"enforce", "open", NULL};
 static const char *const retired_words[] = {"refuse", "accept", NULL};
+static const char *const backend_words[] = {"auto", "process", "docker", NULL};
 static const char *const format_words[] = {"text", "json", NULL};
 static const char *const level_words[] = {"debug", "info", "warn", "error", NULL};
 
@@ -412,6 +414,21 @@ const struct hd_option hd_node_option_table[] = {
      .kind = HD_OPTION_STR, AT(lambda_events_endpoint), .arg = "URL", .group = group_lambda,
      .commands = NODE,
      .help = "Where event buses are: destinations"},
+    {.key = "lambda.backend", .flag = "lambda-backend", .env = "HEDDLE_LAMBDA_BACKEND",
+     .kind = HD_OPTION_ENUM, .words = backend_words, AT(lambda_backend), .fallback = "auto",
+     .group = group_lambda, .commands = NODE,
+     .help = "What runs zip functions: processes of this machine or containers; auto: a container "
+             "where lambda.docker.images names one and no program is here. Images always are "
+             "containers"},
+    {.key = "lambda.docker.host", .flag = "docker-host", .env = "HEDDLE_LAMBDA_DOCKER_HOST",
+     .kind = HD_OPTION_STR, AT(docker_host), .arg = "unix:///PATH", .group = group_lambda,
+     .commands = NODE,
+     .help = "Socket of Docker or Podman; without it DOCKER_HOST, or the first that answers"},
+    {.key = "lambda.docker.images", .flag = "docker-image", .env = "HEDDLE_LAMBDA_DOCKER_IMAGES",
+     .kind = HD_OPTION_LIST, AT(docker_images), .arg = "RUNTIME=IMAGE", .group = group_lambda,
+     .commands = NODE,
+     .help = "Images in which zip functions run: an identifier, a family such as python, or *; "
+             "else heddle/runtime:latest"},
 
     {.key = "sandbox.mode", .flag = "sandbox", .env = "HEDDLE_SANDBOX", .kind = HD_OPTION_ENUM,
      .words = sandbox_words, AT(sandbox), .fallback = "auto", .group = group_sandbox,

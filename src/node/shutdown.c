@@ -81,11 +81,21 @@ static void on_lanes_closed(void *arg)
     hd_node_lambda_close(arg, on_lambda_closed);
 }
 
+static void on_docker_closed(void *arg)
+{
+    struct hd_node *n = arg;
+    n->docker = NULL;
+    hd_node_lanes_close(n, on_lanes_closed);
+}
+
 static void on_backend_closed(void *arg)
 {
     struct hd_node *n = arg;
     n->backend = NULL;
-    hd_node_lanes_close(n, on_lanes_closed);
+    if (n->docker != NULL)
+        n->docker->ops->close(n->docker, on_docker_closed, n);
+    else
+        on_docker_closed(n);
 }
 
 static void on_pools_closed(void *arg)

@@ -5,16 +5,17 @@
 #include "shim/tree.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-enum { EXIT_USAGE = 64, EXIT_SYSTEM = 71, TOKEN_CHARS = 32 };
+enum { EXIT_USAGE = 64, EXIT_SYSTEM = 71, EXIT_NOT_FOUND = 127, TOKEN_CHARS = 32 };
 
 static const char usage[] =
-    "usage: heddle-shim [--port PORT] [--grace MS] [-- COMMAND ARG...]\n"
+    "usage: heddle-shim [--port PORT] [--grace MS] [--stdio DIR] [--exec] [-- COMMAND ARG...]\n"
     "\n"
     "Runs one function that speaks the Lambda Runtime API and serves it to a node by heddle's\n"
     "host protocol. A node starts it; by hand it is of use for tests only.\n"
@@ -22,6 +23,8 @@ static const char usage[] =
     "  --port PORT   Runtime API port on 127.0.0.1, in a network of the instance's own: everybody\n"
     "                in it may connect. Without it: any free port, for processes of this user.\n"
     "  --grace MS    time between SIGTERM and SIGKILL for a runtime without extensions [0]\n"
+    "  --stdio DIR   write standard output and error to DIR/out and DIR/err, which are there\n"
+    "  --exec        become COMMAND, which speaks the host protocol itself\n"
     "  COMMAND       what to run; without it the function's bootstrap\n"
     "\n"
     "Environment:\n"
@@ -56,8 +59,25 @@ static int number(uint32_t *out, const char *flag, const char *text, uint32_t ma
     return 0;
 }
 
+/* Let what is written go where a node reads it, whatever started us. */
+static int take_stdio(const char *dir)
+{
+    static const char *const names[] = {"out", "err"};
+    for (int i = 0; i < 2; i++) {
+        hd_auto_free char *path = hd_printf("%s/%s", dir != NULL ? dir : "", names[i]);
+        int fd = dir != NULL ? open(path, O_WRONLY | O_CLOEXEC) : -1;
+        if (fd < 0 || dup2(fd, STDOUT_FILENO + i) < 0) {
+            fprintf(stderr, "heddle-shim: --stdio: %s: %s\n", path,
+                    dir != NULL ? strerrordesc_np(errno) : "a folder is needed");
+            return HD_EINVAL;
+        }
+        close(fd);
+    }
+    return 0;
+}
+
 /* @return 0; 1: all is said and done; HD_EINVAL. */
-static int read_arguments(struct hd_shim_options *o, char **argv)
+static int read_arguments(struct hd_shim_options *o, bool *exec, char **argv)
 {
     for (char **a = argv + 1, **value = a; *a != NULL; a = value) {
         uint32_t n = 0;
@@ -68,6 +88,15 @@ static int read_arguments(struct hd_shim_options *o, char **argv)
         if (strcmp(*a, "--help") == 0 || strcmp(*a, "--version") == 0) {
             fputs((*a)[2] == 'h' ? usage : "heddle-shim " HD_VERSION "\n", stdout);
             return 1;
+        }
+        if (strcmp(*a, "--exec") == 0) {
+            *exec = true;
+            continue;
+        }
+        if (strcmp(*a, "--stdio") == 0) {
+            if (take_stdio(*++a) < 0)
+                return HD_EINVAL;
+            continue;
         }
         bool port = strcmp(*a, "--port") == 0;
         if (!port && strcmp(*a, "--grace") != 0) {
@@ -214,13 +243,28 @@ static void close_all(struct hd_shim *s, struct signals *sg)
     free(s);
 }
 
+/* @return only if that cannot be. */
+static int become(char *const *argv)
+{
+    if (argv == NULL) {
+        fputs("heddle-shim: --exec: a command is needed\n", stderr);
+        return EXIT_USAGE;
+    }
+    execvp(argv[0], argv);
+    fprintf(stderr, "heddle-shim: %s: %s\n", argv[0], strerrordesc_np(errno));
+    return EXIT_NOT_FOUND;
+}
+
 int main(int argc, char **argv)
 {
     struct hd_shim *s = hd_new(struct hd_shim);
     struct signals sg;
     struct hd_error err;
     (void)argc;
-    int rc = read_arguments(&s->opt, argv);
+    bool exec = false;
+    int rc = read_arguments(&s->opt, &exec, argv);
+    if (rc == 0 && exec)
+        return become(s->opt.argv);
     if (rc == 0)
         rc = read_environment(&s->opt);
     if (rc != 0)

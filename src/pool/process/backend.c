@@ -108,6 +108,11 @@ const char *hd_process_runtime_note(struct hd_backend *b, const char *runtime_id
     return p->note;
 }
 
+const char *hd_process_shim(const struct hd_backend *b)
+{
+    return hd_container_of(b, struct process, base)->opt.shim_bin;
+}
+
 /* --- operations --- */
 
 static struct hd_lambdaplan_site lambda_site(const struct process *p)

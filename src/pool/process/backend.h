@@ -71,6 +71,8 @@ const char *hd_process_runtime_problem(struct hd_backend *b, const char *runtime
 /** @return a sentence if another version than that runs it, valid until the next call; or NULL.
  *  Versions are found out in the background, from the first call on. Control loop. */
 const char *hd_process_runtime_note(struct hd_backend *b, const char *runtime_id);
+/** @return where the shim is, or NULL; lives as long as the backend. */
+const char *hd_process_shim(const struct hd_backend *b);
 /** @return resident memory of prewarmed hosts, which belongs to no instance. Control loop. */
 uint64_t hd_process_prewarm_rss_bytes(const struct hd_backend *b);
 /** @return prewarmed hosts that wait for a function. Control loop. */

@@ -1,0 +1,307 @@
+#include "pool/docker/backend.h"
+
+#include "core/id.h"
+#include "pool/docker/instance.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+enum {
+    DEFAULT_START_TIMEOUT_MS = 60000,
+    ID_BYTES = 8,
+    CALL_MS = 60000,
+};
+static const char list_path[] =
+    "/containers/json?all=1&filters=%7B%22label%22%3A%5B%22heddle.node%3D";
+
+struct docker {
+    struct hd_backend base;
+    struct hd_docker_site site;
+    char *host, *run_dir, *runtimes_dir, *shim_bin, *endpoint_url;
+    char **images;
+    char node_id[2 * ID_BYTES + 1], boot_id[2 * ID_BYTES + 1];
+    unsigned asking; /* calls to the engine of the backend's own */
+    struct hd_timer reaping, closing;
+    bool reaped, closed;
+    void (*on_closed)(void *arg);
+    void *on_closed_arg;
+};
+
+static struct docker *docker_of(struct hd_backend *b)
+{
+    return hd_container_of(b, struct docker, base);
+}
+
+/* --- who this node is --- */
+
+/* Containers carry it, so that they are found by the node that comes after this one. */
+static int learn_node_id(struct docker *d, struct hd_error *err)
+{
+    unsigned char random[ID_BYTES];
+    hd_auto_free char *path = hd_printf("%s/node.id", d->run_dir);
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return hd_fail_sys(err, errno, "%s", path);
+    ssize_t n = read(fd, d->node_id, sizeof(d->node_id) - 1);
+    d->node_id[HD_MAX(n, 0)] = '\0';
+    bool whole = strspn(d->node_id, "0123456789abcdef") == sizeof(d->node_id) - 1;
+    int rc = 0;
+    if (!whole) {
+        hd_random(random, sizeof(random));
+        hd_hex(d->node_id, random, sizeof(random));
+        d->node_id[sizeof(d->node_id) - 1] = '\0';
+        if (ftruncate(fd, 0) < 0 ||
+            pwrite(fd, d->node_id, strlen(d->node_id), 0) != (ssize_t)strlen(d->node_id))
+            rc = hd_fail_sys(err, errno, "%s", path);
+    }
+    close(fd);
+    return rc;
+}
+
+/* Everything that the first launch, or the first look for leftovers, needs. */
+static int open_all(struct docker *d, struct hd_error *err)
+{
+    const struct hd_spec_list none = {0};
+    int rc = 0;
+    if (d->site.engine != NULL)
+        return 0;
+    if (d->site.dir.lock_fd < 0) {
+        rc = hd_rundir_open(&d->site.dir, d->run_dir, false, err);
+        if (rc == 0)
+            rc = hd_rundir_reap(&d->site.dir, &none, d->site.log, err);
+        if (rc >= 0)
+            rc = learn_node_id(d, err);
+        if (rc < 0) {
+            if (d->site.dir.lock_fd >= 0)
+                hd_rundir_close(&d->site.dir);
+            return rc;
+        }
+    }
+    return hd_engine_new(&d->site.engine, d->site.loop, d->host, err);
+}
+
+/* --- what a dead node left --- */
+
+static void on_removed(void *arg, const struct hd_engine_answer *a)
+{
+    struct docker *d = arg;
+    struct hd_error err;
+    d->asking--;
+    if (a->status == 204 || a->status == 200 || a->status == 404 || a->status == 409)
+        return;
+    hd_engine_fail(&err, HD_EIO, a, "removing a container that an earlier node left");
+    hd_log(d->site.log, HD_WARN, "a container is left", hd_kv_str("error", err.msg));
+}
+
+static void on_list(void *arg, const struct hd_engine_answer *a)
+{
+    struct docker *d = arg;
+    size_t i;
+    json_t *item;
+    struct hd_error err;
+    int n = 0;
+    d->asking--;
+    if (a->status != 200) {
+        d->reaped = false; /* with the next launch, then */
+        hd_engine_fail(&err, HD_EIO, a, "looking for containers of an earlier node");
+        hd_log(d->site.log, HD_DEBUG, "containers", hd_kv_str("error", err.msg));
+        return;
+    }
+    json_array_foreach(a->json, i, item)
+    {
+        const json_t *labels = json_object_get(item, "Labels");
+        const char *boot = json_string_value(json_object_get(labels, HD_CONTAINER_BOOT));
+        const char *id = json_string_value(json_object_get(item, "Id"));
+        if (id == NULL || (boot != NULL && strcmp(boot, d->boot_id) == 0) || d->closed)
+            continue;
+        hd_auto_free char *path = hd_printf("/containers/%s?force=1&v=1", id);
+        struct hd_engine_request req = {.method = "DELETE", .path = path, .timeout_ms = CALL_MS};
+        d->asking++;
+        hd_engine_ask(d->site.engine, &req, on_removed, d);
+        n++;
+    }
+    if (n > 0)
+        hd_log(d->site.log, HD_WARN, "removed containers that an earlier node left behind",
+               hd_kv_int("containers", n));
+}
+
+static void reap_containers(struct docker *d)
+{
+    if (d->reaped || d->closed)
+        return;
+    d->reaped = true;
+    hd_auto_free char *path = hd_printf("%s%s%s", list_path, d->node_id, "%22%5D%7D");
+    struct hd_engine_request req = {.method = "GET", .path = path, .timeout_ms = CALL_MS};
+    d->asking++;
+    hd_engine_ask(d->site.engine, &req, on_list, d);
+}
+
+static void on_reap(struct hd_timer *t)
+{
+    reap_containers(hd_container_of(t, struct docker, reaping));
+}
+
+/* A node that never ran a container leaves the engine alone. */
+static int reap_stale(struct hd_backend *b, struct hd_error *err)
+{
+    struct docker *d = docker_of(b);
+    hd_auto_free char *mark = hd_printf("%s/node.id", d->run_dir);
+    struct hd_error why;
+    (void)err;
+    if (access(mark, F_OK) < 0)
+        return 0;
+    if (open_all(d, &why) < 0)
+        hd_log(d->site.log, HD_WARN, "containers of an earlier node cannot be looked for",
+               hd_kv_str("error", why.msg));
+    else
+        hd_timer_start(d->site.loop, &d->reaping, 0, on_reap); /* when the loop runs */
+    return 0;
+}
+
+/* --- operations --- */
+
+static struct hd_instance_handle *launch(struct hd_backend *b, const struct hd_launch *what,
+                                         const struct hd_backend_events *events, void *owner)
+{
+    struct docker *d = docker_of(b);
+    struct hd_error err = {0};
+    int rc = d->closed ? hd_fail(&err, HD_ECANCELED, "the node is stopping") : 0;
+    if (rc == 0 && what->lambda == NULL)
+        rc = hd_fail(&err, HD_EINVAL, "containers run functions with Lambda semantics only");
+    if (rc == 0 && d->shim_bin == NULL)
+        rc =
+            hd_fail(&err, HD_ENOTFOUND, "heddle-shim is not beside this program; install it there");
+    if (rc == 0)
+        rc = open_all(d, &err);
+    if (rc == 0)
+        reap_containers(d);
+    return hd_docker_instance_start(&d->site, what, events, owner, rc < 0 ? &err : NULL);
+}
+
+static uint64_t unknown(struct hd_instance_handle *h)
+{
+    (void)h;
+    return 0;
+}
+
+static void docker_free(struct docker *d)
+{
+    if (d->site.dir.lock_fd >= 0)
+        hd_rundir_close(&d->site.dir);
+    for (size_t i = 0; d->images != NULL && d->images[i] != NULL; i++)
+        free(d->images[i]);
+    free(d->images);
+    free(d->host);
+    free(d->run_dir);
+    free(d->runtimes_dir);
+    free(d->shim_bin);
+    free(d->endpoint_url);
+    free(d);
+}
+
+static void on_engine_closed(void *arg)
+{
+    struct docker *d = arg;
+    d->on_closed(d->on_closed_arg);
+    docker_free(d);
+}
+
+static void on_closing(struct hd_timer *t)
+{
+    enum { LOOK_MS = 5 };
+    struct docker *d = hd_container_of(t, struct docker, closing);
+    if (!hd_list_empty(&d->site.instances) || d->asking > 0)
+        hd_timer_start(d->site.loop, t, LOOK_MS, on_closing);
+    else if (d->site.engine != NULL)
+        hd_engine_close(d->site.engine, on_engine_closed, d);
+    else
+        on_engine_closed(d);
+}
+
+static void close_backend(struct hd_backend *b, void (*done)(void *arg), void *arg)
+{
+    struct docker *d = docker_of(b);
+    d->closed = true;
+    d->on_closed = done;
+    d->on_closed_arg = arg;
+    hd_timer_stop(d->site.loop, &d->reaping);
+    hd_list_each(link, &d->site.instances)
+        hd_docker_instance_terminate(hd_docker_instance_of(link), 0);
+    hd_timer_start(d->site.loop, &d->closing, 0, on_closing);
+}
+
+static const struct hd_backend_ops ops = {
+    .name = "docker",
+    .launch = launch,
+    .terminate = hd_docker_instance_terminate,
+    .ping = hd_docker_instance_ping,
+    .flush_output = hd_docker_instance_flush,
+    .rss_bytes = unknown,
+    .cpu_us = unknown,
+    .reap_stale = reap_stale,
+    .close = close_backend,
+};
+
+const char *hd_docker_runtime_problem(const char *runtime_id, const char *architecture)
+{
+    struct utsname machine;
+    struct hd_str id = hd_str(runtime_id);
+    const char *own =
+        uname(&machine) == 0 && strcmp(machine.machine, "aarch64") == 0 ? "arm64" : "x86_64";
+    if (architecture != NULL && strcmp(architecture, own) != 0)
+        return "This machine has another architecture than the function.";
+    if (runtime_id == NULL || hd_str_starts(id, hd_str("nodejs")) ||
+        hd_str_starts(id, hd_str("python")) || hd_str_starts(id, hd_str("provided")))
+        return NULL;
+    return "There is no host for this runtime: bring the function as a container image, or as "
+           "provided.al2023 with a bootstrap.";
+}
+
+int hd_docker_new(struct hd_backend **out, const struct hd_docker_options *opt,
+                  struct hd_error *err)
+{
+    unsigned char random[ID_BYTES];
+    size_t n = 0;
+    int rc = hd_container_check_images(opt->images, err);
+    if (rc == 0 && opt->host != NULL && strncmp(opt->host, "unix:///", 8) != 0)
+        rc = hd_fail(err, HD_EINVAL, "Docker host %s: must be unix:///path/to/socket", opt->host);
+    if (rc < 0)
+        return rc;
+    struct docker *d = hd_new(struct docker);
+    d->base.ops = &ops;
+    d->host = hd_strdup(opt->host);
+    d->run_dir = hd_strdup(opt->run_dir);
+    d->runtimes_dir = hd_strdup(opt->runtimes_dir);
+    d->shim_bin = hd_strdup(opt->shim_bin);
+    d->endpoint_url = hd_strdup(opt->endpoint_url);
+    while (opt->images != NULL && opt->images[n] != NULL)
+        n++;
+    d->images = hd_new_array(char *, n + 1);
+    for (size_t i = 0; i < n; i++)
+        d->images[i] = hd_strdup(opt->images[i]);
+    hd_random(random, sizeof(random));
+    hd_hex(d->boot_id, random, sizeof(random));
+    d->boot_id[sizeof(d->boot_id) - 1] = '\0';
+    bool root = geteuid() == 0;
+    d->site = (struct hd_docker_site){
+        .loop = opt->loop,
+        .log = opt->log,
+        .dir = {.lock_fd = -1},
+        .container = {.shim_bin = d->shim_bin,
+                      .runtimes_dir = d->runtimes_dir,
+                      .node_id = d->node_id,
+                      .boot_id = d->boot_id,
+                      .uid = root ? (uint32_t)HD_CONTAINER_UID : (uint32_t)geteuid(),
+                      .gid = root ? (uint32_t)HD_CONTAINER_GID : (uint32_t)getegid()},
+        .images = (const char *const *)d->images,
+        .endpoint_url = d->endpoint_url,
+        .credentials_key = opt->credentials_key,
+        .start_timeout_ms =
+            opt->start_timeout_ms > 0 ? opt->start_timeout_ms : (uint32_t)DEFAULT_START_TIMEOUT_MS};
+    hd_list_init(&d->site.instances);
+    *out = &d->base;
+    return 0;
+}

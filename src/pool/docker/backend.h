@@ -1,0 +1,38 @@
+/* pool/docker/backend.h - the docker backend: each instance of a function with Lambda semantics is
+ * a container of an engine of this machine (Docker, or Podman's Docker API).
+ *
+ * Nothing is asked of the engine before the first launch, so a node without one is none the worse.
+ * Containers have no network: the node talks to them through a socket in the instance's folder,
+ * which is mounted into them. */
+#pragma once
+
+#include "core/log.h"
+#include "core/loop.h"
+
+#include <heddle/sys/backend.h>
+
+/** Strings are copied; NULL and 0 stand for the default in brackets. */
+struct hd_docker_options {
+    struct hd_loop *loop; /* the control loop */
+    struct hd_log *log;
+    const char *host;               /* "unix:///path" [$DOCKER_HOST, or the usual sockets] */
+    const char *const *images;      /* see pool/docker/containerplan.h [none] */
+    const char *run_dir;            /* absolute; sockets, lock, who this node is */
+    const char *runtimes_dir;       /* holds node/host.mjs, python/host.py */
+    const char *shim_bin;           /* static; NULL: nothing can be launched */
+    const char *endpoint_url;       /* AWS_ENDPOINT_URL of functions [none] */
+    const uint8_t *credentials_key; /* borrowed; see pool/lambdaenv.h [none] */
+    uint32_t start_timeout_ms;      /* from the start of a container to ready [60000] */
+};
+
+/** @return 0 and *out, ended by its close operation; or HD_EINVAL: host or images cannot be that.
+ */
+int hd_docker_new(struct hd_backend **out, const struct hd_docker_options *opt,
+                  struct hd_error *err);
+/**
+ * Ask whether a Lambda runtime can be run in containers here.
+ * @param runtime_id    "python3.12"; NULL: an image.
+ * @param architecture  "x86_64", "arm64", or NULL: any.
+ * @return NULL, or a static sentence that says why not.
+ */
+const char *hd_docker_runtime_problem(const char *runtime_id, const char *architecture);

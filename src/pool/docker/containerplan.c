@@ -1,0 +1,256 @@
+#include "pool/docker/containerplan.h"
+
+#include "core/base.h"
+
+enum {
+    PIDS = 1024,
+    FILES = 1024,
+    EPHEMERAL_MB = 512,
+    MB_PER_CPU = 1769, /* of memory: the share of a whole processor */
+    SHARES_PER_CPU = 1024,
+    SHARES_MIN = 2,
+    REF_MAX = 512,
+};
+#define SHIM "/heddle/shim"
+
+/* --- which image --- */
+
+static const char *named_image(const char *runtime_id, const char *const *images, bool any)
+{
+    const char *best = NULL;
+    size_t best_len = 0;
+    for (size_t i = 0; images != NULL && images[i] != NULL; i++) {
+        struct hd_str name = hd_str_n(images[i], strcspn(images[i], "="));
+        bool all = hd_str_is(name, "*");
+        bool fits = all ? any : name.len > 0 && hd_str_starts(hd_str(runtime_id), name);
+        size_t len = all ? 0 : name.len;
+        if (fits && (best == NULL || len > best_len)) {
+            best = images[i] + name.len + 1;
+            best_len = len;
+        }
+    }
+    return best;
+}
+
+const char *hd_container_image(const struct hd_launch *what, const char *const *images)
+{
+    if (what->lambda->image != NULL)
+        return what->lambda->image;
+    const char *named = named_image(what->lambda->runtime_id, images, true);
+    return named != NULL ? named : HD_CONTAINER_IMAGE;
+}
+
+bool hd_container_has_image(const char *runtime_id, const char *const *images)
+{
+    return runtime_id != NULL && named_image(runtime_id, images, false) != NULL;
+}
+
+int hd_container_check_ref(const char *ref, struct hd_error *err)
+{
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                  "0123456789._-/:@";
+    size_t len = strspn(ref, allowed);
+    if (len == 0 || len > REF_MAX || ref[len] != '\0' || ref[0] == '/' || strstr(ref, "..") != NULL)
+        return hd_fail(err, HD_EINVAL, "image %.100s: must be a reference such as name:tag", ref);
+    return 0;
+}
+
+int hd_container_check_images(const char *const *images, struct hd_error *err)
+{
+    for (size_t i = 0; images != NULL && images[i] != NULL; i++) {
+        const char *eq = strchr(images[i], '=');
+        if (eq == NULL || eq == images[i])
+            return hd_fail(err, HD_EINVAL, "%.100s: must be runtime=image, such as python3.12=ref",
+                           images[i]);
+        int rc = hd_container_check_ref(eq + 1, err);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+/* --- what it runs --- */
+
+static void add(json_t *list, const char *text)
+{
+    json_array_append_new(list, json_string(text));
+}
+
+static void add_list(json_t *list, const char *const *texts)
+{
+    for (size_t i = 0; texts != NULL && texts[i] != NULL; i++)
+        add(list, texts[i]);
+}
+
+static int add_command(json_t *list, const struct hd_launch *w, struct hd_error *err)
+{
+    static const char *const stdio[] = {"--stdio", HD_CONTAINER_RUN, NULL};
+    static const char *const port[] = {"--port", "9001", NULL};
+    static const char *const node[] = {"--exec", "--", "node", "/var/runtime/node/host.mjs", NULL};
+    static const char *const python[] = {
+        "--exec", "--", "python3", "-I", "-u", "-B", "/var/runtime/python/host.py", NULL};
+    add_list(list, stdio);
+    if (w->lambda->image != NULL || strcmp(w->runtime, "provided") == 0)
+        add_list(list, port);
+    else if (strcmp(w->runtime, "node") == 0)
+        add_list(list, node);
+    else if (strcmp(w->runtime, "python") == 0)
+        add_list(list, python);
+    else
+        return hd_fail(err, HD_EINVAL,
+                       "runtime %s: there is no host for it; bring it as a container image, or as "
+                       "provided.al2023 with a bootstrap",
+                       w->lambda->runtime_id);
+    return 0;
+}
+
+/* --- what it sees --- */
+
+static json_t *environment(const struct hd_launch *w, const char *token)
+{
+    json_t *env = json_array();
+    add(env, "HEDDLE_RUN_DIR=" HD_CONTAINER_RUN);
+    add(env, "HEDDLE_SOCKET=" HD_CONTAINER_RUN "/sock");
+    hd_auto_free char *secret = hd_printf("HEDDLE_HOST_TOKEN=%s", token);
+    add(env, secret);
+    if (w->lambda->image == NULL) {
+        add(env, "TZ=:UTC");
+        add(env, "LANG=en_US.UTF-8");
+    }
+    for (const char *const *p = w->env; w->lambda->image == NULL && p != NULL && *p != NULL; p++)
+        add(env, *p); /* some are looked at only when the interpreter starts */
+    return env;
+}
+
+static void bind_in(json_t *mounts, const char *from, const char *to, bool write)
+{
+    json_array_append_new(mounts, json_pack("{s:s, s:s, s:s, s:b}", "Type", "bind", "Source", from,
+                                            "Target", to, "ReadOnly", !write));
+}
+
+static json_t *mounts(const struct hd_launch *w, const struct hd_container_site *site,
+                      const char *run_dir)
+{
+    json_t *list = json_array();
+    bind_in(list, site->shim_bin, SHIM, false);
+    bind_in(list, run_dir, HD_CONTAINER_RUN, true);
+    if (w->lambda->image != NULL)
+        return list;
+    bind_in(list, w->lambda->code_dir, "/var/task", false);
+    if (w->lambda->opt_dir != NULL)
+        bind_in(list, w->lambda->opt_dir, "/opt", false);
+    bool node = strcmp(w->runtime, "node") == 0;
+    if (node || strcmp(w->runtime, "python") == 0) {
+        hd_auto_free char *host = hd_printf("%s/%s", site->runtimes_dir, w->runtime);
+        hd_auto_free char *place = hd_printf("/var/runtime/%s", w->runtime);
+        bind_in(list, host, place, false);
+    }
+    if (node) {
+        hd_auto_free char *common = hd_printf("%s/common", site->runtimes_dir);
+        bind_in(list, common, "/var/runtime/common", false);
+    }
+    return list;
+}
+
+static json_t *limits(const struct hd_launch *w, const struct hd_container_site *site,
+                      const char *run_dir)
+{
+    uint32_t tmp_mb = w->lambda->ephemeral_mb > 0 ? w->lambda->ephemeral_mb : EPHEMERAL_MB;
+    json_int_t memory = (json_int_t)w->memory_mb << 20;
+    uint32_t shares = w->memory_mb > 0 ? w->memory_mb * SHARES_PER_CPU / MB_PER_CPU : 0;
+    /* Some engines give it the mode that the image's own folder has: so it is the user's, too. */
+    hd_auto_free char *tmp = hd_printf("rw,exec,nosuid,nodev,size=%um,mode=1777,uid=%u,gid=%u",
+                                       (unsigned)tmp_mb, (unsigned)site->uid, (unsigned)site->gid);
+    json_t *h =
+        json_pack("{s:I, s:I, s:I, s:I, s:b, s:{s:s}, s:[s], s:[s], s:s, s:[{s:s, s:i, s:i}],"
+                  " s:{s:s, s:{s:s}}, s:b, s:b}",
+                  "Memory", memory, "MemorySwap", memory, "CpuShares",
+                  (json_int_t)(shares > 0 ? HD_MAX(shares, (uint32_t)SHARES_MIN) : 0), "PidsLimit",
+                  (json_int_t)(w->pids > 0 ? w->pids : PIDS), "ReadonlyRootfs", 1, "Tmpfs", "/tmp",
+                  tmp, "CapDrop", "ALL", "SecurityOpt", "no-new-privileges", "NetworkMode", "none",
+                  "Ulimits", "Name", "nofile", "Soft", FILES, "Hard", FILES, "LogConfig", "Type",
+                  "json-file", "Config", "max-size", "1m", "Init", 0, "AutoRemove", 0);
+    json_object_set_new(h, "Mounts", mounts(w, site, run_dir));
+    return h;
+}
+
+/* --- the whole --- */
+
+/* What is to be looked at when the image is known; never sent. */
+static const char wanted_member[] = "-heddle";
+
+int hd_container_begin(json_t **out, const struct hd_launch *w, const char *ref,
+                       const struct hd_container_site *site, const char *run_dir, const char *token,
+                       struct hd_error *err)
+{
+    const struct hd_launch_lambda *l = w->lambda;
+    json_t *command = json_array(), *entry = json_array(), *arguments = json_array();
+    int rc = add_command(command, w, err);
+    add_list(entry, l->image_entry_point);
+    add_list(arguments, l->image_command);
+    hd_auto_free char *user = hd_printf("%u:%u", (unsigned)site->uid, (unsigned)site->gid);
+    json_t *o =
+        json_pack("{s:s, s:[s], s:o, s:o, s:s, s:b, s:{s:s, s:s, s:s, s:s, s:s}, s:o, s:{s:o, s:o, "
+                  "s:b, s:s}}",
+                  "Image", ref, "Entrypoint", SHIM, "Cmd", command, "Env", environment(w, token),
+                  "User", user, "Tty", 0, "Labels", HD_CONTAINER_MANAGED, "true", HD_CONTAINER_NODE,
+                  site->node_id, HD_CONTAINER_BOOT, site->boot_id, "heddle.function", w->function,
+                  "heddle.version", w->version, "HostConfig", limits(w, site, run_dir),
+                  wanted_member, "entry", entry, "command", arguments, "image", l->image != NULL,
+                  "architecture", l->architecture != NULL ? l->architecture : "");
+    const char *place = l->image != NULL ? l->image_workdir : "/var/task";
+    if (place != NULL)
+        json_object_set_new(o, "WorkingDir", json_string(place));
+    if (rc == 0 && o == NULL)
+        rc = hd_fail(err, HD_EINVAL, "its settings are not UTF-8 text");
+    if (rc < 0)
+        json_decref(o);
+    else
+        *out = o;
+    return rc;
+}
+
+static int check_architecture(const char *wanted, const char *ref, const json_t *image,
+                              struct hd_error *err)
+{
+    const char *has = json_string_value(json_object_get(image, "Architecture"));
+    const char *same = strcmp(wanted, "arm64") == 0 ? "arm64" : "amd64";
+    if (has == NULL || wanted[0] == '\0' || strcmp(has, same) == 0)
+        return 0;
+    return hd_fail(err, HD_EINVAL, "image %s: is for %s, and the function for %s", ref, has,
+                   wanted);
+}
+
+static void append(json_t *list, const json_t *override, const json_t *own)
+{
+    size_t i;
+    json_t *item;
+    const json_t *from = json_array_size(override) > 0 ? override : own;
+    json_array_foreach(from, i, item) json_array_append(list, item);
+}
+
+int hd_container_finish(char **out, json_t *body, const json_t *image, struct hd_error *err)
+{
+    const json_t *wanted = json_object_get(body, wanted_member);
+    const json_t *config = json_object_get(image, "Config");
+    const char *ref = json_string_value(json_object_get(body, "Image"));
+    json_t *command = json_object_get(body, "Cmd");
+    int rc = check_architecture(json_string_value(json_object_get(wanted, "architecture")), ref,
+                                image, err);
+    if (rc < 0)
+        return rc;
+    if (json_is_true(json_object_get(wanted, "image"))) {
+        add(command, "--");
+        size_t before = json_array_size(command);
+        append(command, json_object_get(wanted, "entry"), json_object_get(config, "Entrypoint"));
+        append(command, json_object_get(wanted, "command"), json_object_get(config, "Cmd"));
+        if (json_array_size(command) == before)
+            return hd_fail(err, HD_EINVAL,
+                           "image %s: says nothing of what to run; give ImageConfig.EntryPoint or "
+                           "Command",
+                           ref);
+    }
+    json_object_del(body, wanted_member);
+    *out = json_dumps(body, JSON_COMPACT);
+    return 0;
+}

@@ -1,0 +1,52 @@
+/* pool/docker/containerplan.h - what a container of an instance is made of: image, command, limits.
+ * Pure. */
+#pragma once
+
+#include <heddle/sys/backend.h>
+#include <jansson.h>
+
+#define HD_CONTAINER_IMAGE "heddle/runtime:latest" /* where no setting names one */
+#define HD_CONTAINER_RUN "/heddle/run"             /* the instance's folder, as it is seen inside */
+#define HD_CONTAINER_MANAGED "heddle.managed"      /* labels */
+#define HD_CONTAINER_NODE "heddle.node"
+#define HD_CONTAINER_BOOT "heddle.boot"
+
+enum { HD_CONTAINER_UID = 993, HD_CONTAINER_GID = 990 };
+
+/** Where things lie on this machine, and whose the container is. Borrowed. */
+struct hd_container_site {
+    const char *shim_bin;     /* absolute; static */
+    const char *runtimes_dir; /* absolute; holds node, python and common */
+    const char *node_id, *boot_id;
+    uint32_t uid, gid; /* it runs as them */
+};
+
+/**
+ * @param images  "runtime=reference", NULL-terminated, or NULL. The runtime is an identifier
+ *                ("python3.12"), a family ("python") or "*"; the longest that fits counts.
+ * @return the image in which @p what runs: its own, or that of its runtime. Borrowed or static.
+ */
+const char *hd_container_image(const struct hd_launch *what, const char *const *images);
+/** @return whether a setting names an image for that runtime, not counting "*". */
+bool hd_container_has_image(const char *runtime_id, const char *const *images);
+/** @return 0, or HD_EINVAL: @p ref is no image reference, or @p images no list of them. */
+int hd_container_check_ref(const char *ref, struct hd_error *err);
+int hd_container_check_images(const char *const *images, struct hd_error *err);
+
+/**
+ * Make the body of the create request, as far as it can be known before the engine was asked for
+ * the image. Everything is copied.
+ * @param run_dir  the instance's folder.
+ * @return 0 and *out, to be freed; or HD_EINVAL: there is no host for the runtime, or text is not
+ *         UTF-8.
+ */
+int hd_container_begin(json_t **out, const struct hd_launch *what, const char *ref,
+                       const struct hd_container_site *site, const char *run_dir, const char *token,
+                       struct hd_error *err);
+/**
+ * Complete it.
+ * @param image  what the engine says of the image.
+ * @return 0 and *out, JSON to be wiped and freed; or HD_EINVAL: the image is for another
+ *         architecture than the function, or says nothing of what to run.
+ */
+int hd_container_finish(char **out, json_t *body, const json_t *image, struct hd_error *err);

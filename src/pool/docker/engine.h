@@ -1,0 +1,48 @@
+/* pool/docker/engine.h - calls to a container engine (Docker, or Podman's Docker API) over its Unix
+ * socket. Nothing is asked before somebody needs it. */
+#pragma once
+
+#include "http/fetch.h"
+
+#include <jansson.h>
+
+struct hd_engine;
+
+/**
+ * @param host  "unix:///path", or NULL: $DOCKER_HOST, else the first of the usual sockets that
+ *              takes a connection.
+ * @return 0 and *out, to be ended with hd_engine_close(); or HD_ENOTFOUND: no libcurl; HD_EINVAL:
+ *         @p host is something else; HD_EIO.
+ */
+int hd_engine_new(struct hd_engine **out, struct hd_loop *loop, const char *host,
+                  struct hd_error *err);
+/** Cancel what is under way, free; then @p done, later. */
+void hd_engine_close(struct hd_engine *e, void (*done)(void *arg), void *arg);
+
+/** What the engine said; valid during the callback. */
+struct hd_engine_answer {
+    unsigned status;            /* 0: nothing, see err */
+    const json_t *json;         /* NULL: the answer has no body */
+    const struct hd_error *err; /* NULL: there is an answer, whatever its status */
+};
+typedef void hd_engine_done_fn(void *arg, const struct hd_engine_answer *a);
+
+struct hd_engine_request {
+    const char *method;
+    const char *path;    /* "/containers/json?all=1": without the version */
+    const char *body;    /* JSON, or NULL */
+    uint32_t timeout_ms; /* 0: as long as it takes */
+};
+/** A call under way. */
+struct hd_engine_call;
+/**
+ * Find the engine, if that was not done yet, and ask it. @p done exactly once, never from inside;
+ * the call is gone then.
+ */
+struct hd_engine_call *hd_engine_ask(struct hd_engine *e, const struct hd_engine_request *req,
+                                     hd_engine_done_fn *done, void *arg);
+/** Give up: done() follows with HD_ECANCELED, later. The engine may do it all the same. */
+void hd_engine_cancel(struct hd_engine_call *c);
+/** Say why a call did not do what it should: the engine's own message, with what was asked. */
+int hd_engine_fail(struct hd_error *err, int code, const struct hd_engine_answer *a,
+                   const char *what);

@@ -1,0 +1,591 @@
+/* IMAGE ─► CREATING ─► STARTING ─► LOADING ─► READY ─► DRAINING ─► ASKED (SIGTERM)
+ *   │          │           │          │         │          │          │
+ *   └──────────┴───────────┴──failed, terminated, the container ended─┴─► REMOVING ─► on_gone
+ *
+ * A call to the engine that is under way is waited for before the container is removed: what it
+ * makes must be removed as well. */
+#include "pool/docker/instance.h"
+
+#include "core/clock.h"
+#include "core/folder.h"
+#include "core/id.h"
+#include "pool/docker/output.h"
+#include "pool/process/hostclient.h"
+#include "pool/process/lambdaplan.h"
+#include "pool/process/loadanswer.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+enum {
+    TOKEN_BYTES = 16,
+    CALL_MS = 60000,
+    INIT_MS = 10000,
+    INIT_EXTRA_MS = 5000, /* the host keeps the limit itself, and says so better */
+    ASK_RESERVE_MS = 1000,
+    STACK_LINES = 12,
+    REMOVE_TRIES = 5,
+    REMOVE_FIRST_MS = 200,
+    WATCH_TRIES = 10,
+    WATCH_AGAIN_MS = 500,
+};
+
+enum state { IMAGE, CREATING, STARTING, LOADING, READY, DRAINING, ASKED, REMOVING };
+
+struct hd_instance_handle {
+    struct hd_list link;
+    struct hd_docker_site *site;
+    struct hd_backend_events events;
+    void *owner;
+    enum state state;
+    char *function, *image, *dir, *id; /* id: of the container; NULL: there is none */
+    char token[2 * TOKEN_BYTES + 1];
+    struct hd_docker_output output;
+    json_t *body;       /* of the create request, until it is sent */
+    struct hd_buf load; /* of the load request, until it is sent */
+    bool terminated, exited;
+    struct hd_engine_call *op, *watch; /* what it waits for; the container's end */
+    struct hd_hostcall *call, *ping;
+    void (*on_pong)(void *owner, int rc);
+    void *pong_owner;
+    struct flush *flush;
+    struct hd_timer soft, hard, again;
+    unsigned tries, watch_tries;
+    uint64_t hard_due_ms;
+    uint32_t start_timeout_ms;
+    int exit_code;
+    struct hd_error err; /* why it failed; code 0: it did not */
+};
+
+struct flush {
+    struct hd_instance_handle *h; /* NULL: it has gone */
+    void (*done)(void *owner);
+    void *owner;
+};
+
+struct hd_instance_handle *hd_docker_instance_of(struct hd_list *link)
+{
+    return hd_container_of(link, struct hd_instance_handle, link);
+}
+
+static void remove_it(struct hd_instance_handle *h);
+
+static void on_line(void *arg, struct hd_str id, int level, struct hd_str text)
+{
+    struct hd_instance_handle *h = arg;
+    h->events.on_line(h->owner, id, level, text);
+}
+
+/* --- calls to the engine --- */
+
+static struct hd_engine_call *ask_engine(struct hd_instance_handle *h, const char *method,
+                                         const char *path, const char *body, uint32_t timeout_ms,
+                                         hd_engine_done_fn *done)
+{
+    struct hd_engine_request req = {
+        .method = method, .path = path, .body = body, .timeout_ms = timeout_ms};
+    return hd_engine_ask(h->site->engine, &req, done, h);
+}
+
+static struct hd_engine_call *ask_container(struct hd_instance_handle *h, const char *method,
+                                            const char *what, uint32_t timeout_ms,
+                                            hd_engine_done_fn *done)
+{
+    hd_auto_free char *path = hd_printf("/containers/%s%s", h->id, what);
+    return ask_engine(h, method, path, NULL, timeout_ms, done);
+}
+
+/* --- the end --- */
+
+static void wipe_load(struct hd_instance_handle *h)
+{
+    if (h->load.ptr != NULL)
+        explicit_bzero(h->load.ptr, h->load.len);
+    hd_buf_done(&h->load);
+    json_decref(hd_steal(h->body));
+}
+
+static void stop_waiting(struct hd_instance_handle *h)
+{
+    hd_hostcall_cancel(hd_steal(h->call));
+    hd_hostcall_cancel(hd_steal(h->ping));
+    hd_timer_stop(h->site->loop, &h->soft);
+    hd_timer_stop(h->site->loop, &h->hard);
+    hd_timer_stop(h->site->loop, &h->again);
+}
+
+static void report_gone(struct hd_instance_handle *h)
+{
+    stop_waiting(h);
+    if (h->flush != NULL)
+        h->flush->h = NULL;
+    hd_list_remove(&h->link);
+    if (h->dir != NULL)
+        hd_remove_tree(h->dir);
+    h->events.on_gone(h->owner, h->err.code != 0 ? &h->err : NULL);
+    wipe_load(h);
+    free(h->function);
+    free(h->image);
+    free(h->dir);
+    free(h->id);
+    explicit_bzero(h->token, sizeof(h->token));
+    free(h);
+}
+
+/* Nothing is left of the container; what was asked about it may still be to come. */
+static void finish(struct hd_instance_handle *h)
+{
+    hd_docker_output_close(&h->output);
+    if (h->watch != NULL)
+        hd_engine_cancel(h->watch); /* its answer comes back here */
+    else
+        report_gone(h);
+}
+
+static void on_remove_again(struct hd_timer *t)
+{
+    remove_it(hd_container_of(t, struct hd_instance_handle, again));
+}
+
+static void on_removed(void *arg, const struct hd_engine_answer *a)
+{
+    struct hd_instance_handle *h = arg;
+    struct hd_error err;
+    h->op = NULL;
+    if (a->status == 204 || a->status == 200 || a->status == 404) {
+        finish(h);
+        return;
+    }
+    if (++h->tries < REMOVE_TRIES) {
+        hd_timer_start(h->site->loop, &h->again, (uint64_t)REMOVE_FIRST_MS << h->tries,
+                       on_remove_again);
+        return;
+    }
+    hd_engine_fail(&err, HD_EIO, a, "removing a container");
+    hd_log(h->site->log, HD_WARN, "a container is left; it is removed when a node starts here",
+           hd_kv_str("function", h->function), hd_kv_str("container", h->id),
+           hd_kv_str("error", err.msg));
+    finish(h);
+}
+
+static void remove_it(struct hd_instance_handle *h)
+{
+    h->state = REMOVING;
+    if (h->op != NULL)
+        return; /* that first */
+    if (h->id == NULL)
+        finish(h);
+    else
+        h->op = ask_container(h, "DELETE", "?force=1&v=1", CALL_MS, on_removed);
+}
+
+static void end_now(struct hd_instance_handle *h)
+{
+    if (h->state == REMOVING)
+        return;
+    stop_waiting(h);
+    remove_it(h);
+}
+
+static void fail(struct hd_instance_handle *h)
+{
+    hd_wrap(&h->err, 0, "function %s", h->function);
+    end_now(h);
+}
+
+/* @return true: somebody wanted its end while this was asked; it goes on with that. */
+static bool was_ended(struct hd_instance_handle *h)
+{
+    h->op = NULL;
+    if (h->state != REMOVING)
+        return false;
+    remove_it(h);
+    return true;
+}
+
+/* --- its end by itself --- */
+
+static void watch(struct hd_instance_handle *h);
+
+static struct hd_exit_status status_of(int code, bool oom)
+{
+    static const int signals[] = {SIGKILL, SIGSEGV, SIGABRT, SIGTERM, SIGBUS, SIGILL, SIGFPE};
+    struct hd_exit_status how = {.code = code, .oom = oom};
+    for (size_t i = 0; i < HD_COUNT(signals); i++)
+        if (code == 128 + signals[i])
+            how = (struct hd_exit_status){.signal = signals[i], .oom = oom};
+    return how;
+}
+
+static void on_ended(void *arg, const struct hd_engine_answer *a)
+{
+    struct hd_instance_handle *h = arg;
+    if (was_ended(h))
+        return;
+    const json_t *state = json_object_get(a->json, "State");
+    bool oom = json_is_true(json_object_get(state, "OOMKilled"));
+    const char *text = json_string_value(json_object_get(state, "Error"));
+    struct hd_exit_status how = status_of(h->exit_code, oom);
+    hd_docker_output_close(&h->output); /* the last lines come before */
+    if (h->events.on_exit != NULL)
+        h->events.on_exit(h->owner, &how);
+    int code = h->state == LOADING && how.signal == 0 ? HD_EINVAL : HD_EIO;
+    if (h->terminated)
+        ;
+    else if (how.signal != 0)
+        hd_fail(&h->err, code, "function %s: killed by SIG%s%s", h->function,
+                sigabbrev_np(how.signal), oom ? " (memory limit)" : "");
+    else
+        hd_fail(&h->err, code, "function %s: exited with code %d%s%s", h->function, how.code,
+                text != NULL && text[0] != '\0' ? ": " : "", text != NULL ? text : "");
+    end_now(h);
+}
+
+static void lost(struct hd_instance_handle *h, const char *why)
+{
+    if (!h->terminated && h->err.code == 0)
+        hd_fail(&h->err, HD_EIO, "function %s: %s", h->function, why);
+    end_now(h);
+}
+
+static void on_watch_again(struct hd_timer *t)
+{
+    watch(hd_container_of(t, struct hd_instance_handle, again));
+}
+
+static void on_watched(void *arg, const struct hd_engine_answer *a)
+{
+    struct hd_instance_handle *h = arg;
+    h->watch = NULL;
+    if (h->state == REMOVING) {
+        if (a->err != NULL && a->err->code == HD_ECANCELED)
+            report_gone(h); /* it was all that was waited for */
+        return;
+    }
+    const json_t *code = json_object_get(a->json, "StatusCode");
+    if (a->status == 200 && json_is_integer(code)) {
+        h->exit_code = (int)json_integer_value(code);
+        h->exited = true;
+        stop_waiting(h);
+        h->op = ask_container(h, "GET", "/json", CALL_MS, on_ended);
+    } else if (a->status == 404) {
+        lost(h, "its container was removed");
+    } else if (++h->watch_tries < WATCH_TRIES) {
+        hd_timer_start(h->site->loop, &h->again, WATCH_AGAIN_MS, on_watch_again);
+    } else {
+        lost(h, "the container engine does not answer any more");
+    }
+}
+
+static void watch(struct hd_instance_handle *h)
+{
+    h->watch = ask_container(h, "POST", "/wait?condition=not-running", 0, on_watched);
+}
+
+/* --- the start --- */
+
+static void log_stack(struct hd_instance_handle *h, const char *stack)
+{
+    struct hd_str rest = hd_str(stack), line = {.ptr = stack};
+    for (int i = 0; i < STACK_LINES && hd_str_split(&line, &rest, '\n'); i++)
+        ;
+    on_line(h, hd_str_n(NULL, 0), HD_ERROR, hd_str_n(stack, (size_t)(line.ptr + line.len - stack)));
+}
+
+static void on_loaded(void *arg, const struct hd_hostcall_answer *a)
+{
+    struct hd_instance_handle *h = arg;
+    struct hd_loadanswer answer;
+    h->call = NULL;
+    if (a->rc < 0) {
+        h->err = *a->err;
+        hd_wrap(&h->err, 0, "loading");
+        if (a->rc == HD_ETIMEOUT)
+            hd_fail(&h->err, HD_ETIMEOUT, "was not loaded within %u ms", h->start_timeout_ms);
+        /* It may have ended: then that is what is to be told. */
+        if (a->rc == HD_ETIMEOUT || h->watch == NULL)
+            fail(h);
+        else
+            h->err = (struct hd_error){0};
+        return;
+    }
+    if (hd_loadanswer_parse(&answer, a->body, &h->err) < 0) {
+        fail(h);
+        return;
+    }
+    if (answer.ok && a->status == 200) {
+        h->state = READY;
+        hd_timer_stop(h->site->loop, &h->hard);
+        h->events.on_ready(h->owner, a->at, &answer.declared);
+    } else {
+        struct hd_str all = hd_str(answer.message != NULL ? answer.message : "load failed");
+        struct hd_str line = hd_str_n(all.ptr, hd_str_find(all, '\n'));
+        hd_fail(&h->err, HD_EINVAL, "%.*s", HD_FMT(line));
+        log_stack(h, answer.stack != NULL ? answer.stack : all.ptr);
+        fail(h);
+    }
+    hd_loadanswer_done(&answer);
+}
+
+static void call(struct hd_instance_handle *h, struct hd_hostcall **slot, const char *method,
+                 const char *path, struct hd_str body, bool retry, uint32_t within_ms,
+                 void (*done)(void *arg, const struct hd_hostcall_answer *a))
+{
+    struct hd_hostcall_request req = {.n_at = 1,
+                                      .retry = retry,
+                                      .method = method,
+                                      .path = path,
+                                      .token = h->token,
+                                      .body = body,
+                                      .within_ms = HD_MAX(within_ms, 1U)};
+    req.at[0].kind = HD_ENDPOINT_UNIX;
+    snprintf(req.at[0].address, sizeof(req.at[0].address), "%s/sock", h->dir);
+    *slot = hd_hostcall_start(h->site->loop, &req, done, h);
+}
+
+static void on_started(void *arg, const struct hd_engine_answer *a)
+{
+    struct hd_instance_handle *h = arg;
+    if (was_ended(h))
+        return;
+    if (a->status != 204 && a->status != 304) {
+        int code = a->status >= 400 && a->status < 500 ? HD_EINVAL : HD_EIO;
+        hd_engine_fail(&h->err, code, a, "starting a container");
+        fail(h);
+        return;
+    }
+    h->state = LOADING;
+    watch(h);
+    call(h, &h->call, "POST", "/.heddle/load", hd_buf_view(&h->load), true, h->start_timeout_ms,
+         on_loaded);
+    wipe_load(h);
+}
+
+static void on_created(void *arg, const struct hd_engine_answer *a)
+{
+    struct hd_instance_handle *h = arg;
+    const char *id = json_string_value(json_object_get(a->json, "Id"));
+    if (a->status == 201 && id != NULL)
+        h->id = hd_strdup(id);
+    if (was_ended(h))
+        return;
+    if (h->id == NULL) {
+        int code = a->status >= 400 && a->status < 500 ? HD_EINVAL : HD_EIO;
+        hd_engine_fail(&h->err, code, a, "creating a container");
+        fail(h);
+        return;
+    }
+    h->state = STARTING;
+    h->op = ask_container(h, "POST", "/start", CALL_MS, on_started);
+}
+
+static void on_image(void *arg, const struct hd_engine_answer *a)
+{
+    struct hd_instance_handle *h = arg;
+    char *body = NULL;
+    if (was_ended(h))
+        return;
+    if (a->status == 404)
+        hd_fail(&h->err, HD_EINVAL,
+                "image %s: the engine does not have it; pull or build it first (docker pull %s)",
+                h->image, h->image);
+    else if (a->status != 200)
+        hd_engine_fail(&h->err, HD_EIO, a, "looking for an image");
+    else
+        hd_container_finish(&body, h->body, a->json, &h->err);
+    if (body == NULL) {
+        fail(h);
+        return;
+    }
+    h->state = CREATING;
+    h->op = ask_engine(h, "POST", "/containers/create", body, CALL_MS, on_created);
+    explicit_bzero(body, strlen(body));
+    free(body);
+}
+
+static int make_folder(struct hd_instance_handle *h, struct hd_error *err)
+{
+    struct hd_docker_site *site = h->site;
+    uint32_t serial;
+    int rc = hd_rundir_add(&site->dir, &h->dir, &serial, err);
+    if (rc == 0 && geteuid() == 0 && chown(h->dir, site->container.uid, site->container.gid) < 0)
+        rc = hd_fail_sys(err, errno, "folder %s", h->dir);
+    if (rc == 0)
+        rc = hd_docker_output_open(&h->output, site->loop, h->dir, site->container.uid,
+                                   site->container.gid, h->token, on_line, h, err);
+    return rc;
+}
+
+static int make_load(struct hd_instance_handle *h, const struct hd_launch *what,
+                     struct hd_error *err)
+{
+    struct hd_lambdaenv_instance instance;
+    const struct hd_process_options opt = {.endpoint_url = h->site->endpoint_url};
+    const struct hd_lambdaplan_site plan = {.opt = &opt, .layout = true};
+    hd_lambdaenv_draw(&instance, h->site->credentials_key, what->lambda->qualifier,
+                      hd_clock_unix_s());
+    hd_lambdaplan_load_body(&h->load, &plan, what, &instance);
+    explicit_bzero(&instance, sizeof(instance));
+    return hd_buf_failed(&h->load)
+               ? hd_fail(err, HD_EINVAL, "its environment is longer than %d bytes",
+                         HD_HOSTCALL_REQUEST_MAX)
+               : 0;
+}
+
+static int prepare(struct hd_instance_handle *h, const struct hd_launch *what, struct hd_error *err)
+{
+    unsigned char random[TOKEN_BYTES];
+    uint32_t init_ms = what->lambda->init_timeout_ms;
+    hd_random(random, sizeof(random));
+    hd_hex(h->token, random, sizeof(random));
+    h->image = hd_strdup(hd_container_image(what, h->site->images));
+    h->start_timeout_ms =
+        HD_MAX(h->site->start_timeout_ms,
+               (init_ms > 0 ? init_ms : (uint32_t)INIT_MS) + (uint32_t)INIT_EXTRA_MS);
+    int rc = hd_container_check_ref(h->image, err);
+    if (rc == 0)
+        rc = make_folder(h, err);
+    if (rc == 0)
+        rc = hd_container_begin(&h->body, what, h->image, &h->site->container, h->dir, h->token,
+                                err);
+    if (rc == 0)
+        rc = make_load(h, what, err);
+    return rc;
+}
+
+static void on_failed_start(struct hd_timer *t)
+{
+    struct hd_instance_handle *h = hd_container_of(t, struct hd_instance_handle, hard);
+    if (h->err.code != 0)
+        fail(h);
+    else
+        remove_it(h);
+}
+
+struct hd_instance_handle *hd_docker_instance_start(struct hd_docker_site *site,
+                                                    const struct hd_launch *what,
+                                                    const struct hd_backend_events *events,
+                                                    void *owner, const struct hd_error *not_now)
+{
+    struct hd_instance_handle *h = hd_new(struct hd_instance_handle);
+    h->site = site;
+    h->events = *events;
+    h->owner = owner;
+    h->function = hd_strdup(what->function);
+    hd_buf_init(&h->load, HD_HOSTCALL_REQUEST_MAX);
+    hd_list_init(&h->link);
+    hd_list_push(&site->instances, &h->link);
+    if (not_now != NULL)
+        h->err = *not_now;
+    if (not_now != NULL || prepare(h, what, &h->err) < 0) {
+        hd_timer_start(site->loop, &h->hard, 0, on_failed_start);
+        return h;
+    }
+    hd_auto_free char *path = hd_printf("/images/%s/json", h->image);
+    h->op = ask_engine(h, "GET", path, NULL, CALL_MS, on_image);
+    return h;
+}
+
+/* --- the stop ladder --- */
+
+static void on_hard(struct hd_timer *t)
+{
+    end_now(hd_container_of(t, struct hd_instance_handle, hard));
+}
+
+static void on_asked(void *arg, const struct hd_engine_answer *a)
+{
+    struct hd_instance_handle *h = arg;
+    (void)a; /* its end is seen by the watch, or comes by force */
+    was_ended(h);
+}
+
+static void ask(struct hd_instance_handle *h)
+{
+    hd_hostcall_cancel(hd_steal(h->call));
+    hd_timer_stop(h->site->loop, &h->soft);
+    h->state = ASKED;
+    if (h->op == NULL)
+        h->op = ask_container(h, "POST", "/kill?signal=TERM", CALL_MS, on_asked);
+}
+
+static void on_soft(struct hd_timer *t)
+{
+    ask(hd_container_of(t, struct hd_instance_handle, soft));
+}
+
+static void on_drained(void *arg, const struct hd_hostcall_answer *a)
+{
+    struct hd_instance_handle *h = arg;
+    (void)a; /* an answer or none: the next step is the same */
+    h->call = NULL;
+    ask(h);
+}
+
+void hd_docker_instance_terminate(struct hd_instance_handle *h, uint32_t grace_ms)
+{
+    bool first = !h->terminated;
+    h->terminated = true;
+    if (h->state == REMOVING || h->exited || h->err.code != 0)
+        return;
+    if (grace_ms == 0 || h->state < READY) {
+        /* on_gone never comes from inside */
+        h->hard_due_ms = hd_loop_now_ms(h->site->loop);
+        hd_timer_start(h->site->loop, &h->hard, 0, on_hard);
+        return;
+    }
+    uint64_t due = hd_loop_now_ms(h->site->loop) + grace_ms;
+    if (!first && due >= h->hard_due_ms)
+        return;
+    h->hard_due_ms = due;
+    hd_timer_start(h->site->loop, &h->hard, grace_ms, on_hard);
+    if (h->state == READY) {
+        h->state = DRAINING;
+        call(h, &h->call, "POST", "/.heddle/drain", hd_str_n(NULL, 0), false, grace_ms, on_drained);
+    }
+    if (h->state == DRAINING)
+        hd_timer_start(h->site->loop, &h->soft,
+                       grace_ms - HD_MIN(grace_ms / 4, (uint32_t)ASK_RESERVE_MS), on_soft);
+}
+
+/* --- questions --- */
+
+static void on_ping(void *arg, const struct hd_hostcall_answer *a)
+{
+    struct hd_instance_handle *h = arg;
+    h->ping = NULL;
+    h->on_pong(h->pong_owner, a->rc == 0 || a->rc == HD_ETIMEOUT ? a->rc : HD_EIO);
+}
+
+void hd_docker_instance_ping(struct hd_instance_handle *h, uint32_t within_ms,
+                             void (*done)(void *owner, int rc), void *owner)
+{
+    if (h->state < READY || h->state == REMOVING || h->exited)
+        return; /* it goes first, or there is nothing to ask yet */
+    hd_hostcall_cancel(hd_steal(h->ping));
+    h->on_pong = done;
+    h->pong_owner = owner;
+    call(h, &h->ping, "GET", "/.heddle/ping", hd_str_n(NULL, 0), false, within_ms, on_ping);
+}
+
+static void on_flushed(void *arg)
+{
+    struct flush *f = arg;
+    if (f->h != NULL) {
+        f->h->flush = NULL;
+        f->done(f->owner);
+    }
+    free(f);
+}
+
+void hd_docker_instance_flush(struct hd_instance_handle *h, void (*done)(void *owner), void *owner)
+{
+    if (!h->output.open)
+        return; /* it goes first */
+    h->flush = hd_new(struct flush);
+    *h->flush = (struct flush){.h = h, .done = done, .owner = owner};
+    hd_docker_output_flush(&h->output);
+    hd_loop_post(h->site->loop, on_flushed, h->flush);
+}

@@ -1,0 +1,41 @@
+/* pool/docker/instance.h - one instance of the docker backend: a container and the function in it,
+ * from its creation to its removal. */
+#pragma once
+
+#include "core/list.h"
+#include "core/log.h"
+#include "pool/docker/containerplan.h"
+#include "pool/docker/engine.h"
+#include "pool/process/rundir.h"
+
+/** What instances have in common; the backend's. */
+struct hd_docker_site {
+    struct hd_loop *loop;
+    struct hd_log *log;
+    struct hd_engine *engine; /* NULL: there was no need for it yet */
+    struct hd_rundir dir;
+    struct hd_container_site container;
+    const char *const *images;
+    const char *endpoint_url;
+    const uint8_t *credentials_key;
+    uint32_t start_timeout_ms;
+    struct hd_list instances;
+};
+
+struct hd_instance_handle;
+
+/**
+ * Begin; all that goes wrong is reported by events->on_gone, later.
+ * @param not_now  why it cannot begin at all; NULL: it can.
+ */
+struct hd_instance_handle *hd_docker_instance_start(struct hd_docker_site *site,
+                                                    const struct hd_launch *what,
+                                                    const struct hd_backend_events *events,
+                                                    void *owner, const struct hd_error *not_now);
+/** As in hd_backend_ops. */
+void hd_docker_instance_terminate(struct hd_instance_handle *h, uint32_t grace_ms);
+void hd_docker_instance_ping(struct hd_instance_handle *h, uint32_t within_ms,
+                             void (*done)(void *owner, int rc), void *owner);
+void hd_docker_instance_flush(struct hd_instance_handle *h, void (*done)(void *owner), void *owner);
+/** @return the instance whose link this is. */
+struct hd_instance_handle *hd_docker_instance_of(struct hd_list *link);

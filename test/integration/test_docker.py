@@ -1,0 +1,273 @@
+"""Functions in containers of a real engine: zip functions with our hosts and images with programs of
+their own, their output, limits and ends, and what is left behind."""
+
+import base64
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import zipfile
+
+import pytest
+
+import docker_engine
+from docker_engine import IMAGE
+from heddle import Node, eventually
+
+API = "/2015-03-31/functions"
+
+PYTHON = """
+import os, socket
+def handler(event, context):
+    if event.get("eat"):
+        return len(bytearray(event["eat"] << 20))
+    if event.get("exit"):
+        os._exit(event["exit"])
+    print("said", event.get("say"))
+    def tries(path):
+        try:
+            open(path, "w").close()
+            return True
+        except OSError:
+            return False
+    return {"uid": os.getuid(), "pid": os.getpid(), "root": os.listdir("/heddle"),
+            "task": tries("/var/task/x"), "etc": tries("/etc/x"), "tmp": tries("/tmp/x"),
+            "name": context.function_name, "env": os.environ.get("MINE"),
+            "net": os.listdir("/sys/class/net")}
+"""
+NODE = "exports.handler = async (event) => ({ got: event, node: process.version });\n"
+# A whole runtime client in a few lines: what an image brings itself.
+CLIENT = """
+import json, os, sys, urllib.request
+api = "http://" + os.environ["AWS_LAMBDA_RUNTIME_API"] + "/2018-06-01/runtime/invocation/"
+while True:
+    with urllib.request.urlopen(api + "next") as r:
+        id, event = r.headers["Lambda-Runtime-Aws-Request-Id"], json.load(r)
+    print("image got", event, flush=True)
+    answer = {"event": event, "argv": sys.argv[1:], "cwd": os.getcwd(),
+              "from_image": os.environ.get("FROM_IMAGE"), "name": os.environ["AWS_LAMBDA_FUNCTION_NAME"],
+              "task": os.path.exists("/var/task/f.py")}
+    urllib.request.urlopen(api + id + "/response", json.dumps(answer).encode()).close()
+"""
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory):
+    engine = docker_engine.start(tmp_path_factory.mktemp("engine"))
+    yield engine
+    engine.end()
+
+
+@pytest.fixture
+def node(tmp_path, engine):
+    nodes = []
+    (tmp_path / "functions").mkdir()
+
+    def start(*args, expect=0):
+        node = Node(tmp_path, tmp_path / "functions", "--data-dir", str(tmp_path / "data"),
+                    "--docker-host", engine.host, "--docker-image", f"*={IMAGE}", *args,
+                    kind="release")
+        nodes.append(node)
+        return node.start()
+
+    yield start
+    for node in nodes:
+        if node.process.poll() is None:
+            node.stop()
+
+
+def zipped(name, text, mode=0o644):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as z:
+        info = zipfile.ZipInfo(name)
+        info.external_attr = (0o100000 | mode) << 16
+        z.writestr(info, text)
+    return out.getvalue()
+
+
+def create(node, name, **members):
+    body = {"FunctionName": name, "Role": "arn:aws:iam::000000000000:role/r", "Timeout": 20, **members}
+    answer = node.ask_control("POST", API, {"content-type": "application/json"}, json.dumps(body))
+    assert answer.status == 201, answer
+    return answer.json()
+
+
+def create_zip(node, name, runtime, handler, file, text, mode=0o644, **members):
+    code = base64.b64encode(zipped(file, text, mode)).decode()
+    return create(node, name, Runtime=runtime, Handler=handler, Code={"ZipFile": code}, **members)
+
+
+def active(node, name):
+    def check():
+        c = node.ask_control("GET", f"{API}/{name}/configuration").json()
+        return c if c.get("State") not in (None, "Pending") else None
+    return eventually(check, what=f"{name} is not pending any more")
+
+
+def invoke(node, name, event, **fields):
+    headers = {"x-amz-log-type": "Tail", **fields}
+    return node.ask_control("POST", f"{API}/{name}/invocations", headers, json.dumps(event))
+
+
+def tail(answer):
+    return base64.b64decode(answer.get("x-amz-log-result")).decode()
+
+
+def ours(engine, function=None):
+    return [c for c in engine.containers() if c["Labels"].get("heddle.managed") == "true"
+            and function in (None, c["Labels"].get("heddle.function"))]
+
+
+def test_a_zip_function_runs_in_a_container_of_its_own(node, engine):
+    n = node("--lambda-backend", "docker")
+    create_zip(n, "py", "python3.11", "f.handler", "f.py", PYTHON, MemorySize=256,
+               Environment={"Variables": {"MINE": "yes"}})
+    assert active(n, "py")["State"] == "Active"
+    answer = invoke(n, "py", {"say": "hello"})
+    assert answer.status == 200 and answer.get("x-amz-function-error") is None, answer
+    got = answer.json()
+    assert got["uid"] == 993 and got["name"] == "py" and got["env"] == "yes"
+    assert (got["task"], got["etc"], got["tmp"]) == (False, False, True)
+    assert got["net"] == ["lo"]
+    assert "said hello" in tail(answer)
+    [c] = ours(engine, "py")
+    host = engine.inspect(c["Id"])["HostConfig"]
+    assert host["Memory"] == host["MemorySwap"] == 256 << 20
+    assert host["ReadonlyRootfs"] and host["CapDrop"] == ["ALL"] and host["NetworkMode"] == "none"
+    assert invoke(n, "py", {}).json()["pid"] == got["pid"]
+    assert len(ours(engine, "py")) == 1
+    n.stop()
+    assert ours(engine) == []
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="there is no node here")
+def test_node_and_provided(node, engine):
+    n = node("--lambda-backend", "docker")
+    create_zip(n, "js", "nodejs20.x", "f.handler", "f.js", NODE)
+    create_zip(n, "own", "provided.al2023", "x", "bootstrap", "#!/usr/bin/python3\n" + CLIENT, 0o755)
+    active(n, "js"), active(n, "own")
+    assert invoke(n, "js", {"a": 1}).json()["got"] == {"a": 1}
+    answer = invoke(n, "own", {"b": 2})
+    assert answer.json()["event"] == {"b": 2} and answer.json()["cwd"] == "/var/task"
+    assert "image got {'b': 2}" in tail(answer)
+
+
+def test_an_image_brings_its_own_entry_point(node, engine):
+    n = node()  # images are containers whatever the setting says
+    create(n, "image", PackageType="Image", Code={"ImageUri": IMAGE},
+           ImageConfig={"EntryPoint": ["/usr/bin/python3", "-c", CLIENT], "Command": ["one", "two"],
+                        "WorkingDirectory": "/opt"})
+    assert active(n, "image")["State"] == "Active"
+    answer = invoke(n, "image", {"n": 1})
+    assert answer.status == 200, (answer, n.text()[-3000:])
+    assert answer.json() == {"event": {"n": 1}, "argv": ["one", "two"], "cwd": "/opt",
+                             "from_image": "yes", "name": "image", "task": False}
+    assert "image got {'n': 1}" in tail(answer)
+
+
+def test_what_ends_is_known_and_replaced(node, engine):
+    n = node("--lambda-backend", "docker")
+    create_zip(n, "py", "python3.11", "f.handler", "f.py", PYTHON, MemorySize=128)
+    active(n, "py")
+    assert invoke(n, "py", {}).status == 200
+    [c] = ours(engine, "py")
+    os.kill(engine.inspect(c["Id"])["State"]["Pid"], signal.SIGKILL)
+    eventually(lambda: c["Id"] not in [o["Id"] for o in ours(engine, "py")], what="it is removed")
+    assert invoke(n, "py", {}).status == 200
+    answer = invoke(n, "py", {"exit": 3})
+    assert answer.get("x-amz-function-error") and "exit status 3" in answer.body.decode(), answer
+    assert invoke(n, "py", {}).status == 200
+
+
+def test_memory_limit(node, engine):
+    n = node("--lambda-backend", "docker")
+    create_zip(n, "py", "python3.11", "f.handler", "f.py", PYTHON, MemorySize=128)
+    active(n, "py")
+    assert invoke(n, "py", {}).status == 200
+    [c] = ours(engine, "py")
+    pid = engine.inspect(c["Id"])["State"]["Pid"]
+    with open(f"/proc/{pid}/cgroup") as f:
+        if "memory" not in f.read() and not os.path.exists("/sys/fs/cgroup/cgroup.controllers"):
+            pytest.skip("there is no memory controller here")
+    answer = invoke(n, "py", {"eat": 400})
+    assert answer.get("x-amz-function-error"), answer
+    assert "signal: killed" in answer.body.decode() or "OutOfMemory" in answer.body.decode(), answer
+    assert invoke(n, "py", {}).status == 200
+
+
+def test_leftovers_of_a_killed_node_are_removed(node, engine):
+    n = node("--lambda-backend", "docker")
+    create_zip(n, "py", "python3.11", "f.handler", "f.py", PYTHON)
+    active(n, "py")
+    assert invoke(n, "py", {}).status == 200
+    [old] = ours(engine, "py")
+    n.kill()
+    assert [c["Id"] for c in ours(engine)] == [old["Id"]]
+    m = node("--lambda-backend", "docker")
+    eventually(lambda: old["Id"] not in [c["Id"] for c in ours(engine)], what="leftovers are removed")
+    assert invoke(m, "py", {}).status == 200
+
+
+def test_an_image_that_is_not_there(node):
+    n = node()
+    create(n, "none", PackageType="Image", Code={"ImageUri": "nobody/nothing:1"})
+    active(n, "none")
+    answer = invoke(n, "none", {})
+    assert answer.get("x-amz-function-error"), answer
+    assert "nobody/nothing:1: the engine does not have it" in answer.body.decode()
+
+
+def test_an_entry_point_that_is_not_there(node):
+    n = node()
+    create(n, "bad", PackageType="Image", Code={"ImageUri": IMAGE},
+           ImageConfig={"EntryPoint": ["/no/such/program"]})
+    active(n, "bad")
+    answer = invoke(n, "bad", {})
+    assert answer.get("x-amz-function-error") and "/no/such/program" in answer.body.decode(), answer
+
+
+def test_without_an_engine_nothing_else_suffers(tmp_path):
+    (tmp_path / "functions").mkdir()
+    n = Node(tmp_path, tmp_path / "functions", "--data-dir", str(tmp_path / "data"), "--docker-host",
+             f"unix://{tmp_path}/none.sock", kind="release").start()
+    create(n, "image", PackageType="Image", Code={"ImageUri": "some/image:1"})
+    create_zip(n, "py", "python3.11", "f.handler", "f.py", "def handler(e, c): return 'here'\n")
+    active(n, "image"), active(n, "py")
+    assert invoke(n, "py", {}).json() == "here"
+    answer = invoke(n, "image", {})
+    assert answer.status >= 500 and "cannot reach the Docker socket" in answer.body.decode(), answer
+    n.stop()
+
+
+def test_a_host_that_cannot_be(tmp_path):
+    (tmp_path / "functions").mkdir()
+    n = Node(tmp_path, tmp_path / "functions", "--docker-host", "tcp://somewhere:2375",
+             kind="release").spawn()
+    assert n.process.wait(30) != 0
+    eventually(lambda: "must be unix:///" in n.text(), what="the reason")
+
+
+@pytest.mark.skipif(shutil.which("aws") is None, reason="the AWS CLI is not here")
+def test_the_aws_cli(node, tmp_path):
+    n = node("--lambda-backend", "docker")
+    (tmp_path / "f.zip").write_bytes(zipped("f.py", PYTHON))
+    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "AWS_ACCESS_KEY_ID": "x",
+           "AWS_SECRET_ACCESS_KEY": "y", "AWS_DEFAULT_REGION": "us-east-1"}
+
+    def aws(*args):
+        return subprocess.run(["aws", "--endpoint-url", n.control, "lambda", *args], env=env,
+                              cwd=tmp_path, check=True, capture_output=True, text=True)
+
+    role = ("--role", "arn:aws:iam::000000000000:role/r")
+    aws("create-function", "--function-name", "zip", "--runtime", "python3.11", "--handler",
+        "f.handler", "--zip-file", "fileb://f.zip", *role)
+    aws("create-function", "--function-name", "image", "--package-type", "Image", "--code",
+        f"ImageUri={IMAGE}", "--image-config",
+        json.dumps({"EntryPoint": ["/usr/bin/python3", "-c", CLIENT]}), *role)
+    for name, member in (("zip", "uid"), ("image", "event")):
+        aws("wait", "function-active-v2", "--function-name", name)
+        aws("invoke", "--function-name", name, "--cli-binary-format", "raw-in-base64-out",
+            "--payload", "{}", "out.json")
+        assert member in json.loads((tmp_path / "out.json").read_text())
