@@ -85,6 +85,7 @@ complete -c heddle -n '__fish_seen_subcommand_from serve' -l lambda-unreserved-m
 complete -c heddle -n '__fish_seen_subcommand_from serve' -l lambda-async-retry-delays
 complete -c heddle -n '__fish_seen_subcommand_from serve' -l lambda-async-workers
 complete -c heddle -n '__fish_seen_subcommand_from serve' -l lambda-async-max-events
+complete -c heddle -n '__fish_seen_subcommand_from serve' -l schedule
 complete -c heddle -n '__fish_seen_subcommand_from serve' -l lambda-url-domain
 complete -c heddle -n '__fish_seen_subcommand_from serve' -l lambda-url-policy
 complete -c heddle -n '__fish_seen_subcommand_from serve' -l lambda-retired-runtimes
@@ -180,6 +181,7 @@ complete -c heddle -n '__fish_seen_subcommand_from dev' -l lambda-unreserved-min
 complete -c heddle -n '__fish_seen_subcommand_from dev' -l lambda-async-retry-delays
 complete -c heddle -n '__fish_seen_subcommand_from dev' -l lambda-async-workers
 complete -c heddle -n '__fish_seen_subcommand_from dev' -l lambda-async-max-events
+complete -c heddle -n '__fish_seen_subcommand_from dev' -l schedule
 complete -c heddle -n '__fish_seen_subcommand_from dev' -l lambda-url-domain
 complete -c heddle -n '__fish_seen_subcommand_from dev' -l lambda-url-policy
 complete -c heddle -n '__fish_seen_subcommand_from dev' -l lambda-retired-runtimes
@@ -306,6 +308,7 @@ complete -c heddle -n '__fish_seen_subcommand_from list' -l lambda-unreserved-mi
 complete -c heddle -n '__fish_seen_subcommand_from list' -l lambda-async-retry-delays
 complete -c heddle -n '__fish_seen_subcommand_from list' -l lambda-async-workers
 complete -c heddle -n '__fish_seen_subcommand_from list' -l lambda-async-max-events
+complete -c heddle -n '__fish_seen_subcommand_from list' -l schedule
 complete -c heddle -n '__fish_seen_subcommand_from list' -l lambda-url-domain
 complete -c heddle -n '__fish_seen_subcommand_from list' -l lambda-url-policy
 complete -c heddle -n '__fish_seen_subcommand_from list' -l lambda-retired-runtimes
@@ -443,6 +446,7 @@ complete -c heddle -n '__fish_seen_subcommand_from config' -l lambda-unreserved-
 complete -c heddle -n '__fish_seen_subcommand_from config' -l lambda-async-retry-delays
 complete -c heddle -n '__fish_seen_subcommand_from config' -l lambda-async-workers
 complete -c heddle -n '__fish_seen_subcommand_from config' -l lambda-async-max-events
+complete -c heddle -n '__fish_seen_subcommand_from config' -l schedule
 complete -c heddle -n '__fish_seen_subcommand_from config' -l lambda-url-domain
 complete -c heddle -n '__fish_seen_subcommand_from config' -l lambda-url-policy
 complete -c heddle -n '__fish_seen_subcommand_from config' -l lambda-retired-runtimes
@@ -539,6 +543,7 @@ complete -c heddle -n '__fish_seen_subcommand_from doctor' -l lambda-unreserved-
 complete -c heddle -n '__fish_seen_subcommand_from doctor' -l lambda-async-retry-delays
 complete -c heddle -n '__fish_seen_subcommand_from doctor' -l lambda-async-workers
 complete -c heddle -n '__fish_seen_subcommand_from doctor' -l lambda-async-max-events
+complete -c heddle -n '__fish_seen_subcommand_from doctor' -l schedule
 complete -c heddle -n '__fish_seen_subcommand_from doctor' -l lambda-url-domain
 complete -c heddle -n '__fish_seen_subcommand_from doctor' -l lambda-url-policy
 complete -c heddle -n '__fish_seen_subcommand_from doctor' -l lambda-retired-runtimes

@@ -34,6 +34,7 @@ static void settle(struct hd_call *c)
 {
     hd_timer_stop(hd_call_loop(c), &c->timer);
     c->stage = HD_CALL_SETTLING;
+    c->ended_us = hd_clock_us(); /* what follows is not the function's time */
     hd_witness_end(&c->witness, &c->lease, c->broken ? LAST_WORDS_MS : 0);
 }
 
@@ -221,7 +222,7 @@ static void try_again(struct hd_call *c)
 {
     struct hd_error why;
     c->again = false;
-    c->sent_us = 0;
+    c->sent_us = c->ended_us = 0;
     hd_buf_clear(&c->text);
     hd_witness_done(&c->witness);
     hd_pool_give(&c->lease, HD_LEASE_BROKEN);

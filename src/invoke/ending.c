@@ -144,7 +144,7 @@ void hd_call_over(struct hd_call *c)
     c->result.xray = c->xray;
     c->result.waited_us += c->lease.waited_us;
     if (c->sent_us > 0) {
-        c->result.duration_us = hd_clock_us() - c->sent_us;
+        c->result.duration_us = (c->ended_us > 0 ? c->ended_us : hd_clock_us()) - c->sent_us;
         tell_end(c);
     }
     count(c);

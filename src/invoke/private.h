@@ -49,7 +49,7 @@ struct hd_call {
     enum hd_call_failure failure;
     enum hd_call_stage stage;
     struct hd_trace trace;
-    uint64_t sent_us, max_answer_bytes;
+    uint64_t sent_us, ended_us, max_answer_bytes;
     uint32_t timeout_ms;
     unsigned tries;
     bool want_stream, want_tail, streaming, paused, begun, too_large, stop, timed_out, broken;

@@ -130,6 +130,9 @@ static void set_target(struct unit *u, const json_t *config, struct hd_pool *poo
     t->problem_type = problem != NULL ? hd_strdup("InvalidRuntimeException") : NULL;
     t->timeout_ms = (uint32_t)json_integer_value(json_object_get(config, "Timeout")) * 1000;
     t->memory_mb = (uint32_t)json_integer_value(json_object_get(config, "MemorySize"));
+    t->runtime = hd_strdup(text(config, "Runtime"));
+    t->runtime_arn =
+        hd_strdup(text(json_object_get(config, "RuntimeVersionConfig"), "RuntimeVersionArn"));
     t->log_group = hd_strdup(text(logging, "LogGroup"));
     t->log_json = is(logging, "LogFormat", "JSON");
     t->log_level_app = level_of(text(logging, "ApplicationLogLevel"));

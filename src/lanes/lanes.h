@@ -73,6 +73,9 @@ void hd_lanes_call(struct hd_lanes *l, unsigned loop_index, const struct hd_lane
                    hd_lane_done_fn *done, void *arg);
 /** Dead letters of an event lane's queue; NULL: the queue keeps none that we can show. */
 const char *hd_lanes_queue_of(const struct hd_lanes *l, struct hd_str lane_or_queue);
+/** @param queue  as hd_lanes_queue_of() has it. @return whether a lane of this node takes from it.
+ */
+bool hd_lanes_consumes(const struct hd_lanes *l, const char *queue);
 /** Append the status JSON: profile, mode, lanes, queues, connections. Control loop. */
 void hd_lanes_status(struct hd_lanes *l, struct hd_buf *out);
 /** Append metrics in Prometheus text form. Control loop. */

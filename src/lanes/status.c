@@ -106,6 +106,17 @@ void hd_lanes_metrics(struct hd_lanes *l, struct hd_buf *out)
     }
 }
 
+bool hd_lanes_consumes(const struct hd_lanes *l, const char *queue)
+{
+    const struct hd_topology *t = l->topology;
+    for (size_t i = 0; i < t->n_event_lanes; i++) {
+        const struct hd_event_lane *lane = t->event_lanes[i];
+        if (lane->consumed && lane->queue != NULL && strcmp(lane->queue->queue_name, queue) == 0)
+            return true;
+    }
+    return false;
+}
+
 const char *hd_lanes_queue_of(const struct hd_lanes *l, struct hd_str lane_or_queue)
 {
     const struct hd_event_lane *lane = hd_topology_event_lane(l->topology, lane_or_queue);

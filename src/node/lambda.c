@@ -64,9 +64,7 @@ static void on_view(void *arg, struct hd_view *view)
         *v = (struct new_view){&n->workers[i], hd_view_ref(view)};
         hd_loop_post(n->workers[i].loop, take_view, v);
     }
-    hd_node_async_view(n, view);
-    hd_view_unref(n->view);
-    n->view = view;
+    hd_node_set_view(n, view);
 }
 
 /* --- what they share --- */
@@ -181,7 +179,7 @@ int hd_node_lambda(struct hd_node *n, struct hd_error *err)
                                                 .account = o->lambda_account,
                                                 .region = o->lambda_region,
                                                 .bearer = hd_str(o->internal_key)},
-                                        .targets = hd_node_targets(n),
+                                        .targets = hd_node_targets_folder(n),
                                         .host_name = o->control_host,
                                         .url_domain = o->lambda_url_domain,
                                         .url_open = o->lambda_url_policy == HD_URL_POLICY_OPEN,
@@ -195,7 +193,9 @@ int hd_node_lambda(struct hd_node *n, struct hd_error *err)
     if (rc == 0)
         rc = make_api(n, err);
     n->lambda.api = n->api;
-    return rc == 0 ? hd_node_async_start(n, err) : rc;
+    if (rc == 0)
+        rc = hd_node_async_start(n, err);
+    return rc == 0 ? hd_node_feeds_new(n, err) : rc;
 }
 
 unsigned hd_worker_lambda_active(const struct hd_worker *w)
@@ -208,19 +208,21 @@ unsigned hd_worker_lambda_active(const struct hd_worker *w)
 
 /* --- the end --- */
 
-static void close_api(void *arg)
+static void on_part_closed(void *arg)
 {
     struct hd_node *n = arg;
-    if (n->api != NULL)
-        hd_api_close(n->api, n->after_lambda, n);
-    else
+    if (--n->closing == 0)
         n->after_lambda(n);
 }
 
 void hd_node_lambda_stop(struct hd_node *n, void (*then)(void *node))
 {
     n->after_lambda = then;
-    hd_node_async_close(n, close_api);
+    n->closing = 2 + (n->api != NULL);
+    if (n->api != NULL)
+        hd_api_close(n->api, on_part_closed, n);
+    hd_node_async_close(n, on_part_closed);
+    on_part_closed(n);
 }
 
 static void on_store_closed(void *arg)
@@ -273,9 +275,9 @@ void hd_node_lambda_close(struct hd_node *n, void (*then)(void *node))
 
 void hd_node_lambda_done(struct hd_node *n)
 {
-    hd_view_unref(n->view);
-    hd_node_async_free(n);
     hd_api_free(n->api);
+    hd_node_feeds_free(n);
+    hd_node_async_free(n);
     hd_store_free(n->store);
     hd_access_keys_free(n->access_keys);
     free(n->docker_images);

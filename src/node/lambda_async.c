@@ -6,8 +6,6 @@
 #include "node/private.h"
 #include "telemetry/promtext.h"
 
-#include <pthread.h>
-
 struct hd_node_async {
     struct hd_node *node;
     struct hd_aws *aws;
@@ -15,28 +13,17 @@ struct hd_node_async {
     struct hd_async *async;
     struct hd_loop *loops[HD_NODE_LOOPS_MAX];
     struct hd_caller *callers[HD_NODE_LOOPS_MAX];
-    pthread_mutex_t lock;
-    struct hd_view *view; /* under the lock; the newest */
     void (*after)(void *node);
 };
 
-static struct hd_view *newest(void *arg)
+struct hd_aws *hd_node_async_aws(const struct hd_node *n)
 {
-    struct hd_node_async *a = arg;
-    pthread_mutex_lock(&a->lock);
-    struct hd_view *v = a->view != NULL ? hd_view_ref(a->view) : NULL;
-    pthread_mutex_unlock(&a->lock);
-    return v;
+    return n->async->aws;
 }
 
-void hd_node_async_view(struct hd_node *n, struct hd_view *view)
+struct hd_destinations *hd_node_async_destinations(const struct hd_node *n)
 {
-    struct hd_node_async *a = n->async;
-    pthread_mutex_lock(&a->lock);
-    struct hd_view *before = a->view;
-    a->view = hd_view_ref(view);
-    pthread_mutex_unlock(&a->lock);
-    hd_view_unref(before);
+    return n->async->destinations;
 }
 
 /* --- event lanes as destinations --- */
@@ -123,8 +110,8 @@ static void make_worker(struct hd_node_async *a)
         .callers = a->callers,
         .n_loops = n->n_workers,
         .targets = hd_node_targets(n),
-        .view = newest,
-        .view_arg = a,
+        .view = hd_node_view,
+        .view_arg = n,
         .destinations = a->destinations,
         .log = n->log,
         .workers = o->lambda_async_workers,
@@ -140,7 +127,6 @@ void hd_node_async_new(struct hd_node *n)
 {
     n->async = hd_new(struct hd_node_async);
     n->async->node = n;
-    pthread_mutex_init(&n->async->lock, NULL);
 }
 
 int hd_node_async_start(struct hd_node *n, struct hd_error *err)
@@ -198,8 +184,6 @@ void hd_node_async_free(struct hd_node *n)
     hd_async_free(a->async);
     hd_destinations_free(a->destinations);
     hd_aws_free(a->aws);
-    hd_view_unref(a->view);
-    pthread_mutex_destroy(&a->lock);
     free(a);
     n->async = NULL;
 }

@@ -174,8 +174,9 @@ static void api(const struct hd_node *n, struct hd_buf *out)
 void hd_node_metrics_lambda(struct hd_node *n, struct hd_buf *out)
 {
     struct rows rows = {.out = out};
-    if (n->view != NULL)
-        hd_view_each(n->view, note, &rows);
+    struct hd_view *view = hd_node_view(n);
+    if (view != NULL)
+        hd_view_each(view, note, &rows);
     if (rows.n > 0) {
         plain(&rows);
         errors(&rows);
@@ -188,5 +189,6 @@ void hd_node_metrics_lambda(struct hd_node *n, struct hd_buf *out)
         api(n, out);
     if (n->store != NULL)
         store(n->store, out);
+    hd_view_unref(view);
     free(rows.all);
 }

@@ -493,6 +493,7 @@ static int run(struct hd_node *n, struct hd_error *err)
     }
     if (n->opt->defer_boot || n->opt->lazy)
         hd_node_open(n);
+    hd_node_feeds_start(n);
     hd_boot_begin(n->boot);
     if (hd_boot_settled(n->boot))
         hd_node_open(n);

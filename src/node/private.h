@@ -77,7 +77,8 @@ struct hd_node {
     struct hd_store *store;
     struct hd_bundles *bundles;
     struct hd_api *api;
-    struct hd_view *view; /* control loop; NULL: none yet */
+    struct hd_node_feeds *feeds;
+    unsigned closing; /* parts that have not closed yet */
     struct hd_node_async *async;
     void (*after_lambda)(void *node);
 
@@ -109,7 +110,7 @@ struct hd_node {
     unsigned open_signals;
     struct hd_timer shutdown_timer;
     uint64_t shutdown_due_ms, drain_began_ms;
-    unsigned servers_open, doors_shut;
+    unsigned servers_open, halves_open, doors_shut;
     void (*after_policies)(void *node);
 };
 
@@ -133,7 +134,14 @@ void hd_node_targets_new(struct hd_node *n);
 /** The routes changed. Control loop, or before the loops run. */
 void hd_node_targets_set(struct hd_node *n);
 void hd_node_targets_free(struct hd_node *n);
+/** @return how all functions are found. */
 const struct hd_targets *hd_node_targets(const struct hd_node *n);
+/** @return how those of the folder alone are found. */
+const struct hd_targets *hd_node_targets_folder(const struct hd_node *n);
+/** @return the newest view of the Lambda functions, with a reference; NULL: none yet. Any loop. */
+struct hd_view *hd_node_view(void *node);
+/** @param view  its reference is taken over. Control loop. */
+void hd_node_set_view(struct hd_node *n, struct hd_view *view);
 
 /* lambda.c */
 
@@ -169,13 +177,28 @@ void hd_node_lanes_env_free(char **env);
 bool hd_node_lanes_request(struct hd_node *n, struct hd_exchange *ex, const struct hd_head *head,
                            struct hd_str body, bool end);
 void hd_node_lanes_metrics(struct hd_node *n, struct hd_buf *out);
+
+/* sources.c: event sources and schedules */
+
+struct hd_node_feeds;
+/** After asynchronous invocation has begun; before the loops run. */
+int hd_node_feeds_new(struct hd_node *n, struct hd_error *err);
+/** Right before the loops run. */
+void hd_node_feeds_start(struct hd_node *n);
+/** Begin nothing new; pollers stop with the API. */
+void hd_node_feeds_drain(struct hd_node *n);
+void hd_node_feeds_free(struct hd_node *n);
+
 /* lambda_async.c: asynchronous invocation */
 
 void hd_node_async_new(struct hd_node *n);
 /** Begin. After the API; the loops need not run yet. */
 int hd_node_async_start(struct hd_node *n, struct hd_error *err);
-/** There is a new view. @param view  borrowed. Control loop, or before the loops run. */
-void hd_node_async_view(struct hd_node *n, struct hd_view *view);
+struct hd_aws;
+struct hd_destinations;
+/** @return what sends, of the control loop; after it has begun. */
+struct hd_aws *hd_node_async_aws(const struct hd_node *n);
+struct hd_destinations *hd_node_async_destinations(const struct hd_node *n);
 /** Begin no more calls; those that run end by themselves. */
 void hd_node_async_drain(struct hd_node *n);
 /** Break off what still runs, it stays in the store; @p then, later or at once. */

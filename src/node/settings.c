@@ -4,6 +4,7 @@
 #include "core/exit.h"
 #include "core/ipaddr.h"
 #include "core/suggest.h"
+#include "lambda/schedule.h"
 #include "node/devkeys.h"
 
 #include <ctype.h>
@@ -357,6 +358,12 @@ static int settle_lambda(struct hd_node_options *opt, struct hd_node_sources *sr
     if (opt->lambda_unreserved_min > opt->lambda_account_concurrency)
         return refuse(opt, src, err, "lambda.unreserved_min",
                       "is over lambda.account_concurrency (%u)", opt->lambda_account_concurrency);
+    for (size_t i = 0; i < opt->schedules.n; i++) {
+        struct hd_schedule_line line;
+        struct hd_error why;
+        if (hd_schedule_parse(&line, hd_str(opt->schedules.items[i]), &why) < 0)
+            return refuse(opt, src, err, "schedules", "line %zu: %s", i + 1, why.msg);
+    }
     opt->control_given = !is_default(opt, "control.port");
     if (!local && !keys)
         return refuse(opt, src, err, "control.host",

@@ -145,6 +145,7 @@ struct hd_node_options {
     struct hd_option_list lambda_async_delays; /* milliseconds */
     uint32_t lambda_async_workers;
     uint64_t lambda_async_max_events;
+    struct hd_option_list schedules;
     char *lambda_s3_endpoint, *lambda_sqs_endpoint, *lambda_sns_endpoint, *lambda_events_endpoint;
     enum hd_lambda_backend lambda_backend;
     char *docker_host;                   /* NULL: found */

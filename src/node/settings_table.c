@@ -374,6 +374,10 @@ const struct hd_option hd_node_option_table[] = {
      .env = "HEDDLE_LAMBDA_ASYNC_MAX_EVENTS", .kind = HD_OPTION_U64, .min = 1, .max = 100000000,
      AT(lambda_async_max_events), .fallback = "100000", .group = group_lambda, .commands = NODE,
      .help = "Events that may wait for one function, then 429"},
+    {.key = "schedules", .flag = "schedule", .env = "HEDDLE_SCHEDULES", .kind = HD_OPTION_LIST,
+     .whole = true, AT(schedules), .arg = "LINE", .group = group_lambda, .commands = NODE,
+     .help = "Lambda functions that run at times: NAME FUNCTION EXPRESSION [EVENT], as in "
+             "\"nightly clean cron(0 3 * * ? *) {\\\"all\\\":true}\""},
     {.key = "lambda.url_domain", .flag = "lambda-url-domain", .env = "HEDDLE_LAMBDA_URL_DOMAIN",
      .kind = HD_OPTION_STR, AT(lambda_url_domain), .fallback = "localhost", .arg = "DOMAIN",
      .group = group_lambda, .commands = NODE,

@@ -98,27 +98,34 @@ static void on_backend_closed(void *arg)
         on_docker_closed(n);
 }
 
-static void on_pools_closed(void *arg)
+static void close_backend(struct hd_node *n)
 {
-    struct hd_node *n = arg;
     if (n->backend != NULL)
         n->backend->ops->close(n->backend, on_backend_closed, n);
     else
         on_backend_closed(n);
 }
 
-static void close_pools(void *arg)
+/* Pools and what calls functions end together: neither could wait for the other. */
+static void on_half_closed(void *arg)
 {
     struct hd_node *n = arg;
-    hd_pool_set_close(n->pools, HD_MAX(left_ms(n), (uint32_t)MIN_POOL_GRACE_MS), on_pools_closed,
-                      n);
+    if (--n->halves_open == 0)
+        close_backend(n);
+}
+
+static void close_halves(struct hd_node *n)
+{
+    n->halves_open = 2;
+    hd_pool_set_close(n->pools, HD_MAX(left_ms(n), (uint32_t)MIN_POOL_GRACE_MS), on_half_closed, n);
+    hd_node_lambda_stop(n, on_half_closed);
 }
 
 static void server_gone(void *arg)
 {
     struct hd_node *n = arg;
     if (--n->servers_open == 0)
-        hd_node_lambda_stop(n, close_pools);
+        close_halves(n);
 }
 
 static void on_server_closed(void *arg)
@@ -161,7 +168,7 @@ void hd_node_abandon(struct hd_node *n)
     if (n->pools != NULL)
         close_servers(n);
     else
-        on_pools_closed(n);
+        close_backend(n);
 }
 
 /* --- draining --- */
@@ -230,6 +237,7 @@ void hd_node_shutdown(struct hd_node *n, const char *why)
     hd_node_unwatch(n);
     hd_boot_end(n->boot);
     hd_node_async_drain(n);
+    hd_node_feeds_drain(n);
     n->drain_began_ms = now_ms(n);
     n->shutdown_due_ms = n->drain_began_ms + n->opt->drain_delay_ms + n->opt->shutdown_grace_ms;
     hd_timer_start(n->workers[0].loop, &n->shutdown_timer, HD_MAX(n->opt->drain_delay_ms, 1U),

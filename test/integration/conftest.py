@@ -5,7 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from awslambda import Lambda
 from heddle import Node
+
+# Retries of events that a test can wait for.
+AWS_SETTINGS = {"HEDDLE_LAMBDA_ASYNC_RETRY_DELAYS_MS": "100,100"}
 
 FUNCTIONS = Path(__file__).parent / "functions"
 
@@ -60,6 +64,25 @@ def node(tmp_path_factory):
         node.stop()
     finally:
         node.kill()
+
+
+@pytest.fixture(scope="module")
+def aws_node(tmp_path_factory):
+    """One node without a folder's functions, for a file of tests of the Lambda API."""
+    cwd = tmp_path_factory.mktemp("aws")
+    (cwd / "functions").mkdir()
+    node = Node(cwd, cwd / "functions", env=AWS_SETTINGS)
+    try:
+        yield node.start()
+        node.stop()
+    finally:
+        node.kill()
+
+
+@pytest.fixture(scope="module")
+def aws(aws_node):
+    """Functions on it, through boto3."""
+    return Lambda(aws_node)
 
 
 @pytest.fixture
