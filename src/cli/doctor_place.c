@@ -1,5 +1,6 @@
 /* doctor_place.c - port, folders and disk. */
 #include "cli/doctor.h"
+#include "node/database.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -110,6 +111,23 @@ static void check_data_dir(struct hd_findings *f, const struct hd_node_options *
                     little ? hd_printf("make room: du -xh %s | sort -h | tail", there) : NULL);
 }
 
+static void check_database(struct hd_findings *f, const struct hd_node_options *opt)
+{
+    struct hd_error err = {0};
+    hd_auto_free char *path = hd_node_database_path(opt);
+    int rc = hd_node_database_check(opt, &err);
+    if (rc == HD_ENOTFOUND)
+        return; /* made by the first start */
+    if (rc == 0)
+        hd_findings_add(f, "database", HD_HEALTH_GOOD, hd_strdup(path), NULL);
+    else
+        hd_findings_add(f, "database", HD_HEALTH_BAD, hd_strdup(err.msg),
+                        rc == HD_EINVAL ? hd_printf("mv %s %s.bad   and put a copy there, or "
+                                                    "begin without",
+                                                    path, path)
+                                        : NULL);
+}
+
 static void check_functions(struct hd_findings *f, const struct hd_node_options *opt)
 {
     struct hd_error err = {0};
@@ -124,5 +142,6 @@ void hd_doctor_place(struct hd_findings *f, const struct hd_node_options *opt)
 {
     check_functions(f, opt);
     check_data_dir(f, opt);
+    check_database(f, opt);
     check_port(f, opt);
 }

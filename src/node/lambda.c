@@ -5,6 +5,7 @@
 #include "core/ipaddr.h"
 #include "functions/bundle.h"
 #include "invoke/admission.h"
+#include "node/database.h"
 #include "node/private.h"
 #include "pool/docker/containerplan.h"
 
@@ -96,7 +97,7 @@ static int open_store(struct hd_node *n, struct hd_error *err)
 {
     unsigned char random[16];
     char boot_id[2 * sizeof(random) + 1];
-    hd_auto_free char *path = hd_printf("%s/heddle.db", n->opt->data_dir);
+    hd_auto_free char *path = hd_node_database_path(n->opt);
     hd_auto_free char *bundles = hd_printf("%s/bundles", n->opt->data_dir);
     hd_random(random, sizeof(random));
     hd_hex(boot_id, random, sizeof(random));

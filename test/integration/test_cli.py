@@ -224,6 +224,24 @@ def test_doctor_tells_what_is_missing_and_how_to_mend_it(tmp_path):
     assert done.returncode == (0 if report["ok"] else 1)
 
 
+def test_doctor_looks_into_the_database(tmp_path, write_functions, start_node):
+    node = start_node(write_functions({}))
+    database = tmp_path / ".heddle" / "heddle.db"
+
+    def findings():
+        done = run(tmp_path, "doctor", "--json", "--port", "0")
+        return {f["check"]: f for f in json.loads(done.stdout)["checks"]}
+
+    assert findings()["database"]["result"] == "ok"  # also while somebody works with it
+    node.stop()
+    database.write_bytes(b"SQLite format 3\0" + b"\xa5" * 9000)
+    found = findings()["database"]
+    assert found["result"] == "bad"
+    assert str(database) in found["found"]
+    database.unlink()
+    assert "database" not in findings()
+
+
 def test_doctor_sees_a_taken_port_and_a_broken_runtime(tmp_path):
     broken = tmp_path / "node"
     broken.write_text("#!/bin/sh\nexit 3\n")
