@@ -95,6 +95,9 @@ complete -c heddle -n '__fish_seen_subcommand_from serve' -l lambda-s3-endpoint
 complete -c heddle -n '__fish_seen_subcommand_from serve' -l lambda-sqs-endpoint
 complete -c heddle -n '__fish_seen_subcommand_from serve' -l lambda-sns-endpoint
 complete -c heddle -n '__fish_seen_subcommand_from serve' -l lambda-events-endpoint
+complete -c heddle -n '__fish_seen_subcommand_from serve' -l lambda-backend
+complete -c heddle -n '__fish_seen_subcommand_from serve' -l docker-host
+complete -c heddle -n '__fish_seen_subcommand_from serve' -l docker-image
 complete -c heddle -n '__fish_seen_subcommand_from serve' -l sandbox
 complete -c heddle -n '__fish_seen_subcommand_from serve' -l sandbox-namespaces
 complete -c heddle -n '__fish_seen_subcommand_from serve' -l sandbox-seccomp
@@ -191,6 +194,9 @@ complete -c heddle -n '__fish_seen_subcommand_from dev' -l lambda-s3-endpoint
 complete -c heddle -n '__fish_seen_subcommand_from dev' -l lambda-sqs-endpoint
 complete -c heddle -n '__fish_seen_subcommand_from dev' -l lambda-sns-endpoint
 complete -c heddle -n '__fish_seen_subcommand_from dev' -l lambda-events-endpoint
+complete -c heddle -n '__fish_seen_subcommand_from dev' -l lambda-backend
+complete -c heddle -n '__fish_seen_subcommand_from dev' -l docker-host
+complete -c heddle -n '__fish_seen_subcommand_from dev' -l docker-image
 complete -c heddle -n '__fish_seen_subcommand_from dev' -l sandbox
 complete -c heddle -n '__fish_seen_subcommand_from dev' -l sandbox-namespaces
 complete -c heddle -n '__fish_seen_subcommand_from dev' -l sandbox-seccomp
@@ -318,6 +324,9 @@ complete -c heddle -n '__fish_seen_subcommand_from list' -l lambda-s3-endpoint
 complete -c heddle -n '__fish_seen_subcommand_from list' -l lambda-sqs-endpoint
 complete -c heddle -n '__fish_seen_subcommand_from list' -l lambda-sns-endpoint
 complete -c heddle -n '__fish_seen_subcommand_from list' -l lambda-events-endpoint
+complete -c heddle -n '__fish_seen_subcommand_from list' -l lambda-backend
+complete -c heddle -n '__fish_seen_subcommand_from list' -l docker-host
+complete -c heddle -n '__fish_seen_subcommand_from list' -l docker-image
 complete -c heddle -n '__fish_seen_subcommand_from list' -l sandbox
 complete -c heddle -n '__fish_seen_subcommand_from list' -l sandbox-namespaces
 complete -c heddle -n '__fish_seen_subcommand_from list' -l sandbox-seccomp
@@ -456,6 +465,9 @@ complete -c heddle -n '__fish_seen_subcommand_from config' -l lambda-s3-endpoint
 complete -c heddle -n '__fish_seen_subcommand_from config' -l lambda-sqs-endpoint
 complete -c heddle -n '__fish_seen_subcommand_from config' -l lambda-sns-endpoint
 complete -c heddle -n '__fish_seen_subcommand_from config' -l lambda-events-endpoint
+complete -c heddle -n '__fish_seen_subcommand_from config' -l lambda-backend
+complete -c heddle -n '__fish_seen_subcommand_from config' -l docker-host
+complete -c heddle -n '__fish_seen_subcommand_from config' -l docker-image
 complete -c heddle -n '__fish_seen_subcommand_from config' -l sandbox
 complete -c heddle -n '__fish_seen_subcommand_from config' -l sandbox-namespaces
 complete -c heddle -n '__fish_seen_subcommand_from config' -l sandbox-seccomp
@@ -553,6 +565,9 @@ complete -c heddle -n '__fish_seen_subcommand_from doctor' -l lambda-s3-endpoint
 complete -c heddle -n '__fish_seen_subcommand_from doctor' -l lambda-sqs-endpoint
 complete -c heddle -n '__fish_seen_subcommand_from doctor' -l lambda-sns-endpoint
 complete -c heddle -n '__fish_seen_subcommand_from doctor' -l lambda-events-endpoint
+complete -c heddle -n '__fish_seen_subcommand_from doctor' -l lambda-backend
+complete -c heddle -n '__fish_seen_subcommand_from doctor' -l docker-host
+complete -c heddle -n '__fish_seen_subcommand_from doctor' -l docker-image
 complete -c heddle -n '__fish_seen_subcommand_from doctor' -l sandbox
 complete -c heddle -n '__fish_seen_subcommand_from doctor' -l sandbox-namespaces
 complete -c heddle -n '__fish_seen_subcommand_from doctor' -l sandbox-seccomp

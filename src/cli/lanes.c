@@ -12,6 +12,17 @@
 struct lanes_values {
     bool json, typed;
 };
+#define TYPED(command)                                                                       \
+    {                                                                                        \
+        .key = "typed", .flag = "typed", .kind = HD_OPTION_BOOL,                             \
+        .offset = offsetof(struct lanes_values, typed), .no_file = true, .group = "Options", \
+        .help = "The value is typed text, and so is the answer", .commands = command         \
+    }
+
+const struct hd_option hd_emit_options[] = {TYPED(HD_CMD_EMIT)};
+const size_t hd_emit_options_n = HD_COUNT(hd_emit_options);
+const struct hd_option hd_call_options[] = {TYPED(HD_CMD_CALL)};
+const size_t hd_call_options_n = HD_COUNT(hd_call_options);
 const struct hd_option hd_lanes_options[] = {
     {.key = "json",
      .flag = "json",
@@ -21,14 +32,6 @@ const struct hd_option hd_lanes_options[] = {
      .group = "Options",
      .help = "For programs: the JSON as the node says it",
      .commands = HD_CMD_LANES},
-    {.key = "typed",
-     .flag = "typed",
-     .kind = HD_OPTION_BOOL,
-     .offset = offsetof(struct lanes_values, typed),
-     .no_file = true,
-     .group = "Options",
-     .help = "The value is typed text, and so is the answer",
-     .commands = HD_CMD_EMIT | HD_CMD_CALL},
 };
 const size_t hd_lanes_options_n = HD_COUNT(hd_lanes_options);
 

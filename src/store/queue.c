@@ -104,7 +104,7 @@ static struct hd_str cut(const char **at, size_t len)
 
 static void hand_out(struct reading *r)
 {
-    const char *at = r->items.ptr, *end = at + r->items.len;
+    const char *at = r->items.ptr, *end = r->items.len > 0 ? at + r->items.len : at;
     while (at < end) {
         struct hd_queue_item c;
         memcpy(&c, at, sizeof(c));
