@@ -67,7 +67,9 @@ def node(tmp_path, engine):
 
     def start(*args, expect=0):
         node = Node(tmp_path, tmp_path / "functions", "--data-dir", str(tmp_path / "data"),
-                    "--docker-host", engine.host, "--docker-image", f"*={IMAGE}", *args,
+                    "--docker-host", engine.host, "--docker-image", f"*={IMAGE}",
+                    # Where other things run beside it, an engine takes its time.
+                    "--lambda-init-timeout", "60000", "--lambda-queue-wait", "90000", *args,
                     kind="release")
         nodes.append(node)
         return node.start()
