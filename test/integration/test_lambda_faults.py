@@ -138,7 +138,7 @@ exports.handler = async (event) => {
     flood.join()
     assert results[0].value == "fine", results[0]
     assert len(results[0].tail) == 4096 and "\nREPORT RequestId: " in results[0].tail
-    assert aws.node.rss_kb() < before + 300 * 1024
+    assert aws.node.rss_kb() < before + 700 * 1024  # what AddressSanitizer holds back included
 
 
 def test_an_init_that_fails_is_told_and_tried_again(aws):

@@ -100,14 +100,14 @@ def test_functions_share_the_memory_budget(start_node, write_functions):
     files = {f"{name}/index.ts": INSTANCE for name in names}
     files |= {f"{name}/heddle.json": OPEN for name in names}
     node = start_node(write_functions(files), "--lazy", "--prewarm", "0", "--cold-wait-ms", "20000",
-                      env={"HEDDLE_MEMORY_BUDGET_MB": "180"})
+                      env={"HEDDLE_MEMORY_BUDGET_MB": "110"})
     for _ in range(2):
         for name in names:
             answer = node.get(name, timeout=30)
             assert answer.status == 200, answer
     metrics = node.metrics()
     assert sum(v for k, v in metrics.items() if k.startswith("heddle_pool_evictions_total")) > 0
-    assert node.metrics()["heddle_instances_memory_bytes"] <= 180 << 20
+    assert node.metrics()["heddle_instances_memory_bytes"] <= 110 << 20
 
 
 # --- failures ---
