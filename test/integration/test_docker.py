@@ -67,7 +67,8 @@ def node(tmp_path, engine):
 
     def start(*args, expect=0):
         node = Node(tmp_path, tmp_path / "functions", "--data-dir", str(tmp_path / "data"),
-                    "--docker-host", engine.host, "--docker-image", f"*={IMAGE}", *args,
+                    "--docker-host", engine.host, "--docker-image", f"*={IMAGE}",
+                    "--lambda-queue-wait", "60000", "--lambda-init-timeout", "60000", *args,
                     kind="release")
         nodes.append(node)
         return node.start()
@@ -108,7 +109,8 @@ def active(node, name):
 
 def invoke(node, name, event, **fields):
     headers = {"x-amz-log-type": "Tail", **fields}
-    return node.ask_control("POST", f"{API}/{name}/invocations", headers, json.dumps(event))
+    return node.ask_control("POST", f"{API}/{name}/invocations", headers, json.dumps(event),
+                            timeout=90)
 
 
 def tail(answer):
