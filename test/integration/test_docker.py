@@ -259,8 +259,9 @@ def test_the_aws_cli(node, tmp_path):
            "AWS_SECRET_ACCESS_KEY": "y", "AWS_DEFAULT_REGION": "us-east-1"}
 
     def aws(*args):
-        return subprocess.run(["aws", "--endpoint-url", n.control, "lambda", *args], env=env,
-                              cwd=tmp_path, check=True, capture_output=True, text=True)
+        done = subprocess.run(["aws", "--endpoint-url", n.control, "lambda", *args], env=env,
+                              cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, (args, done.stderr)
 
     role = ("--role", "arn:aws:iam::000000000000:role/r")
     aws("create-function", "--function-name", "zip", "--runtime", "python3.11", "--handler",
