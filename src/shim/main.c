@@ -91,11 +91,13 @@ static int read_arguments(struct hd_shim_options *o, bool *exec, char **argv)
         }
         if (strcmp(*a, "--exec") == 0) {
             *exec = true;
+            value = a + 1;
             continue;
         }
         if (strcmp(*a, "--stdio") == 0) {
-            if (take_stdio(*++a) < 0)
+            if (take_stdio(a[1]) < 0)
                 return HD_EINVAL;
+            value = a + 2;
             continue;
         }
         bool port = strcmp(*a, "--port") == 0;

@@ -40,7 +40,7 @@ class Engine:
         self.process = subprocess.Popen(
             ["dockerd", "--host", self.host, "--data-root", str(self.folder / "data"),
              "--exec-root", str(self.folder / "exec"), "--pidfile", str(self.folder / "pid"),
-             "--iptables=false", "--ip6tables=false", "--bridge=none", "--storage-driver=vfs"],
+             "--iptables=false", "--ip6tables=false", "--bridge=none"],
             stdout=self.log, stderr=self.log, start_new_session=True)
 
     def wait(self):

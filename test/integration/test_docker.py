@@ -68,8 +68,7 @@ def node(tmp_path, engine):
     def start(*args, expect=0):
         node = Node(tmp_path, tmp_path / "functions", "--data-dir", str(tmp_path / "data"),
                     "--docker-host", engine.host, "--docker-image", f"*={IMAGE}",
-                    # Where other things run beside it, an engine takes its time.
-                    "--lambda-init-timeout", "60000", "--lambda-queue-wait", "90000", *args,
+                    "--lambda-queue-wait", "60000", "--lambda-init-timeout", "60000", *args,
                     kind="release")
         nodes.append(node)
         return node.start()
@@ -110,7 +109,8 @@ def active(node, name):
 
 def invoke(node, name, event, **fields):
     headers = {"x-amz-log-type": "Tail", **fields}
-    return node.ask_control("POST", f"{API}/{name}/invocations", headers, json.dumps(event))
+    return node.ask_control("POST", f"{API}/{name}/invocations", headers, json.dumps(event),
+                            timeout=90)
 
 
 def tail(answer):
@@ -259,8 +259,9 @@ def test_the_aws_cli(node, tmp_path):
            "AWS_SECRET_ACCESS_KEY": "y", "AWS_DEFAULT_REGION": "us-east-1"}
 
     def aws(*args):
-        return subprocess.run(["aws", "--endpoint-url", n.control, "lambda", *args], env=env,
-                              cwd=tmp_path, check=True, capture_output=True, text=True)
+        done = subprocess.run(["aws", "--endpoint-url", n.control, "lambda", *args], env=env,
+                              cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, (args, done.stderr)
 
     role = ("--role", "arn:aws:iam::000000000000:role/r")
     aws("create-function", "--function-name", "zip", "--runtime", "python3.11", "--handler",
