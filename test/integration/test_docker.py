@@ -16,6 +16,10 @@ import docker_engine
 from docker_engine import IMAGE
 from heddle import Node, eventually
 
+pytestmark = pytest.mark.skipif(
+    os.environ.get("HEDDLE_TEST_DOCKER") is None,
+    reason="containers are tried where HEDDLE_TEST_DOCKER=1 says so: they need an engine of their own")
+
 API = "/2015-03-31/functions"
 
 PYTHON = """
