@@ -1,6 +1,7 @@
 #include "lambda/who.h"
 
 #include "core/map.h"
+#include "pool/lambdaenv.h"
 
 #include <stdio.h>
 
@@ -11,6 +12,14 @@ struct access_key {
 
 struct hd_access_keys {
     struct hd_map by_id;
+    bool derives;
+    uint8_t key[HD_LAMBDAENV_KEY_BYTES];
+};
+
+/* A key that is in no list, because it follows from another. */
+struct derived_key {
+    struct access_key key;
+    char secret[HD_LAMBDAENV_SECRET_CHARS + 1];
 };
 
 struct hd_access_keys *hd_access_keys_new(void)
@@ -37,7 +46,14 @@ void hd_access_keys_free(struct hd_access_keys *k)
     while (hd_map_next(&k->by_id, &at, NULL, &value))
         free_key(value);
     hd_map_done(&k->by_id);
+    explicit_bzero(k->key, sizeof(k->key));
     free(k);
+}
+
+void hd_access_keys_derive(struct hd_access_keys *k, const uint8_t *key)
+{
+    k->derives = true;
+    memcpy(k->key, key, sizeof(k->key));
 }
 
 int hd_access_keys_add(struct hd_access_keys *k, struct hd_str text, const char *account,
@@ -60,11 +76,6 @@ int hd_access_keys_add(struct hd_access_keys *k, struct hd_str text, const char 
     return 0;
 }
 
-static struct access_key *find(const struct hd_access_keys *k, struct hd_str id)
-{
-    return k != NULL && id.len > 0 ? hd_map_get(&k->by_id, id) : NULL;
-}
-
 /* --- a request --- */
 
 static struct hd_str field(const struct hd_sigv4_request *req, const char *name)
@@ -74,6 +85,21 @@ static struct hd_str field(const struct hd_sigv4_request *req, const char *name)
             return req->fields[i].value;
     }
     return hd_str_n(NULL, 0);
+}
+
+/* @param room  for a key that is in no list. */
+static const struct access_key *find(const struct hd_access_keys *k,
+                                     const struct hd_sigv4_claim *claim, struct derived_key *room)
+{
+    struct hd_str id = claim->key_id;
+    if (k == NULL || id.len == 0)
+        return NULL;
+    const struct access_key *known = hd_map_get(&k->by_id, id);
+    if (known != NULL || !k->derives || hd_lambdaenv_secret(room->secret, k->key, id) < 0 ||
+        !hd_lambdaenv_account(room->key.account, k->key, id, claim->token))
+        return known;
+    room->key.secret = room->secret;
+    return &room->key;
 }
 
 static bool says_anything(const struct hd_sigv4_request *req)
@@ -105,8 +131,9 @@ bool hd_who_needs_hash(const struct hd_who_rules *rules, const struct hd_sigv4_r
         return true;
     struct hd_sigv4_claim claim;
     struct hd_sigv4_refusal refusal;
+    struct derived_key room;
     return hd_sigv4_parse(&claim, req, &refusal) == HD_SIGV4_GOOD &&
-           find(rules->keys, claim.key_id) != NULL;
+           find(rules->keys, &claim, &room) != NULL;
 }
 
 static void copy(char *to, size_t room, struct hd_str from)
@@ -153,7 +180,8 @@ static int check_claim(struct hd_who *who, const struct hd_who_rules *rules,
                        const struct hd_sigv4_request *req, const struct hd_sigv4_claim *claim,
                        struct hd_sigv4_keys *derived, int64_t now_unix_s)
 {
-    const struct access_key *key = find(rules->keys, claim->key_id);
+    struct derived_key room;
+    const struct access_key *key = find(rules->keys, claim, &room);
     believe(who, claim, key);
     if (rules->rule == HD_WHO_OFF || (rules->rule == HD_WHO_KNOWN && key == NULL))
         return 0;
@@ -162,11 +190,15 @@ static int check_claim(struct hd_who *who, const struct hd_who_rules *rules,
     struct hd_sigv4_rules how = {.service = "lambda", .now_unix_s = now_unix_s, .keys = derived};
     if (key != NULL)
         with.secret = hd_str(key->secret);
+    if (key == &room.key)
+        with.token = claim->token;
     if (hd_sigv4_verify(claim, req, key != NULL ? &with : NULL, &how, &refusal) != HD_SIGV4_GOOD)
         return refuse(who, &refusal);
     who->checked = true;
-    snprintf(who->principal, sizeof(who->principal), "arn:aws:iam::%s:user/%s", who->account,
-             who->key_id);
+    snprintf(who->principal, sizeof(who->principal),
+             key == &room.key ? "arn:aws:sts::%s:assumed-role/function/%s"
+                              : "arn:aws:iam::%s:user/%s",
+             who->account, who->key_id);
     return 0;
 }
 

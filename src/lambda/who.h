@@ -18,6 +18,10 @@ void hd_access_keys_free(struct hd_access_keys *k); /* wipes; NULL is fine */
 int hd_access_keys_add(struct hd_access_keys *k, struct hd_str text, const char *account,
                        struct hd_error *err);
 
+/** Take the credentials that instances of functions were given as well: those that follow from this
+ *  key (pool/lambdaenv.h), with their session token. Copied. */
+void hd_access_keys_derive(struct hd_access_keys *k, const uint8_t *key);
+
 enum hd_who_rule {
     HD_WHO_OFF,      /* signatures are read, not checked */
     HD_WHO_KNOWN,    /* those with a key of ours are checked, others pass */

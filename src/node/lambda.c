@@ -84,6 +84,7 @@ static int make_keys(struct hd_node *n, struct hd_error *err)
 {
     const struct hd_option_list *l = &n->opt->lambda_keys;
     n->access_keys = hd_access_keys_new();
+    hd_access_keys_derive(n->access_keys, n->credentials_key);
     for (size_t i = 0; i < l->n; i++) {
         int rc =
             hd_access_keys_add(n->access_keys, hd_str(l->items[i]), n->opt->lambda_account, err);
@@ -189,6 +190,11 @@ int hd_node_lambda(struct hd_node *n, struct hd_error *err)
                                         .client_ip = client_ip,
                                         .arg = n};
     hd_node_async_new(n);
+    if (o->lambda_inject_endpoints) {
+        char url[300];
+        hd_node_url_of(url, sizeof(url), o->control_host, n->control_port);
+        hd_process_set_endpoint(n->backend, url);
+    }
     make_doors(n);
     rc = open_store(n, err);
     if (rc == 0)

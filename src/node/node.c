@@ -1,5 +1,6 @@
 /*  options ─► loops ─► policies ─► functions found ─► backend, pools ─► deployed ─► doors open
  *  and back in the other order; see shutdown.c. Every step that fails says what to do about it. */
+#include "core/id.h"
 #include "core/clock.h"
 #include "core/exit.h"
 #include "node/defaults.h"
@@ -158,10 +159,12 @@ static int make_backend(struct hd_node *n, struct hd_error *err)
                                      .node_bin = o->node,
                                      .python_bin = o->python,
                                      .state_dir = o->data_dir,
+                                     .credentials_key = n->credentials_key,
                                      .bundles_dir = bundles,
                                      .sandbox = modes[o->sandbox],
                                      .start_timeout_ms = o->start_timeout_ms,
                                      .max_prewarm = o->prewarm * 8};
+    hd_random(n->credentials_key, sizeof(n->credentials_key));
     rc = hd_process_new(&n->backend, &opt, err);
     if (rc < 0)
         return rc;

@@ -11,6 +11,7 @@
 #include "node/logtail.h"
 #include "node/node.h"
 #include "pool/docker/backend.h"
+#include "pool/lambdaenv.h"
 #include "pool/process/backend.h"
 #include "pool/set.h"
 
@@ -73,6 +74,7 @@ struct hd_node {
 
     /* the Lambda API */
     struct hd_lambda_edge lambda;
+    uint8_t credentials_key[HD_LAMBDAENV_KEY_BYTES]; /* what functions sign with follows from it */
     struct hd_access_keys *access_keys;
     struct hd_store *store;
     struct hd_bundles *bundles;
@@ -275,5 +277,7 @@ void hd_node_shutdown(struct hd_node *n, const char *why);
 void hd_node_abandon(struct hd_node *n);
 /** Tell that it serves: a line for programs, or for people. */
 void hd_node_say_ready(struct hd_node *n);
+/** Write where a client of this machine reaches a listener. */
+void hd_node_url_of(char *out, size_t room, const char *host, uint16_t port);
 /** Open the doors to the public, and say so when they are; again is fine. Control loop. */
 void hd_node_open(struct hd_node *n);

@@ -19,8 +19,7 @@ static const struct hd_function *example(const struct hd_snapshot *s)
     return n > 0 ? all[0] : NULL;
 }
 
-/* Where a client of this machine reaches a listener. */
-static void url_of(char *out, size_t room, const char *host, uint16_t port)
+void hd_node_url_of(char *out, size_t room, const char *host, uint16_t port)
 {
     bool any = strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0;
     bool v6 = strchr(host, ':') != NULL && !any;
@@ -75,8 +74,8 @@ void hd_node_say_ready(struct hd_node *n)
 {
     size_t count;
     char url[300], control[300];
-    url_of(url, sizeof(url), n->opt->host, n->port);
-    url_of(control, sizeof(control), n->opt->control_host, n->control_port);
+    hd_node_url_of(url, sizeof(url), n->opt->host, n->port);
+    hd_node_url_of(control, sizeof(control), n->opt->control_host, n->control_port);
     hd_snapshot_all(n->snapshot, &count);
     if (hd_log_get_format(n->log) == HD_LOG_TEXT && hd_log_enabled(n->log, HD_INFO)) {
         say_to_people(n, url, control);

@@ -141,7 +141,7 @@ struct hd_node_options {
     char *lambda_url_domain;
     enum hd_url_policy lambda_url_policy;
     enum hd_retired lambda_retired;
-    bool lambda_credentials_env, lambda_hot_reload;
+    bool lambda_credentials_env, lambda_hot_reload, lambda_inject_endpoints;
     struct hd_option_list lambda_async_delays; /* milliseconds */
     uint32_t lambda_async_workers;
     uint64_t lambda_async_max_events;

@@ -398,6 +398,10 @@ const struct hd_option hd_node_option_table[] = {
      .kind = HD_OPTION_BOOL, AT(lambda_hot_reload), .group = group_lambda, .commands = NODE,
      .help = "Code from the S3 bucket \"hot-reload\" is a folder of this machine; without it on if "
              "the control listener is on loopback"},
+    {.key = "lambda.inject_endpoints", .flag = "lambda-inject-endpoints",
+     .env = "HEDDLE_LAMBDA_INJECT_ENDPOINTS", .kind = HD_OPTION_BOOL, AT(lambda_inject_endpoints),
+     .group = group_lambda, .commands = NODE,
+     .help = "Functions get AWS_ENDPOINT_URL: AWS SDKs in them call this node"},
     {.key = "lambda.endpoints.s3", .flag = "lambda-s3-endpoint",
      .env = "HEDDLE_LAMBDA_ENDPOINTS_S3", .history = "AWS_ENDPOINT_URL_S3", .kind = HD_OPTION_STR,
      AT(lambda_s3_endpoint), .arg = "URL", .group = group_lambda, .commands = NODE,

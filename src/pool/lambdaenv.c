@@ -81,6 +81,40 @@ int hd_lambdaenv_secret(char out[HD_LAMBDAENV_SECRET_CHARS + 1], const uint8_t *
     return 0;
 }
 
+/* "<account>.<64 hex digits>". @return to free, or NULL: there is no account. */
+static char *make_token(const char *seed, const char *account)
+{
+    uint8_t hash[HASH_BYTES];
+    char hex[2 * HASH_BYTES + 1];
+    unsigned len = HASH_BYTES;
+    if (account == NULL)
+        return hd_strdup(seed);
+    HMAC(EVP_sha256(), seed, (int)strlen(seed), (const unsigned char *)account, strlen(account),
+         hash, &len);
+    hd_hex(hex, hash, sizeof(hash));
+    return hd_printf("%s.%s", account, hex);
+}
+
+bool hd_lambdaenv_account(char out[13], const uint8_t *key, struct hd_str access_key_id,
+                          struct hd_str token)
+{
+    char id[HD_LAMBDAENV_KEY_ID_CHARS + 1], seed[HD_LAMBDAENV_SESSION_CHARS + 1];
+    uint8_t hash[HASH_BYTES];
+    if (access_key_id.len != HD_LAMBDAENV_KEY_ID_CHARS || hd_str_find(token, '.') != 12)
+        return false;
+    memcpy(id, access_key_id.ptr, HD_LAMBDAENV_KEY_ID_CHARS);
+    id[HD_LAMBDAENV_KEY_ID_CHARS] = '\0';
+    memcpy(out, token.ptr, 12);
+    out[12] = '\0';
+    derive(hash, key, "session", id);
+    hd_hex(seed, hash, sizeof(hash));
+    hd_auto_free char *expected = make_token(seed, out);
+    bool same = hd_str_eq_secret(token, hd_str(expected));
+    explicit_bzero(seed, sizeof(seed));
+    explicit_bzero(hash, sizeof(hash));
+    return same;
+}
+
 /* --- the table --- */
 
 struct table {
@@ -155,7 +189,8 @@ static void set_function(struct table *t, const struct hd_launch *what,
     set(t, "AWS_DEFAULT_REGION", l->region);
     set(t, "AWS_ACCESS_KEY_ID", instance->access_key_id);
     set(t, "AWS_SECRET_ACCESS_KEY", instance->secret_access_key);
-    set(t, "AWS_SESSION_TOKEN", instance->session_token);
+    hd_auto_free char *token = make_token(instance->session_token, l->account);
+    set(t, "AWS_SESSION_TOKEN", token);
     set(t, "AWS_XRAY_CONTEXT_MISSING", "LOG_ERROR");
     set(t, "_HANDLER", what->handler);
 }

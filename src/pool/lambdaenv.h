@@ -20,7 +20,8 @@ struct hd_lambdaenv_instance {
     char log_stream[HD_LAMBDAENV_STREAM_MAX + 1]; /* "2026/01/31/[$LATEST]<32 hex>" */
     char access_key_id[HD_LAMBDAENV_KEY_ID_CHARS + 1];
     char secret_access_key[HD_LAMBDAENV_SECRET_CHARS + 1];
-    char session_token[HD_LAMBDAENV_SESSION_CHARS + 1];
+    char session_token[HD_LAMBDAENV_SESSION_CHARS + 1]; /* what the token is made of, with the
+                                                           account */
 };
 
 /** Where the function finds things, as it sees them. NULL: the place the service has. */
@@ -47,6 +48,14 @@ void hd_lambdaenv_draw(struct hd_lambdaenv_instance *out, const uint8_t *key, co
  */
 int hd_lambdaenv_secret(char out[HD_LAMBDAENV_SECRET_CHARS + 1], const uint8_t *key,
                         struct hd_str access_key_id);
+/**
+ * Find the account of a session token, AWS_SESSION_TOKEN of an instance.
+ * @param key  as above.
+ * @param out  12 digits.
+ * @return whether this token was made for this key id, with the same key.
+ */
+bool hd_lambdaenv_account(char out[13], const uint8_t *key, struct hd_str access_key_id,
+                          struct hd_str token);
 /** Append "KEY=value" for everything in @p what (its lambda is not NULL), each name once. */
 void hd_lambdaenv_list(struct hd_strings *out, const struct hd_launch *what,
                        const struct hd_lambdaenv_places *places,

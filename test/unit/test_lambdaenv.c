@@ -195,6 +195,34 @@ static void each_instance_is_different(void **state)
     (void)state;
 }
 
+static void a_token_says_whose_it_is(void **state)
+{
+    uint8_t key[HD_LAMBDAENV_KEY_BYTES] = {1};
+    struct hd_lambdaenv_instance drawn, other;
+    struct hd_launch_lambda one = lambda;
+    const struct hd_launch what = {.lambda = &one};
+    const struct hd_lambdaenv_places places = {NULL};
+    struct hd_strings l = {0};
+    char account[13];
+    one.account = "123456789012";
+    hd_lambdaenv_draw(&drawn, key, "$LATEST", 0);
+    hd_lambdaenv_draw(&other, key, "$LATEST", 0);
+    hd_lambdaenv_list(&l, &what, &places, &drawn);
+    hd_auto_free char *token = hd_strdup(get(&l, "AWS_SESSION_TOKEN"));
+    struct hd_str id = hd_str(drawn.access_key_id);
+    assert_true(hd_lambdaenv_account(account, key, id, hd_str(token)));
+    assert_string_equal(account, "123456789012");
+    assert_false(hd_lambdaenv_account(account, key, hd_str(other.access_key_id), hd_str(token)));
+    assert_false(hd_lambdaenv_account(account, key, id, hd_str("")));
+    token[0] = '9'; /* of another account */
+    assert_false(hd_lambdaenv_account(account, key, id, hd_str(token)));
+    token[0] = '1';
+    key[0]++;
+    assert_false(hd_lambdaenv_account(account, key, id, hd_str(token)));
+    hd_strings_done(&l);
+    (void)state;
+}
+
 static void some_names_are_not_for_everybody(void **state)
 {
     static const struct {
@@ -230,6 +258,7 @@ int main(void)
         cmocka_unit_test(real_places_are_told_where_nothing_is_mounted),
         cmocka_unit_test(the_functions_own_come_last),
         cmocka_unit_test(each_instance_is_different),
+        cmocka_unit_test(a_token_says_whose_it_is),
         cmocka_unit_test(some_names_are_not_for_everybody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
 /* test_who.c - the three rules, and what of a signature is believed and what is checked. */
 #include "lambda/who.h"
+#include "pool/lambdaenv.h"
 #include "test.h"
 
 #include <stdio.h>
@@ -16,7 +17,8 @@ struct signed_request {
     struct hd_sigv4_request req;
 };
 
-static void sign(struct signed_request *s, const char *id, const char *secret, const char *body)
+static void sign_with(struct signed_request *s, const char *id, const char *secret,
+                      const char *token, const char *body)
 {
     memset(s, 0, sizeof(*s));
     hd_sigv4_hash(s->hash, hd_str(body));
@@ -26,13 +28,19 @@ static void sign(struct signed_request *s, const char *id, const char *secret, c
                                        .fields = s->fields,
                                        .n_fields = 1,
                                        .body_sha256 = s->hash};
-    struct hd_sigv4_key key = {.id = hd_str(id), .secret = hd_str(secret)};
+    struct hd_sigv4_key key = {.id = hd_str(id), .secret = hd_str(secret), .token = hd_str(token)};
     struct hd_sigv4_scope scope = {
         .region = HD_LIT("eu-west-1"), .service = HD_LIT("lambda"), .now_unix_s = now};
     assert_int_equal(hd_sigv4_sign(&s->by, &s->req, &key, &scope, NULL), 0);
     s->fields[1] = (struct hd_field){HD_LIT("x-amz-date"), hd_str(s->by.time)};
     s->fields[2] = (struct hd_field){HD_LIT("authorization"), hd_buf_view(&s->by.authorization)};
-    s->req.n_fields = 3;
+    s->fields[3] = (struct hd_field){HD_LIT("x-amz-security-token"), hd_str(token)};
+    s->req.n_fields = token != NULL ? 4 : 3;
+}
+
+static void sign(struct signed_request *s, const char *id, const char *secret, const char *body)
+{
+    sign_with(s, id, secret, NULL, body);
 }
 
 static int check(enum hd_who_rule rule, const struct hd_sigv4_request *req)
@@ -129,6 +137,44 @@ static void required_refuses_what_is_not_proved(void **state)
     (void)state;
 }
 
+/* What an instance was given signs, with the token that came with it, for its own account. */
+static void functions_have_keys_of_their_own(void **state)
+{
+    static const uint8_t key[HD_LAMBDAENV_KEY_BYTES] = {7}, old[HD_LAMBDAENV_KEY_BYTES] = {6};
+    struct hd_lambdaenv_instance drawn;
+    const struct hd_launch_lambda lambda = {
+        .name = "f", .qualifier = "$LATEST", .account = "111122223333"};
+    const struct hd_launch what = {.lambda = &lambda};
+    const struct hd_lambdaenv_places places = {NULL};
+    struct hd_strings env = {0};
+    struct signed_request s;
+    const char *token = NULL;
+    hd_lambdaenv_draw(&drawn, key, "$LATEST", now);
+    hd_lambdaenv_list(&env, &what, &places, &drawn);
+    for (size_t i = 0; i < env.n; i++)
+        if (strncmp(env.items[i], "AWS_SESSION_TOKEN=", 18) == 0)
+            token = env.items[i] + 18;
+    assert_non_null(token);
+    sign_with(&s, drawn.access_key_id, drawn.secret_access_key, token, "{}");
+    hd_access_keys_derive(keys, old);
+    assert_int_equal(check(HD_WHO_REQUIRED, &s.req), HD_EDENIED);
+    assert_int_equal(who.fault, HD_API_UNKNOWN_KEY);
+    hd_access_keys_derive(keys, key);
+    assert_int_equal(check(HD_WHO_REQUIRED, &s.req), 0);
+    assert_true(who.checked);
+    assert_string_equal(who.account, "111122223333");
+    s.req.n_fields = 3;
+    assert_int_equal(check(HD_WHO_REQUIRED, &s.req), HD_EDENIED);
+    assert_int_equal(who.fault, HD_API_UNKNOWN_KEY);
+    hd_sigv4_signed_done(&s.by);
+    sign_with(&s, drawn.access_key_id, "another secret", token, "{}");
+    assert_int_equal(check(HD_WHO_REQUIRED, &s.req), HD_EDENIED);
+    assert_int_equal(who.fault, HD_API_BAD_SIGNATURE);
+    hd_sigv4_signed_done(&s.by);
+    hd_strings_done(&env);
+    (void)state;
+}
+
 static void a_bearer_key_is_as_good(void **state)
 {
     struct hd_field f = {HD_LIT("Authorization"), HD_LIT("Bearer internal")};
@@ -182,6 +228,7 @@ int main(void)
         TEST(off_believes_everything),
         TEST(known_checks_the_keys_it_has),
         TEST(required_refuses_what_is_not_proved),
+        TEST(functions_have_keys_of_their_own),
         TEST(a_bearer_key_is_as_good),
         TEST(the_hash_is_wanted_only_where_it_is_looked_at),
         TEST(wrong_keys_are_refused),

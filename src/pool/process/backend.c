@@ -36,6 +36,7 @@ struct process {
     struct hd_interpreters interpreters, asked; /* asked: a work thread's while `asking` */
     bool has_asked, asking;
     char note[HD_INTERPRETER_TEXT_MAX + 1];
+    char *endpoint_url;
     struct hd_timer closing;
     bool closed;
     void (*on_closed)(void *arg);
@@ -95,6 +96,13 @@ const char *hd_process_runtime_problem(struct hd_backend *b, const char *runtime
     return hd_interpreter_problem(want.family);
 }
 
+void hd_process_set_endpoint(struct hd_backend *b, const char *url)
+{
+    struct process *p = process_of(b);
+    free(p->endpoint_url);
+    p->endpoint_url = hd_strdup(url);
+}
+
 const char *hd_process_runtime_note(struct hd_backend *b, const char *runtime_id)
 {
     struct process *p = process_of(b);
@@ -121,7 +129,8 @@ static struct hd_lambdaplan_site lambda_site(const struct process *p)
                                        .interpreters = &p->interpreters,
                                        .parts = p->enforcement.parts,
                                        .layout = p->enforcement.layout,
-                                       .seen = p->enforcement.seen};
+                                       .seen = p->enforcement.seen,
+                                       .endpoint_url = p->endpoint_url};
 }
 
 static int make_plan(struct process *p, struct hd_hostplan *plan, const struct hd_launch *what,
@@ -221,10 +230,9 @@ static int reap_stale(struct hd_backend *b, struct hd_error *err)
 
 static void free_options(struct hd_process_options *o)
 {
-    const char *const strings[] = {o->runtimes_dir, o->run_dir,      o->functions_root,
-                                   o->cache_dir,    o->node_id,      o->deno_bin,
-                                   o->node_bin,     o->python_bin,   o->shim_bin,
-                                   o->bundles_dir,  o->endpoint_url, o->state_dir};
+    const char *const strings[] = {
+        o->runtimes_dir, o->run_dir,    o->functions_root, o->cache_dir,   o->node_id,  o->deno_bin,
+        o->node_bin,     o->python_bin, o->shim_bin,       o->bundles_dir, o->state_dir};
     for (size_t i = 0; i < HD_COUNT(strings); i++)
         free((void *)strings[i]);
     if (o->credentials_key != NULL)
@@ -238,6 +246,7 @@ static void destroy(struct process *p)
     hd_rundir_close(&p->site.dir);
     hd_interpreters_done(&p->interpreters);
     free_options(&p->opt);
+    free(p->endpoint_url);
     free(p);
 }
 
@@ -350,7 +359,6 @@ static void copy_options(struct hd_process_options *to, const struct hd_process_
     to->shim_bin = find_shim(from->shim_bin);
     to->state_dir = hd_strdup(from->state_dir);
     to->bundles_dir = hd_strdup(from->bundles_dir);
-    to->endpoint_url = hd_strdup(from->endpoint_url);
     to->credentials_key = copy_key(from->credentials_key);
     if (to->start_timeout_ms == 0)
         to->start_timeout_ms = DEFAULT_START_TIMEOUT_MS;

@@ -30,7 +30,6 @@ struct hd_process_options {
                                    they need of it [none] */
     const char *bundles_dir;    /* absolute; holds the code of functions with Lambda semantics: a
                                    prewarmed host can take what lies there [none] */
-    const char *endpoint_url;   /* AWS_ENDPOINT_URL of such functions [none] */
     const uint8_t *credentials_key; /* see pool/lambdaenv.h [none] */
     enum hd_process_sandbox sandbox;
     uint32_t start_timeout_ms; /* from launch to ready [60000] */
@@ -73,6 +72,8 @@ const char *hd_process_runtime_problem(struct hd_backend *b, const char *runtime
 const char *hd_process_runtime_note(struct hd_backend *b, const char *runtime_id);
 /** @return where the shim is, or NULL; lives as long as the backend. */
 const char *hd_process_shim(const struct hd_backend *b);
+/** Set AWS_ENDPOINT_URL of functions with Lambda semantics that start from now on; NULL: none. */
+void hd_process_set_endpoint(struct hd_backend *b, const char *url);
 /** @return resident memory of prewarmed hosts, which belongs to no instance. Control loop. */
 uint64_t hd_process_prewarm_rss_bytes(const struct hd_backend *b);
 /** @return prewarmed hosts that wait for a function. Control loop. */

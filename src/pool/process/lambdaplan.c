@@ -181,7 +181,7 @@ static struct hd_strings table(const struct hd_lambdaplan_site *site, const stru
                                const struct hd_lambdaenv_instance *instance)
 {
     struct hd_strings out = {0};
-    struct hd_lambdaenv_places places = {.endpoint = site->opt->endpoint_url};
+    struct hd_lambdaenv_places places = {.endpoint = site->endpoint_url};
     if (!site->layout) {
         places.task_root = w->lambda->code_dir;
         places.opt_dir = w->lambda->opt_dir != NULL ? w->lambda->opt_dir : "";

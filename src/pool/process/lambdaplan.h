@@ -10,9 +10,10 @@
 struct hd_lambdaplan_site {
     const struct hd_process_options *opt;
     const struct hd_interpreters *interpreters;
-    unsigned parts; /* enum hd_sandbox_part that are in force */
-    bool layout;    /* instances can have a root of their own */
-    bool seen;      /* and be seen there as sbx_user1051 */
+    unsigned parts;           /* enum hd_sandbox_part that are in force */
+    bool layout;              /* instances can have a root of their own */
+    bool seen;                /* and be seen there as sbx_user1051 */
+    const char *endpoint_url; /* AWS_ENDPOINT_URL, or NULL */
 };
 
 /**
