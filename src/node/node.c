@@ -118,6 +118,7 @@ static int make_docker(struct hd_node *n, const char *runtimes, struct hd_error 
                                     .run_dir = run,
                                     .runtimes_dir = runtimes,
                                     .shim_bin = hd_process_shim(n->backend),
+                                    .credentials_key = n->credentials_key,
                                     .start_timeout_ms = o->start_timeout_ms};
     int rc = hd_docker_new(&n->docker, &opt, err);
     return rc < 0 ? rc : n->docker->ops->reap_stale(n->docker, err);

@@ -422,8 +422,9 @@ static int make_load(struct hd_instance_handle *h, const struct hd_launch *what,
                      struct hd_error *err)
 {
     struct hd_lambdaenv_instance instance;
-    const struct hd_process_options opt = {.endpoint_url = h->site->endpoint_url};
-    const struct hd_lambdaplan_site plan = {.opt = &opt, .layout = true};
+    const struct hd_process_options opt = {.run_dir = NULL};
+    const struct hd_lambdaplan_site plan = {
+        .opt = &opt, .layout = true, .endpoint_url = h->site->endpoint_url};
     hd_lambdaenv_draw(&instance, h->site->credentials_key, what->lambda->qualifier,
                       hd_clock_unix_s());
     hd_lambdaplan_load_body(&h->load, &plan, what, &instance);
