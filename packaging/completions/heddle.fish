@@ -91,6 +91,7 @@ complete -c heddle -n '__fish_seen_subcommand_from serve' -l lambda-url-policy
 complete -c heddle -n '__fish_seen_subcommand_from serve' -l lambda-retired-runtimes
 complete -c heddle -n '__fish_seen_subcommand_from serve' -l lambda-allow-credentials-env
 complete -c heddle -n '__fish_seen_subcommand_from serve' -l lambda-hot-reload
+complete -c heddle -n '__fish_seen_subcommand_from serve' -l lambda-inject-endpoints
 complete -c heddle -n '__fish_seen_subcommand_from serve' -l lambda-s3-endpoint
 complete -c heddle -n '__fish_seen_subcommand_from serve' -l lambda-sqs-endpoint
 complete -c heddle -n '__fish_seen_subcommand_from serve' -l lambda-sns-endpoint
@@ -190,6 +191,7 @@ complete -c heddle -n '__fish_seen_subcommand_from dev' -l lambda-url-policy
 complete -c heddle -n '__fish_seen_subcommand_from dev' -l lambda-retired-runtimes
 complete -c heddle -n '__fish_seen_subcommand_from dev' -l lambda-allow-credentials-env
 complete -c heddle -n '__fish_seen_subcommand_from dev' -l lambda-hot-reload
+complete -c heddle -n '__fish_seen_subcommand_from dev' -l lambda-inject-endpoints
 complete -c heddle -n '__fish_seen_subcommand_from dev' -l lambda-s3-endpoint
 complete -c heddle -n '__fish_seen_subcommand_from dev' -l lambda-sqs-endpoint
 complete -c heddle -n '__fish_seen_subcommand_from dev' -l lambda-sns-endpoint
@@ -320,6 +322,7 @@ complete -c heddle -n '__fish_seen_subcommand_from list' -l lambda-url-policy
 complete -c heddle -n '__fish_seen_subcommand_from list' -l lambda-retired-runtimes
 complete -c heddle -n '__fish_seen_subcommand_from list' -l lambda-allow-credentials-env
 complete -c heddle -n '__fish_seen_subcommand_from list' -l lambda-hot-reload
+complete -c heddle -n '__fish_seen_subcommand_from list' -l lambda-inject-endpoints
 complete -c heddle -n '__fish_seen_subcommand_from list' -l lambda-s3-endpoint
 complete -c heddle -n '__fish_seen_subcommand_from list' -l lambda-sqs-endpoint
 complete -c heddle -n '__fish_seen_subcommand_from list' -l lambda-sns-endpoint
@@ -461,6 +464,7 @@ complete -c heddle -n '__fish_seen_subcommand_from config' -l lambda-url-policy
 complete -c heddle -n '__fish_seen_subcommand_from config' -l lambda-retired-runtimes
 complete -c heddle -n '__fish_seen_subcommand_from config' -l lambda-allow-credentials-env
 complete -c heddle -n '__fish_seen_subcommand_from config' -l lambda-hot-reload
+complete -c heddle -n '__fish_seen_subcommand_from config' -l lambda-inject-endpoints
 complete -c heddle -n '__fish_seen_subcommand_from config' -l lambda-s3-endpoint
 complete -c heddle -n '__fish_seen_subcommand_from config' -l lambda-sqs-endpoint
 complete -c heddle -n '__fish_seen_subcommand_from config' -l lambda-sns-endpoint
@@ -561,6 +565,7 @@ complete -c heddle -n '__fish_seen_subcommand_from doctor' -l lambda-url-policy
 complete -c heddle -n '__fish_seen_subcommand_from doctor' -l lambda-retired-runtimes
 complete -c heddle -n '__fish_seen_subcommand_from doctor' -l lambda-allow-credentials-env
 complete -c heddle -n '__fish_seen_subcommand_from doctor' -l lambda-hot-reload
+complete -c heddle -n '__fish_seen_subcommand_from doctor' -l lambda-inject-endpoints
 complete -c heddle -n '__fish_seen_subcommand_from doctor' -l lambda-s3-endpoint
 complete -c heddle -n '__fish_seen_subcommand_from doctor' -l lambda-sqs-endpoint
 complete -c heddle -n '__fish_seen_subcommand_from doctor' -l lambda-sns-endpoint
