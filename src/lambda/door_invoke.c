@@ -228,10 +228,6 @@ static void run(struct hd_door_request *r, const struct hd_door_view *v,
     hd_timer_stop(r->door->net->loop, &r->timer);
     if (r->ask.kind == HD_INVOKE_DRY)
         dry(r);
-    else if (r->ask.kind == HD_INVOKE_EVENT && fn == NULL)
-        hd_door_failf(r, HD_API_INVALID,
-                      "Functions of the folder are not invoked asynchronously; make it a Lambda "
-                      "function, or emit an event on a lane.");
     else if (r->ask.kind == HD_INVOKE_EVENT)
         accept_event(r, v, fn);
     else

@@ -297,6 +297,20 @@ lanes:
     assert metric(node, "heddle_lambda_destination_sent_total") == 1
 
 
+def test_functions_of_the_folder_take_events_as_well(start_node, write_functions, collector):
+    functions = write_functions({"saved/index.mjs": """
+export const handler = async (event, context) => {
+  await fetch("%s", { method: "POST", body: JSON.stringify({ event, id: context.awsRequestId }) });
+  if (event.fail) throw new Error("told to fail");
+};
+""" % (collector.url + "/told"), "saved/heddle.json": '{"runtime": "node"}'})
+    node = start_node(functions, QUICK)
+    client = boto(node)
+    request_id = send(client, "saved", n=1, fail=True)
+    eventually(lambda: len(collector.told()) == 3 and is_done(node), what="three attempts")
+    assert {told["id"] for told in collector.told()} == {request_id}
+
+
 def test_functions_that_cause_each_other_are_stopped(begin, collector):
     node, client = begin()
     make(client, collector, "f")

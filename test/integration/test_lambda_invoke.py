@@ -266,4 +266,6 @@ def test_functions_of_the_folder_have_the_same_door(start_node, write_functions)
         "greet/index.mjs": "export const handler = async (e) => ({ hello: e.name ?? 'nobody' });"}))
     aws = Lambda(node)
     assert aws.value("greet", {"name": "Ada"}) == {"hello": "Ada"}
-    assert aws.invoke("greet", {"name": "Ada"}, InvocationType="Event").status == 400
+    assert aws.invoke("greet", {"name": "Ada"}, InvocationType="Event").status == 202
+    eventually(lambda: node.metrics().get(
+        'heddle_lambda_async_ended_total{condition="Success"}') == 1)
