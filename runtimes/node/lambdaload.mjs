@@ -58,7 +58,7 @@ export async function loadLambda(what, events, log, exit) {
   let found = null;
   let thrown;
   try {
-    found = await Promise.race([locateHandler(what.root, what.handler), uncaught.promise]);
+    found = await Promise.race([locateHandler(what.root, what.handler ?? process.env._HANDLER ?? ""), uncaught.promise]);
   } catch (failure) {
     thrown = failure;
     logFault("Uncaught Exception", failure);

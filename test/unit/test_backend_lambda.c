@@ -242,20 +242,26 @@ static void a_wrapper_starts_the_runtime(void **state)
     struct lambda l;
     rig_open_for(&r, HD_PROCESS_SANDBOX_AUTO, true);
     set_layered(&r, &l);
+    hd_auto_free char *code = hd_printf("%sexports.other = async (event) => 'other: ' + await "
+                                        "exports.handler(event);\n",
+                                        rig_evaluator);
+    rig_put(&r, "f/code/index.js", code, 0644);
     rig_put(&r, "layer/code/wrap",
-            "#!/bin/sh\nexport WRAPPED=\"by $AWS_LAMBDA_FUNCTION_NAME\"\n"
-            "exec \"$@\"\n",
+            "#!/bin/sh\nexport WRAPPED=\"by $AWS_LAMBDA_FUNCTION_NAME\" STAGE=mine\n"
+            "export _HANDLER=index.other\nexec \"$@\"\n",
             0755);
     rig_put(&r, "layer/code/not", "#!/bin/sh\nexit 1\n", 0644);
-    const char *wrapper[] = {"AWS_LAMBDA_EXEC_WRAPPER=/opt/wrap", NULL};
+    const char *wrapper[] = {"AWS_LAMBDA_EXEC_WRAPPER=/opt/wrap", "STAGE=given", NULL};
     l.what.env = wrapper;
     rig_begin_lambda(&r, &p, &l);
-    rig_expect(&p, "process.env.WRAPPED", "by f");
+    rig_expect(&p, "process.env.WRAPPED", "other: by f");
+    rig_expect(&p, "process.env.STAGE", "other: mine"); /* it has the last word */
+    rig_expect(&p, "process.env.AWS_LAMBDA_FUNCTION_VERSION", "other: $LATEST");
     rig_end(&p, 0);
     probe_done(&p);
     wrapper[0] = "AWS_LAMBDA_EXEC_WRAPPER=/opt/not"; /* it cannot be run */
     rig_begin_lambda(&r, &p, &l);
-    rig_expect(&p, "process.env.WRAPPED", "undefined");
+    rig_expect(&p, "process.env.STAGE + process.env.WRAPPED", "givenundefined");
     rig_finish(&r, &p);
     (void)state;
 }
@@ -312,7 +318,7 @@ static void look_for_note(struct hd_timer *t)
     hd_timer_start(n->r->loop, t, 5, look_for_note);
 }
 
-static void another_version_is_said_in_the_log(void **state)
+static void what_is_not_as_at_the_service_is_said_in_the_log(void **state)
 {
     struct rig r;
     struct probe p;
@@ -324,8 +330,12 @@ static void another_version_is_said_in_the_log(void **state)
     hd_timer_stop(r.loop, &n.timer);
     rig_set_node(&r, &l);
     l.lambda.runtime_id = n.id;
+    rig_put(&r, "layer/code/extensions/watcher", "#!/bin/sh\n", 0755);
+    snprintf(l.opt, sizeof(l.opt), "%s/layer/code", r.bundles);
+    l.lambda.opt_dir = l.opt;
     rig_begin_lambda(&r, &p, &l);
     assert_true(probe_saw(&p, "Runtime nodejs99.x is not installed: Node.js "));
+    assert_true(probe_saw(&p, "The programs in /opt/extensions are not started"));
     rig_finish(&r, &p);
     (void)state;
 }
@@ -343,7 +353,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(what_a_runtime_reads_when_it_starts_is_there_then),
         cmocka_unit_test(a_wrapper_starts_the_runtime),
         cmocka_unit_test(a_runtime_that_is_not_there_is_told),
-        cmocka_unit_test(another_version_is_said_in_the_log),
+        cmocka_unit_test(what_is_not_as_at_the_service_is_said_in_the_log),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -239,7 +239,7 @@ class Server:
         lambda_log.capture()
         kind, handler, failure = "lambda", None, None
         try:
-            handler = lambda_find.locate(what.get("handler"), what["root"],
+            handler = lambda_find.locate(what.get("handler", os.environ.get("_HANDLER")), what["root"],
                                          what["lambda"].get("opt") or "/opt")
         except SystemExit as error:
             lambda_log.fault(lambda_events.fault_body(error, ""))

@@ -173,8 +173,10 @@ static struct hd_instance_handle *begin(struct process *p, struct hd_hostplan *p
     if (what->lambda != NULL) {
         uint32_t init_ms = what->lambda->init_timeout_ms;
         struct hd_lambdaplan_site site = lambda_site(p);
+        site.wrapped = plan->wrapped;
         hd_lambdaplan_load_body(&body, &site, what, instance);
-        start.note = hd_process_runtime_note(&p->base, what->lambda->runtime_id);
+        start.notes[0] = hd_process_runtime_note(&p->base, what->lambda->runtime_id);
+        start.notes[1] = hd_lambdaplan_note(what);
         start.timeout_ms = HD_MAX(start.timeout_ms, (init_ms > 0 ? init_ms : LAMBDA_INIT_MS) +
                                                         (uint32_t)LAMBDA_INIT_EXTRA_MS);
         mine.pids = what->pids > 0 ? what->pids : LAMBDA_PIDS;

@@ -25,6 +25,7 @@ struct hd_hostplan {
     struct hd_sandbox_spec spec; /* all but user and cgroups; HD_PLAN_DIR in its strings */
     char *key;                   /* NULL: nothing else can stand in for it; never prewarmed */
     bool host;                   /* it speaks the host protocol; else it is a program (`http`) */
+    bool wrapped;                /* a wrapper of the function's starts the host */
     struct hd_late late;
 };
 

@@ -26,9 +26,9 @@ struct hd_instance_handle {
     enum state state;
     struct hd_endpoint at; /* where it answered, once it is ready */
     char *function;
-    char *note;        /* for its log, or NULL */
-    char *health_path; /* `http`, where no control requests are sent; else NULL */
-    bool terminated;   /* somebody asked for its end */
+    char *notes[HD_PROCESS_NOTES]; /* for its log, or NULL */
+    char *health_path;             /* `http`, where no control requests are sent; else NULL */
+    bool terminated;               /* somebody asked for its end */
     uint32_t start_timeout_ms;
     struct hd_hostcall *call; /* load, health, or drain */
     struct hd_hostcall *ping;
@@ -69,7 +69,8 @@ static void report_gone(struct hd_instance_handle *h)
     hd_list_remove(&h->link);
     h->events.on_gone(h->owner, h->err.code != 0 ? &h->err : NULL);
     free(h->function);
-    free(h->note);
+    for (size_t i = 0; i < HD_PROCESS_NOTES; i++)
+        free(h->notes[i]);
     free(h->health_path);
     free(h);
 }
@@ -136,8 +137,9 @@ static void ready(struct hd_instance_handle *h, const struct hd_endpoint *at,
 {
     h->state = READY;
     h->at = *at;
-    if (h->note != NULL)
-        on_line(h, hd_str_n(NULL, 0), HD_WARN, hd_str(h->note));
+    for (size_t i = 0; i < HD_PROCESS_NOTES; i++)
+        if (h->notes[i] != NULL)
+            on_line(h, hd_str_n(NULL, 0), HD_WARN, hd_str(h->notes[i]));
     h->events.on_ready(h->owner, at, declared);
 }
 
@@ -280,7 +282,8 @@ struct hd_instance_handle *hd_process_instance_start(struct hd_list *list,
     struct hd_instance_handle *h = make(list, site, events, owner);
     h->host = host;
     h->function = hd_strdup(what->function);
-    h->note = hd_strdup(start->note);
+    for (size_t i = 0; i < HD_PROCESS_NOTES; i++)
+        h->notes[i] = hd_strdup(start->notes[i]);
     if (!start->plan->host)
         h->health_path = hd_strdup(what->health_path != NULL ? what->health_path : "/");
     h->start_timeout_ms = start->timeout_ms;

@@ -8,6 +8,8 @@
 /** The backend's side of hd_backend_ops for one instance. */
 struct hd_instance_handle;
 
+enum { HD_PROCESS_NOTES = 2 };
+
 /** How to begin one; borrowed until return. */
 struct hd_process_start {
     struct hd_hostproc *host; /* a prewarmed one, which is taken over; NULL: start one */
@@ -15,7 +17,7 @@ struct hd_process_start {
     const struct hd_launch *what;
     struct hd_buf *load; /* body of the load request; contents are taken, and wiped */
     uint32_t timeout_ms; /* from here to ready */
-    const char *note;    /* a line for the function's log, or NULL */
+    const char *notes[HD_PROCESS_NOTES]; /* lines for the function's log; NULL: none */
 };
 
 /**

@@ -340,7 +340,7 @@ int hd_lambdaplan_make(struct hd_hostplan *out, const struct hd_lambdaplan_site 
     s->layout = site->layout;
     s->parts = no_net ? site->parts : site->parts & ~(unsigned)HD_SANDBOX_NET;
     if (program != NULL)
-        wrapped = add_wrapper(s, what);
+        out->wrapped = wrapped = add_wrapper(s, what);
     if (program == NULL)
         shim_command(s, site);
     else if (program->family == HD_INTERPRETER_NODE)
@@ -354,6 +354,17 @@ int hd_lambdaplan_make(struct hd_hostplan *out, const struct hd_lambdaplan_site 
     if (out->late.possible && !wrapped)
         hd_hostplan_make_key(out);
     return 0;
+}
+
+const char *hd_lambdaplan_note(const struct hd_launch *what)
+{
+    if (is_runtime(what, "provided") || what->lambda->opt_dir == NULL)
+        return NULL;
+    hd_auto_free char *dir = hd_printf("%s/extensions", what->lambda->opt_dir);
+    return access(dir, F_OK) < 0
+               ? NULL
+               : "The programs in /opt/extensions are not started: here that is so for functions "
+                 "that bring their own runtime (provided, images) alone";
 }
 
 /* --- the load request --- */
@@ -372,10 +383,14 @@ static void environment_member(struct hd_buf *b, const struct hd_lambdaplan_site
 {
     struct hd_strings env = table(site, what, instance);
     hd_buf_cstr(b, ",\"env\":{");
-    for (size_t i = 0; i < env.n; i++) {
+    for (size_t i = 0, n = 0; i < env.n; i++) {
         struct hd_str pair = hd_str(env.items[i]);
         size_t eq = hd_str_find(pair, '=');
-        hd_buf_cstr(b, i > 0 ? "," : "");
+        /* The host takes these out of what it was started with, unless they are given. */
+        bool hosts = hd_str_starts(pair, hd_str("LANG=")) || hd_str_starts(pair, hd_str("TZ="));
+        if (site->wrapped && !hosts)
+            continue;
+        hd_buf_cstr(b, n++ > 0 ? "," : "");
         hd_buf_json(b, hd_str_n(pair.ptr, eq));
         hd_buf_char(b, ':');
         hd_buf_json(b, hd_str_n(pair.ptr + eq + 1, pair.len - eq - 1));
@@ -393,7 +408,7 @@ void hd_lambdaplan_load_body(struct hd_buf *out, const struct hd_lambdaplan_site
     hd_buf_cstr(out, "{\"name\":");
     hd_buf_json(out, hd_str(what->function));
     member(out, "root", site->layout ? "/var/task" : l->code_dir);
-    member(out, "handler", what->handler);
+    member(out, "handler", site->wrapped ? NULL : what->handler);
     member(out, "version", what->version);
     hd_buf_fmt(out, ",\"dev\":%s,\"timeoutMs\":%u,\"memoryMB\":%u,\"argv\":[]",
                what->dev ? "true" : "false", what->timeout_ms, what->memory_mb);

@@ -14,6 +14,8 @@ struct hd_lambdaplan_site {
     bool layout;              /* instances can have a root of their own */
     bool seen;                /* and be seen there as sbx_user1051 */
     const char *endpoint_url; /* AWS_ENDPOINT_URL, or NULL */
+    bool wrapped; /* load requests are for a host that a wrapper started: it has set the environment
+                   */
 };
 
 /**
@@ -28,6 +30,8 @@ int hd_lambdaplan_make(struct hd_hostplan *out, const struct hd_lambdaplan_site 
                        struct hd_error *err);
 /** Put what is late into the plan, for a host that is started for this function. */
 void hd_lambdaplan_settle(struct hd_hostplan *p);
+/** @return what the function's log should say of this launch, or NULL; static. */
+const char *hd_lambdaplan_note(const struct hd_launch *what);
 /** Append the body of the load request. */
 void hd_lambdaplan_load_body(struct hd_buf *out, const struct hd_lambdaplan_site *site,
                              const struct hd_launch *what,
