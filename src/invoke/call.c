@@ -55,6 +55,18 @@ static void on_witness(struct hd_witness *w)
     }
 }
 
+/* The answer is complete, so the connection is idle and the other side may close it at any time:
+ * whoever waits for something else does not hold it. */
+static void put_down(struct hd_call *c)
+{
+    struct hd_client_conn *conn = c->conn;
+    c->conn = NULL;
+    if (conn != NULL && !c->wire.exits)
+        hd_channel_keep(&c->lease, conn);
+    else if (conn != NULL)
+        hd_client_close(conn);
+}
+
 /* The answer is complete. */
 static void finish(struct hd_call *c, struct hd_str rest)
 {
@@ -75,10 +87,12 @@ static void finish(struct hd_call *c, struct hd_str rest)
         if (whole.len > 0 && c->events != NULL)
             c->events->on_data(c->arg, whole);
     }
-    if (needs_settling(c))
+    if (needs_settling(c)) {
+        put_down(c);
         settle(c);
-    else
+    } else {
         hd_call_over(c);
+    }
 }
 
 /* --- what the instance says --- */
@@ -101,12 +115,22 @@ static void gather(struct hd_call *c, struct hd_str bytes)
     }
 }
 
+static void lost(struct hd_call *c, enum hd_client_lost how);
+
 static void on_head(void *owner, const struct hd_head *head, struct hd_str body, bool end)
 {
     struct hd_call *c = owner;
     if (head->status < 200)
         return;
     hd_wire_answer_head(&c->wire, head);
+    if (c->wire.undelivered) { /* the instance was about to end: as if it had not been reached */
+        hd_client_close(c->conn);
+        hd_wire_answer_done(&c->wire);
+        hd_wire_answer_init(&c->wire);
+        c->leaving = true;
+        lost(c, HD_LOST_UNSENT);
+        return;
+    }
     c->begun = true;
     c->streaming = c->want_stream && c->wire.streams && !c->wire.function_error;
     if (c->streaming && c->events != NULL) {
@@ -145,12 +169,10 @@ static void on_writable(void *owner)
 
 static bool take(struct hd_call *c, struct hd_error *err);
 
-static void on_failed(void *owner, const struct hd_error *err, enum hd_client_lost lost)
+static void lost(struct hd_call *c, enum hd_client_lost how)
 {
-    struct hd_call *c = owner;
-    (void)err; /* how the instance ended says more */
     c->conn = NULL;
-    if (lost == HD_LOST_UNSENT && ++c->tries < 2 && c->events != NULL) {
+    if (how == HD_LOST_UNSENT && ++c->tries < 2 && c->events != NULL) {
         hd_timer_stop(hd_call_loop(c), &c->timer);
         c->again = true;
         if (c->want_tail)
@@ -160,8 +182,14 @@ static void on_failed(void *owner, const struct hd_error *err, enum hd_client_lo
         return;
     }
     c->broken = true;
-    c->result.delivered = lost != HD_LOST_UNSENT;
+    c->result.delivered = how != HD_LOST_UNSENT;
     settle(c);
+}
+
+static void on_failed(void *owner, const struct hd_error *err, enum hd_client_lost how)
+{
+    (void)err; /* how the instance ended says more */
+    lost(owner, how);
 }
 
 static const struct hd_client_events client_events = {.on_head = on_head,
@@ -225,7 +253,8 @@ static void try_again(struct hd_call *c)
     c->sent_us = c->ended_us = 0;
     hd_buf_clear(&c->text);
     hd_witness_done(&c->witness);
-    hd_pool_give(&c->lease, HD_LEASE_BROKEN);
+    hd_pool_give(&c->lease, c->leaving ? HD_LEASE_EXITS : HD_LEASE_BROKEN);
+    c->leaving = false;
     c->witness = (struct hd_witness){.done = on_witness};
     if (take(c, &why))
         begin(c);

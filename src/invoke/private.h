@@ -57,6 +57,7 @@ struct hd_call {
     bool starting;   /* hd_call_start() has not returned */
     bool placed;     /* an instance has it, or had it */
     bool again;      /* no instance got it: another one is tried */
+    bool leaving;    /* that instance said that it ends */
     bool quiet;      /* no lines: nobody reads the log of such a call */
     char request_id[HD_UUID_CHARS + 1];
     char xray[HD_XRAY_CHARS];

@@ -65,7 +65,7 @@ int hd_wire_request(struct hd_buf *out, const struct hd_wire_event *e, struct hd
 void hd_wire_answer_init(struct hd_wire_answer *a)
 {
     a->status = 0;
-    a->function_error = a->streams = a->exits = false;
+    a->function_error = a->streams = a->exits = a->undelivered = false;
     hd_buf_init_with(&a->content_type, a->type_bytes, sizeof(a->type_bytes), TYPE_MAX);
     hd_buf_init(&a->error_type, TYPE_MAX);
     hd_buf_init(&a->error_body, HD_WIRE_ERROR_MAX);
@@ -108,8 +108,12 @@ void hd_wire_answer_head(struct hd_wire_answer *a, const struct hd_head *head)
         const struct hd_field *f = &head->fields[i];
         if (is_ours(f->name)) {
             struct hd_str name = hd_str_n(f->name.ptr + ours.len, f->name.len - ours.len);
-            if (!read_error(a, name, f->value) && hd_str_is_nocase(name, "stream"))
+            if (read_error(a, name, f->value))
+                continue;
+            if (hd_str_is_nocase(name, "stream"))
                 a->streams = hd_str_is(f->value, "1");
+            else if (hd_str_is_nocase(name, "undelivered"))
+                a->undelivered = hd_str_is(f->value, "1");
         } else if (hd_str_is_nocase(f->name, "content-type")) {
             hd_buf_clear(&a->content_type);
             hd_buf_str(&a->content_type, f->value);

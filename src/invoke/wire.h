@@ -32,7 +32,8 @@ struct hd_wire_answer {
     unsigned status;
     bool function_error; /* the body is an error's JSON; of a stream: see error_body */
     bool streams;
-    bool exits; /* the instance ends itself after this */
+    bool exits;       /* the instance ends itself after this */
+    bool undelivered; /* the function was not given the event: another instance may take it */
     struct hd_buf content_type;
     struct hd_buf error_type; /* empty: what the JSON says */
     struct hd_buf error_body; /* of a stream that failed */

@@ -15,8 +15,8 @@ enum {
     HEAD_MAX = 192 << 10, /* a cause for X-Ray alone may have 64 KiB */
     TARGET_MAX = 4 << 10,
     FIELDS_MAX = 100,
-    NEVER_MS = INT32_MAX,
-    DROP_MAX = 64 << 20, /* bytes of a body that is too large, before it is cut off */
+    NEVER_MS = INT32_MAX, /* 24 days */
+    DROP_MAX = 64 << 20,  /* bytes of a body that is too large, before it is cut off */
 };
 
 /* A call of the runtime whose body, or answer, is still to come. */

@@ -8,6 +8,7 @@
  */
 #include "shim/shim.h"
 
+#include "shim/envtable.h"
 #include "shim/tree.h"
 
 #include <signal.h>
@@ -49,6 +50,12 @@ static void watch_deadline(struct hd_shim *s, const struct hd_shim_event *ev)
         hd_timer_start(s->loop, &s->deadline, ev->due_ms > now ? ev->due_ms - now : 0, on_deadline);
 }
 
+static const char *initialization_type(const struct hd_shim *s)
+{
+    const char *type = hd_envtable_get(s->load->env, "AWS_LAMBDA_INITIALIZATION_TYPE");
+    return type != NULL && strcmp(type, "provisioned-concurrency") == 0 ? type : "on-demand";
+}
+
 static void begin(struct hd_shim *s)
 {
     struct hd_failure fault = {0};
@@ -59,9 +66,8 @@ static void begin(struct hd_shim *s)
     s->init_began_ms = now_ms(s);
     hd_shim_telemetry_close(s); /* of an init before this one */
     hd_buf_init(&s->history, HISTORY_BYTES);
-    hd_shim_telemetry(s, "platform.initStart",
-                      "{\"initializationType\":\"on-demand\",\"phase\":\"%s\"}",
-                      s->held == NULL ? "init" : "invoke");
+    hd_shim_telemetry(s, "platform.initStart", "{\"initializationType\":\"%s\",\"phase\":\"%s\"}",
+                      initialization_type(s), s->held == NULL ? "init" : "invoke");
     if (s->held == NULL || s->held->due_ms == 0)
         hd_timer_start(s->loop, &s->init_timer, s->load->init_timeout_ms, on_init_timeout);
     else
@@ -135,12 +141,12 @@ static void init_step(struct hd_shim *s)
     hd_timer_stop(s->loop, &s->init_timer);
     hd_shim_drain_output(s);
     hd_shim_telemetry(s, "platform.initRuntimeDone",
-                      "{\"initializationType\":\"on-demand\",\"phase\":\"init\","
-                      "\"status\":\"success\"}");
+                      "{\"initializationType\":\"%s\",\"phase\":\"init\",\"status\":\"success\"}",
+                      initialization_type(s));
     hd_shim_telemetry(s, "platform.initReport",
-                      "{\"initializationType\":\"on-demand\",\"phase\":\"init\","
+                      "{\"initializationType\":\"%s\",\"phase\":\"init\","
                       "\"metrics\":{\"durationMs\":%llu}}",
-                      (unsigned long long)s->init_took_ms);
+                      initialization_type(s), (unsigned long long)s->init_took_ms);
     s->exts.closed = true;
     hd_buf_done(&s->history);
     hd_shim_up_loaded(s, "provided");

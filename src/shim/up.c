@@ -12,7 +12,7 @@ enum {
     HEAD_MAX = 64 << 10,
     TARGET_MAX = 8 << 10,
     FIELDS_MAX = 100,
-    NEVER_MS = INT32_MAX,
+    NEVER_MS = INT32_MAX, /* 24 days */
 };
 
 /* A control request whose body is still to come, or whose answer is. */

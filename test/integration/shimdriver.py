@@ -87,11 +87,11 @@ def stream(event, parts, headers={}, trailers=None):
 class Shim(hostdriver.Host):
     """A running shim with a function folder. Use as a context manager."""
 
-    def __init__(self, folder, args=(), env=None, kind="asan", tcp=False, collect=True):
+    def __init__(self, folder, args=(), env=None, kind="asan", tcp=False, collect=True, wrap=()):
         self.task, self.opt = folder / "task", folder / "opt"
         for path in (self.task, self.opt, folder / "run"):
             path.mkdir(parents=True, exist_ok=True)
-        self.args = [str(binary(kind).parent / "heddle-shim"), *args]
+        self.args = [*wrap, str(binary(kind).parent / "heddle-shim"), *args]
         sanitizer = {k: v for k, v in os.environ.items() if k.endswith("SAN_OPTIONS")}
         self.collects = collect
         super().__init__("shim", self.task, folder / "run", env={**sanitizer, **(env or {})},

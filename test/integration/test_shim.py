@@ -142,6 +142,20 @@ def test_a_port_of_its_own(start):
     assert shim.invoke({}).json() == f"127.0.0.1:{port}"
 
 
+@pytest.mark.parametrize("kind", ["asan", "release"])
+def test_without_any_network(start, kind):
+    """In a network namespace of its own the usual port is free for each, and nothing else is there."""
+    alone = ["unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"]
+    if subprocess.run([*alone, "true"], capture_output=True).returncode != 0:
+        pytest.skip("network namespaces cannot be made here")
+    shim = start(SHELL_BOOTSTRAP.replace("got $event", "at $AWS_LAMBDA_RUNTIME_API"),
+                 args=["--port", "9001"], kind=kind, wrap=alone).loaded()
+    for n in range(2):
+        assert shim.invoke(n, id=f"id-{n}").json() == {"echo": n}
+        shim.wait_line("at 127.0.0.1:9001", f"id-{n}")
+    assert shim.stop() == 0
+
+
 def test_tcp_instead_of_a_socket(start):
     shim = start.python("loop(lambda e: api.respond(e.id, json.dumps(sorted(os.environ))))\n",
                         tcp=True).loaded()

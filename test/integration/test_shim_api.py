@@ -165,6 +165,19 @@ loop(handle)
     assert shim.invoke({}).status == 200  # it goes on
 
 
+def test_a_cause_for_traces_may_be_long(start):
+    shim = start.python("""
+cause = json.dumps({"working_directory": "x" * 65000})
+def handle(event):
+    said = api.respond(event.id, '{"errorType": "Mine"}', kind="error",
+                       headers={"Lambda-Runtime-Function-XRay-Error-Cause": cause})
+    print("said", said.status, flush=True)
+loop(handle)
+""").loaded()
+    assert shim.invoke({}).json() == {"errorType": "Mine"}
+    shim.wait_line("said 202")
+
+
 def test_a_result_that_looks_like_an_error_is_none(start):
     shim = start.python("""
 loop(lambda e: api.respond(e.id, '{"errorMessage": "no", "errorType": "Mine"}'))

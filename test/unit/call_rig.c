@@ -103,6 +103,11 @@ static void serve(struct call_rig_instance *i, struct hd_exchange *ex, struct hd
             .status = 200, .fields = streams, .n_fields = 1, .body_bytes = HD_BODY_UNKNOWN};
         hd_exchange_respond(ex, &head, hd_str("half"), false);
         i->held = ex;
+    } else if (hd_str_is(event, "\"undelivered\"") && (i->rig->always || i->rig->launched == 1)) {
+        static const struct hd_field no[] = {{HD_LIT("x-heddle-undelivered"), HD_LIT("1")}};
+        struct hd_response_head head = {
+            .status = 503, .fields = no, .n_fields = 1, .body_bytes = 2};
+        hd_exchange_respond(ex, &head, hd_str("{}"), true);
     } else if (hd_str_is(event, "\"http\"")) {
         answer(ex, 503, NULL, 0, "closed today");
     } else {

@@ -33,6 +33,7 @@ struct call_rig {
     bool silent_refusal; /* same, but nobody knows how */
     bool never_ready;
     bool stillborn;
+    bool always;         /* "undelivered" is said by every instance, not by the first only */
     const char *garbage; /* printed before the first request */
 };
 

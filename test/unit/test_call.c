@@ -178,6 +178,30 @@ static void an_instance_that_exits_is_an_exit_error_and_is_not_called_twice(void
     (void)state;
 }
 
+static void an_event_that_an_instance_hands_back_goes_to_another(void **state)
+{
+    struct hd_call_request how = {.want_tail = true};
+    call("\"undelivered\"", NULL);
+    assert_int_equal(out.outcome, HD_CALL_OK);
+    assert_string_equal(out.payload, "\"undelivered\"");
+    assert_int_equal(rig.launched, 2);
+    rig.launched = 0; /* the next one is the first again */
+    call("1", NULL);
+    call("\"undelivered\"", &how);
+    assert_int_equal(out.outcome, HD_CALL_OK);
+    (void)state;
+}
+
+static void handed_back_twice_it_is_an_error(void **state)
+{
+    rig.always = true;
+    call("\"undelivered\"", NULL);
+    assert_int_not_equal(out.outcome, HD_CALL_OK);
+    assert_false(out.delivered);
+    assert_int_equal(rig.requests, 2);
+    (void)state;
+}
+
 static void out_of_memory_is_said(void **state)
 {
     call("\"oom\"", NULL);
@@ -461,6 +485,8 @@ int main(void)
         TEST(the_tail_has_this_calls_lines_and_no_others),
         TEST(an_error_is_what_the_function_said),
         TEST(an_instance_that_exits_is_an_exit_error_and_is_not_called_twice),
+        TEST(an_event_that_an_instance_hands_back_goes_to_another),
+        TEST(handed_back_twice_it_is_an_error),
         TEST(out_of_memory_is_said),
         TEST(one_that_breaks_the_connection_and_lives_is_ended),
         TEST(too_late_is_answered_at_once_and_the_instance_is_killed),

@@ -383,7 +383,9 @@ static void a_client_that_leaves_is_told_to_the_door(void **state)
     struct hd_client_conn *conn = connection();
     ask(&c, conn, GET("/hold"), "", true);
     until(rig.held != NULL);
+    assert_false(hd_exchange_peer_gone(rig.held));
     hd_client_close(conn);
+    assert_true(hd_exchange_peer_gone(rig.held)); /* known before it is told */
     until(rig.gone == 1);
     assert_false(c.failed); /* nothing is told after close */
     until(hd_server_open(rig.server) == 0);

@@ -82,6 +82,10 @@ static void fields_say_how_it_went(void **state)
               "Content-Length: 0\r\n\r\n");
     assert_true(a.function_error && a.exits && !a.streams);
     assert_int_equal(a.status, 200);
+    assert_false(a.undelivered);
+    hd_wire_answer_done(&a);
+    parse(&a, "HTTP/1.1 503 Service Unavailable\r\nx-heddle-undelivered: 1\r\n\r\n");
+    assert_true(a.undelivered);
     hd_wire_answer_done(&a);
     (void)state;
 }
