@@ -17,8 +17,9 @@ struct unit {
     struct hd_target *target;
     struct hd_provision *provision;
     uint32_t provisioned;
-    char *instances; /* tells what its instances run apart; NULL: none were asked for yet */
-    char *folder;    /* the code itself, that may change at any time; NULL: it does not */
+    int64_t reserved; /* of $LATEST's record: the function's reservation, or -1 */
+    char *instances;  /* tells what its instances run apart; NULL: none were asked for yet */
+    char *folder;     /* the code itself, that may change at any time; NULL: it does not */
     unsigned generation;
     char *pool_key;
     struct hd_deploy_task *task; /* what makes it complete; NULL: none runs */
@@ -292,7 +293,9 @@ static void look_at(struct hd_deploy *d, enum hd_record kind, const char *key)
     u = unit_of(d, key);
     const json_t *config = json_object_get(doc, "Config"),
                  *before = json_object_get(doc, "Serving");
+    const json_t *reserved = json_object_get(doc, "ReservedConcurrentExecutions");
     const char *problem = problem_of(d, doc);
+    u->reserved = reserved != NULL ? json_integer_value(reserved) : -1;
     u->state = state_of(config);
     bool under_way = u->state == HD_LAMBDA_PENDING || is(config, "LastUpdateStatus", "InProgress");
     bool serves = problem == NULL && !is(config, "LastUpdateStatus", "Failed") &&
@@ -360,16 +363,12 @@ static void provision(struct hd_deploy *d, struct unit *u, enum hd_record kind)
 static void share(struct hd_deploy *d, struct hd_str function, bool versions)
 {
     struct hd_deploy_owner *o = hd_deploy_owner_find(&d->owners, function);
-    if (o == NULL)
-        return;
-    json_t *doc = hd_catalog_get(d->opt.catalog, HD_RECORD_FUNCTION, o->key);
-    if (doc == NULL)
+    const struct unit *latest = hd_map_get(&d->units, function);
+    if (o == NULL || latest == NULL)
         return;
     char prefix[HD_NAMES_KEY_MAX];
     uint32_t provisioned = 0;
-    json_t *reserved = json_object_get(doc, "ReservedConcurrentExecutions");
-    int64_t wanted = reserved != NULL ? json_integer_value(reserved) : -1;
-    bool other = wanted != o->reserved;
+    bool other = latest->reserved != o->reserved;
     snprintf(prefix, sizeof(prefix), "%s/", o->key);
     for (const char *key = NULL;
          versions &&
@@ -380,10 +379,15 @@ static void share(struct hd_deploy *d, struct hd_str function, bool versions)
         provision(d, u, HD_RECORD_VERSION);
         provisioned += u->provisioned;
     }
-    hd_deploy_owner_promise(&d->owners, o, wanted, versions ? provisioned : o->provisioned);
-    if (other) /* instances have another limit now */
-        look_at(d, HD_RECORD_FUNCTION, o->key);
-    json_decref(doc);
+    hd_deploy_owner_promise(&d->owners, o, latest->reserved,
+                            versions ? provisioned : o->provisioned);
+    if (!other)
+        return;
+    /* The pools have another limit now. */
+    look_at(d, HD_RECORD_FUNCTION, o->key);
+    for (const char *key = NULL;
+         (key = hd_catalog_next(d->opt.catalog, HD_RECORD_VERSION, prefix, key)) != NULL;)
+        look_at(d, HD_RECORD_VERSION, key);
 }
 
 /* --- code that is a folder --- */

@@ -26,7 +26,7 @@ struct hd_view_entry *hd_view_entry_new(void)
 {
     struct hd_view_entry *e = hd_new(struct hd_view_entry);
     atomic_init(&e->owners, 1);
-    hd_arena_init(&e->arena, NULL, 0, ENTRY_BYTES_MAX);
+    hd_arena_init(&e->arena, e->first, sizeof(e->first), ENTRY_BYTES_MAX);
     return e;
 }
 

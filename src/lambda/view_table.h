@@ -5,6 +5,8 @@
 #include "core/arena.h"
 #include "lambda/view.h"
 
+#include <stdalign.h>
+
 /** One function with the memory that it points into; counted, immutable once it is in a view. */
 struct hd_view_entry {
     struct hd_lambda_fn fn;
@@ -13,6 +15,7 @@ struct hd_view_entry {
     size_t n_urls;
     struct hd_arena arena;
     atomic_uint owners;
+    alignas(max_align_t) char first[640]; /* of the arena: enough for most */
 };
 
 /** @return a zeroed one with a reference. Targets of its versions, its admission and its policies

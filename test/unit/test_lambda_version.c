@@ -1,5 +1,6 @@
 /* test/unit/test_lambda_version.c - versions and aliases, and that everything is there again after
  * the node ended. */
+#include "lambda/policy.h"
 #include "lambda_rig.h"
 
 #define INVALID "InvalidParameterValueException"
@@ -419,6 +420,59 @@ static void a_reservation_reaches_the_doors(void **state)
     hd_admission_unref(admission);
 }
 
+static void what_hangs_on_a_function_reaches_the_doors(void **state)
+{
+    struct lr *r = *state;
+    with_two_versions(r);
+    lr_ok(r, 201, "POST " ALIASES, alias("prod", "1", NULL, 0));
+    lr_ok(r, 200, "PUT " F "/configuration",
+          json_pack("{s:{s:s}}", "DeadLetterConfig", "TargetArn",
+                    "arn:aws:sqs:us-east-1:000000000000:dead"));
+    lr_ok(r, 200, "PUT /2019-09-25/functions/f/event-invoke-config?Qualifier=prod",
+          json_pack("{s:i}", "MaximumRetryAttempts", 1));
+    lr_ok(r, 201, "POST /2021-10-31/functions/f/url?Qualifier=prod",
+          json_pack("{s:s, s:s, s:{s:[s], s:i}}", "AuthType", "AWS_IAM", "InvokeMode",
+                    "RESPONSE_STREAM", "Cors", "AllowOrigins", "https://a.example", "MaxAge", 60));
+    hd_auto_free char *address = hd_strdup(lr_text(r, "FunctionUrl"));
+    lr_ok(r, 201, "POST " F "/policy",
+          json_pack("{s:s, s:s, s:s}", "StatementId", "s", "Action", "lambda:InvokeFunction",
+                    "Principal", "111122223333"));
+    const struct hd_lambda_fn *fn =
+        hd_view_find(r->view, hd_str("000000000000"), hd_str("us-east-1"), hd_str("f"));
+    assert_string_equal(fn->arn, LR_ARN "f");
+    assert_string_equal(fn->dead_letter_arn, "arn:aws:sqs:us-east-1:000000000000:dead");
+    assert_false(fn->recursion_allowed);
+    const struct hd_view_event_config *config = hd_view_event_config(fn, hd_str("prod"));
+    assert_int_equal(config->max_retries, 1);
+    assert_int_equal(config->max_age_s, -1);
+    assert_null(hd_view_event_config(fn, hd_str("")));
+    const char *id = strstr(address, "//") + 2;
+    const struct hd_view_url *url = hd_view_url(r->view, hd_str_n(id, strcspn(id, ".")));
+    assert_ptr_equal(url->fn, fn);
+    assert_string_equal(url->qualifier, "prod");
+    assert_true(url->iam && url->stream && url->cors.given);
+    assert_string_equal(url->cors.origins[0], "https://a.example");
+    assert_null(url->cors.origins[1]);
+    assert_int_equal(url->cors.max_age_s, 60);
+    struct hd_policy_query query = {.action = HD_LIT("lambda:InvokeFunction"),
+                                    .resource = HD_LIT(LR_ARN "f"),
+                                    .owner = HD_LIT("000000000000"),
+                                    .account = HD_LIT("111122223333")};
+    assert_true(hd_policies_allow(fn->policies, &query));
+    query.account = hd_str("999922223333");
+    assert_false(hd_policies_allow(fn->policies, &query));
+    /* All of it goes with the alias and the function. */
+    lr_ok(r, 204, "DELETE " ALIASES "/prod", NULL);
+    assert_null(hd_view_url(r->view, hd_str_n(id, strcspn(id, "."))));
+    lr_ok(r, 204, "DELETE " F, NULL);
+    lr_create(r, "f");
+    fn = hd_view_find(r->view, hd_str("000000000000"), hd_str("us-east-1"), hd_str("f"));
+    query.account = hd_str("111122223333");
+    assert_false(hd_policies_allow(fn->policies, &query));
+    assert_int_equal(fn->n_event_configs, 0);
+    assert_null(fn->dead_letter_arn);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -437,6 +491,7 @@ int main(void)
         TEST(what_was_under_way_goes_on),
         TEST(a_damaged_record_stops_the_start),
         TEST(a_reservation_reaches_the_doors),
+        TEST(what_hangs_on_a_function_reaches_the_doors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
