@@ -254,6 +254,11 @@ static void close_if_idle(struct hd_fetcher *f)
     hd_loop_post(f->loop, on_closed, f);
 }
 
+struct hd_loop *hd_fetcher_loop(const struct hd_fetcher *f)
+{
+    return f->loop;
+}
+
 void hd_fetcher_close(struct hd_fetcher *f, void (*done)(void *arg), void *arg)
 {
     f->done = done;

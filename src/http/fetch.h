@@ -44,6 +44,7 @@ typedef void hd_fetch_done_fn(void *arg, const struct hd_fetch_result *result,
 
 /** @return 0 and *out, to be ended with hd_fetcher_close(); or HD_EIO. */
 int hd_fetcher_new(struct hd_fetcher **out, struct hd_loop *loop, struct hd_error *err);
+struct hd_loop *hd_fetcher_loop(const struct hd_fetcher *f);
 /** Cancel what is under way, close, free; then @p done, later. */
 void hd_fetcher_close(struct hd_fetcher *f, void (*done)(void *arg), void *arg);
 /** @return 0 and *out, valid until @p done; or HD_EINVAL or HD_EIO, and @p done is not called. */

@@ -76,6 +76,8 @@ int hd_aws_new(struct hd_aws **out, const struct hd_aws_options *opt, struct hd_
     struct hd_aws *a = hd_new(struct hd_aws);
     int rc = 0;
     a->loop = opt->loop;
+    if (a->loop == NULL && opt->fetcher != NULL)
+        a->loop = hd_fetcher_loop(opt->fetcher);
     a->fetcher = opt->fetcher;
     a->key_id = hd_strdup(opt->key_id);
     a->secret = hd_strdup(opt->secret);

@@ -13,7 +13,7 @@ enum hd_aws_service { HD_AWS_SQS, HD_AWS_SNS, HD_AWS_EVENTS, HD_AWS_S3, HD_AWS_S
 
 /** Copied; NULL: see hd_aws_options_from_env(). */
 struct hd_aws_options {
-    struct hd_loop *loop;       /* of the fetcher */
+    struct hd_loop *loop;       /* NULL: the fetcher's */
     struct hd_fetcher *fetcher; /* borrowed */
     const char *key_id, *secret, *token;
     const char *endpoints[HD_AWS_SERVICES]; /* "http://127.0.0.1:9324" */

@@ -206,10 +206,19 @@ static const struct hd_esm_feed_ops feed_ops = {.max_receive = PREFETCH_MAX,
 
 /* --- as a poller of mappings --- */
 
+/* @return the URL of the broker that is called "broker:NAME:ID" in the mapping's ARN, or NULL. */
+static const char *url_of(const struct hd_esm_rabbitmq *r, const struct hd_esm_mapping *m)
+{
+    struct hd_str rest = hd_str(m->source_name), prefix = hd_str("broker:");
+    if (hd_str_starts(rest, prefix))
+        rest = hd_str_n(rest.ptr + prefix.len, rest.len - prefix.len);
+    hd_auto_free char *name = hd_strdup_n(hd_str_n(rest.ptr, hd_str_find(rest, ':')));
+    return r->opt.url_of(r->opt.arg, name);
+}
+
 static bool takes(void *arg, const struct hd_esm_mapping *m)
 {
-    const struct hd_esm_rabbitmq *r = arg;
-    return m->kind == HD_ESM_MQ && r->opt.url_of(r->opt.arg, m->source_name) != NULL;
+    return m->kind == HD_ESM_MQ && url_of(arg, m) != NULL;
 }
 
 /* Batches of all pollers, within reason. */
@@ -250,7 +259,7 @@ static struct hd_mq_options mq_options(const struct hd_esm_rabbitmq *r,
                                        const struct hd_esm_mapping *m,
                                        const struct credentials *who)
 {
-    return (struct hd_mq_options){.url = r->opt.url_of(r->opt.arg, m->source_name),
+    return (struct hd_mq_options){.url = url_of(r, m),
                                   .user = who->user,
                                   .password = who->password,
                                   .vhost = m->virtual_host,
@@ -364,7 +373,7 @@ static void probe(void *arg, const struct hd_esm_mapping *m, hd_esm_probe_fn don
 {
     struct hd_esm_rabbitmq *r = arg;
     struct probe *p = hd_new(struct probe);
-    *p = (struct probe){.url = hd_strdup(r->opt.url_of(r->opt.arg, m->source_name)),
+    *p = (struct probe){.url = hd_strdup(url_of(r, m)),
                         .vhost = hd_strdup(m->virtual_host),
                         .queue = hd_strdup(m->queue),
                         .done = done,

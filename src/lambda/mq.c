@@ -16,7 +16,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-enum { IDLE_MS = 5000, RETRY_MS = 500, RETRY_MAX_MS = 30000, TAG_BITS = 48 };
+enum { IDLE_MS = 5000, RETRY_MS = 500, RETRY_MAX_MS = 10000, TAG_BITS = 48 };
 
 /* Something to do for the thread. */
 struct job {

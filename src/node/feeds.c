@@ -3,17 +3,20 @@
 #include "lambda/destination.h"
 #include "lambda/esm_call.h"
 #include "lambda/esm_queue.h"
+#include "lambda/esm_rabbitmq.h"
 #include "lambda/esm_sqs.h"
 #include "lambda/names.h"
 #include "lambda/schedule.h"
 #include "lanes/lanes.h"
 #include "node/private.h"
+#include "telemetry/promtext.h"
 
 struct hd_node_feeds {
     struct hd_node *node;
     struct hd_esm_call *call;
     struct hd_esm_queue *queues;
     struct hd_esm_sqs *sqs;
+    struct hd_esm_rabbitmq *rabbitmq;
     struct hd_schedules *schedules;
 };
 
@@ -28,6 +31,28 @@ static char *queue_of(void *arg, const char *name)
     if (queue == NULL || hd_lanes_consumes(lanes, queue))
         return NULL;
     return hd_printf("lane:%s", queue);
+}
+
+/* @return what stands behind "name=" in a list, or NULL. */
+static const char *value_of(const struct hd_option_list *l, const char *name)
+{
+    size_t n = strlen(name);
+    for (size_t i = 0; i < l->n; i++)
+        if (strncmp(l->items[i], name, n) == 0 && l->items[i][n] == '=')
+            return l->items[i] + n + 1;
+    return NULL;
+}
+
+static const char *broker_url(void *arg, const char *broker)
+{
+    const struct hd_node *n = arg;
+    return value_of(&n->opt->lambda_brokers, broker);
+}
+
+static const char *secret(void *arg, const char *name)
+{
+    const struct hd_node *n = arg;
+    return value_of(&n->opt->lambda_secrets, name);
 }
 
 static void give_up(void *arg, const struct hd_esm_mapping *m, struct hd_str record,
@@ -59,6 +84,8 @@ static void make_pollers(struct hd_node_feeds *s)
     struct hd_esm_queue_options own = {.store = n->store, .queue_of = queue_of, .arg = n};
     s->queues = hd_esm_queue_new(&source, &own);
     s->sqs = hd_esm_sqs_new(&source, hd_node_async_aws(n));
+    struct hd_esm_rabbitmq_options brokers = {.url_of = broker_url, .secret_of = secret, .arg = n};
+    s->rabbitmq = hd_esm_rabbitmq_new(&source, &brokers);
 }
 
 /* --- schedules --- */
@@ -122,9 +149,92 @@ void hd_node_feeds_free(struct hd_node *n)
     if (s == NULL)
         return;
     hd_schedules_free(s->schedules);
+    hd_esm_rabbitmq_free(s->rabbitmq);
     hd_esm_sqs_free(s->sqs);
     hd_esm_queue_free(s->queues);
     hd_esm_call_free(s->call);
     free(s);
     n->feeds = NULL;
+}
+
+/* --- metrics --- */
+
+enum { KINDS = 3 };
+
+struct metric {
+    const char *name, *type, *help;
+    size_t at; /* a uint64_t in struct hd_esm_poll_stats */
+};
+#define COUNTER(name_, field, help_)                                                              \
+    {                                                                                             \
+        "heddle_event_source_" name_, "counter", help_, offsetof(struct hd_esm_poll_stats, field) \
+    }
+
+static void write_metric(struct hd_buf *out, const struct metric *m,
+                         const struct hd_esm_poll_stats *stats, const char *const *kinds)
+{
+    hd_prom_metric(out, m->name, m->type, m->help);
+    for (size_t i = 0; i < KINDS; i++) {
+        const char *const labels[] = {"kind", kinds[i], NULL};
+        uint64_t value;
+        memcpy(&value, (const char *)&stats[i] + m->at, sizeof(value));
+        hd_prom_u64(out, m->name, labels, value);
+    }
+}
+
+static void write_gauge(struct hd_buf *out, const char *name, const char *help,
+                        const unsigned *values, const char *const *kinds)
+{
+    hd_prom_metric(out, name, "gauge", help);
+    for (size_t i = 0; i < KINDS; i++) {
+        const char *const labels[] = {"kind", kinds[i], NULL};
+        hd_prom_u64(out, name, labels, values[i]);
+    }
+}
+
+struct schedule_sums {
+    uint64_t runs, failures;
+};
+
+static void add_schedule(void *arg, const struct hd_schedule_info *info)
+{
+    struct schedule_sums *s = arg;
+    s->runs += info->runs;
+    s->failures += info->failures;
+}
+
+void hd_node_metrics_feeds(struct hd_node *n, struct hd_buf *out)
+{
+    static const char *const kinds[KINDS] = {"sqs", "queue", "rabbitmq"};
+    static const struct metric metrics[] = {
+        COUNTER("records_received_total", received, "Records that sources gave."),
+        COUNTER("records_filtered_total", filtered, "Records that no filter wanted."),
+        COUNTER("records_handled_total", records_ok, "Records that functions handled."),
+        COUNTER("records_failed_total", records_failed,
+                "Records of calls that failed; some come again."),
+        COUNTER("records_given_up_total", given_up, "Records sent to on-failure destinations."),
+        COUNTER("calls_total", calls, "Batches that functions were called with."),
+        COUNTER("busy_total", busy, "Batches put off because a function could not run yet."),
+        COUNTER("errors_total", source_errors, "Times a source could not be asked."),
+    };
+    struct hd_node_feeds *f = n->feeds;
+    struct hd_esm_poll_stats stats[KINDS];
+    if (f == NULL || f->schedules == NULL)
+        return;
+    hd_esm_sqs_stats(f->sqs, &stats[0]);
+    hd_esm_queue_stats(f->queues, &stats[1]);
+    hd_esm_rabbitmq_stats(f->rabbitmq, &stats[2]);
+    for (size_t i = 0; i < HD_COUNT(metrics); i++)
+        write_metric(out, &metrics[i], stats, kinds);
+    const unsigned pollers[] = {stats[0].pollers, stats[1].pollers, stats[2].pollers};
+    const unsigned calling[] = {stats[0].calling, stats[1].calling, stats[2].calling};
+    write_gauge(out, "heddle_event_source_pollers", "Pollers at work.", pollers, kinds);
+    write_gauge(out, "heddle_event_source_calling", "Batches that functions have.", calling, kinds);
+    struct schedule_sums sums = {.runs = 0};
+    hd_schedules_each(f->schedules, add_schedule, &sums);
+    hd_prom_metric(out, "heddle_schedule_runs_total", "counter", "Scheduled runs accepted.");
+    hd_prom_u64(out, "heddle_schedule_runs_total", NULL, sums.runs);
+    hd_prom_metric(out, "heddle_schedule_refused_total", "counter",
+                   "Scheduled runs that were not taken and tried again.");
+    hd_prom_u64(out, "heddle_schedule_refused_total", NULL, sums.failures);
 }

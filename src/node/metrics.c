@@ -355,6 +355,7 @@ void hd_node_metrics(struct hd_node *n, struct hd_buf *out)
     hd_node_metrics_lambda(n, out);
     hd_node_lanes_metrics(n, out);
     hd_node_metrics_async(n, out);
+    hd_node_metrics_feeds(n, out);
     free(s.pools);
     free(s.sums);
 }

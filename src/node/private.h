@@ -190,6 +190,7 @@ void hd_node_feeds_start(struct hd_node *n);
 /** Begin nothing new; pollers stop with the API. */
 void hd_node_feeds_drain(struct hd_node *n);
 void hd_node_feeds_free(struct hd_node *n);
+void hd_node_metrics_feeds(struct hd_node *n, struct hd_buf *out);
 
 /* lambda_async.c: asynchronous invocation */
 

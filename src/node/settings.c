@@ -1,6 +1,8 @@
 /* settings.c - load the options of a node and settle what depends on more than one of them. */
 #include "node/settings.h"
 
+#include "broker/amqp.h"
+
 #include "core/exit.h"
 #include "core/ipaddr.h"
 #include "core/suggest.h"
@@ -329,6 +331,26 @@ static int check_keys(struct hd_node_options *opt, struct hd_node_sources *src,
     return 0;
 }
 
+static int check_brokers(struct hd_node_options *opt, struct hd_node_sources *src,
+                         struct hd_error *err)
+{
+    for (size_t i = 0; i < opt->lambda_brokers.n; i++) {
+        const char *url = strchr(opt->lambda_brokers.items[i], '=');
+        struct hd_error why;
+        if (url == NULL || url == opt->lambda_brokers.items[i])
+            return refuse(opt, src, err, "lambda.brokers", "broker %zu is not name=url", i + 1);
+        if (hd_amqp_check_url(url + 1, &why) < 0)
+            return refuse(opt, src, err, "lambda.brokers", "broker %zu: %s", i + 1, why.msg);
+    }
+    for (size_t i = 0; i < opt->lambda_secrets.n; i++) {
+        const char *who = strchr(opt->lambda_secrets.items[i], '=');
+        if (who == NULL || who == opt->lambda_secrets.items[i] || strchr(who, ':') == NULL)
+            return refuse(opt, src, err, "lambda.secrets", "secret %zu is not name=user:password",
+                          i + 1);
+    }
+    return 0;
+}
+
 static int check_delays(struct hd_node_options *opt, struct hd_node_sources *src,
                         struct hd_error *err)
 {
@@ -351,6 +373,8 @@ static int settle_lambda(struct hd_node_options *opt, struct hd_node_sources *sr
     if (rc < 0)
         return rc;
     rc = check_delays(opt, src, err);
+    if (rc == 0)
+        rc = check_brokers(opt, src, err);
     if (rc < 0)
         return rc;
     if (!is_account(hd_str(opt->lambda_account)))

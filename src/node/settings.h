@@ -146,6 +146,7 @@ struct hd_node_options {
     uint32_t lambda_async_workers;
     uint64_t lambda_async_max_events;
     struct hd_option_list schedules;
+    struct hd_option_list lambda_brokers, lambda_secrets; /* "name=amqp://...", "name=user:..." */
     char *lambda_s3_endpoint, *lambda_sqs_endpoint, *lambda_sns_endpoint, *lambda_events_endpoint;
     enum hd_lambda_backend lambda_backend;
     char *docker_host;                   /* NULL: found */

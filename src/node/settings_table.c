@@ -374,6 +374,12 @@ const struct hd_option hd_node_option_table[] = {
      .env = "HEDDLE_LAMBDA_ASYNC_MAX_EVENTS", .kind = HD_OPTION_U64, .min = 1, .max = 100000000,
      AT(lambda_async_max_events), .fallback = "100000", .group = group_lambda, .commands = NODE,
      .help = "Events that may wait for one function, then 429"},
+    {.key = "lambda.brokers", .env = "HEDDLE_LAMBDA_BROKERS", .kind = HD_OPTION_LIST,
+     .secret = true, .whole = true, AT(lambda_brokers), .group = group_lambda, .commands = NODE,
+     .help = "RabbitMQ brokers that mappings name: NAME=amqp://user:password@host:port, or amqps"},
+    {.key = "lambda.secrets", .env = "HEDDLE_LAMBDA_SECRETS", .kind = HD_OPTION_LIST,
+     .secret = true, .whole = true, AT(lambda_secrets), .group = group_lambda, .commands = NODE,
+     .help = "What mappings name as BASIC_AUTH: NAME=USER:PASSWORD; a name may be an ARN"},
     {.key = "schedules", .flag = "schedule", .env = "HEDDLE_SCHEDULES", .kind = HD_OPTION_LIST,
      .whole = true, AT(schedules), .arg = "LINE", .group = group_lambda, .commands = NODE,
      .help = "Lambda functions that run at times: NAME FUNCTION EXPRESSION [EVENT], as in "

@@ -12,6 +12,7 @@ import hmac
 import http.server
 import json
 import re
+import socket
 import socketserver
 import sys
 import threading
@@ -159,12 +160,13 @@ class Server:
         q = self.queue(a)
         hide = float(a.get("VisibilityTimeout", q.attributes["VisibilityTimeout"]))
         until = time.monotonic() + int(a.get("WaitTimeSeconds", 0))
-        while True:
+        while THREAD.is_asked_still():
             taken = self.take(q, int(a.get("MaxNumberOfMessages", 1)), hide)
             left = until - time.monotonic()
             if taken or left <= 0:
                 return {"Messages": [m.shown() for m in taken]} if taken else {}
             self.changed.wait(min(left, 0.05))  # a timeout may make one visible
+        return {}
 
     def held(self, q, handle):
         for m in q.messages:
@@ -208,7 +210,22 @@ class Server:
             {"ErrorCode": "InternalFailure"} if bad else {"EventId": "1"} for _ in a["Entries"]]}
 
 
-SERVER = Server()
+class Asker(threading.local):
+    """Who asks in this thread."""
+
+    connection = None
+
+    def is_asked_still(self):
+        """Nothing is given to somebody who hung up."""
+        try:
+            return self.connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) != b""
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+
+
+SERVER, THREAD = Server(), Asker()
 
 
 def sign(key, text):
@@ -293,6 +310,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         return None
 
     def do_any(self):
+        THREAD.connection = self.connection
         body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
         if self.path.startswith("/test/"):
             self.test_call(body)
@@ -318,6 +336,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
 class Threads(socketserver.ThreadingMixIn, http.server.HTTPServer):
     daemon_threads = True
     request_queue_size = 64
+
+    def handle_error(self, request, client_address):
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
 
 def main():

@@ -23,7 +23,7 @@ TABLE = {
     "shim": (["core", "http"],
              "the Runtime API inside an instance; a program of its own, linked statically"),
     "native": (["core", "http"], "functions written in C: the public handler API"),
-    "node": (["core", "http", "store", "auth", "functions", "pool", "invoke", "telemetry",
+    "node": (["core", "http", "store", "auth", "functions", "pool", "invoke", "broker", "telemetry",
               "gateway", "lambda", "lanes"], "puts the parts together"),
     "cli": (["core", "http", "functions", "lanes", "node"],
             "commands; `serve` and `dev` run a node, the others talk to one over HTTP"),
