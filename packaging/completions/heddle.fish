@@ -86,6 +86,8 @@ complete -c heddle -n '__fish_seen_subcommand_from serve' -l lambda-async-retry-
 complete -c heddle -n '__fish_seen_subcommand_from serve' -l lambda-async-workers
 complete -c heddle -n '__fish_seen_subcommand_from serve' -l lambda-async-max-events
 complete -c heddle -n '__fish_seen_subcommand_from serve' -l schedule
+complete -c heddle -n '__fish_seen_subcommand_from serve' -l lambda-stream-max
+complete -c heddle -n '__fish_seen_subcommand_from serve' -l lambda-stream-rate
 complete -c heddle -n '__fish_seen_subcommand_from serve' -l lambda-url-domain
 complete -c heddle -n '__fish_seen_subcommand_from serve' -l lambda-url-policy
 complete -c heddle -n '__fish_seen_subcommand_from serve' -l lambda-retired-runtimes
@@ -186,6 +188,8 @@ complete -c heddle -n '__fish_seen_subcommand_from dev' -l lambda-async-retry-de
 complete -c heddle -n '__fish_seen_subcommand_from dev' -l lambda-async-workers
 complete -c heddle -n '__fish_seen_subcommand_from dev' -l lambda-async-max-events
 complete -c heddle -n '__fish_seen_subcommand_from dev' -l schedule
+complete -c heddle -n '__fish_seen_subcommand_from dev' -l lambda-stream-max
+complete -c heddle -n '__fish_seen_subcommand_from dev' -l lambda-stream-rate
 complete -c heddle -n '__fish_seen_subcommand_from dev' -l lambda-url-domain
 complete -c heddle -n '__fish_seen_subcommand_from dev' -l lambda-url-policy
 complete -c heddle -n '__fish_seen_subcommand_from dev' -l lambda-retired-runtimes
@@ -317,6 +321,8 @@ complete -c heddle -n '__fish_seen_subcommand_from list' -l lambda-async-retry-d
 complete -c heddle -n '__fish_seen_subcommand_from list' -l lambda-async-workers
 complete -c heddle -n '__fish_seen_subcommand_from list' -l lambda-async-max-events
 complete -c heddle -n '__fish_seen_subcommand_from list' -l schedule
+complete -c heddle -n '__fish_seen_subcommand_from list' -l lambda-stream-max
+complete -c heddle -n '__fish_seen_subcommand_from list' -l lambda-stream-rate
 complete -c heddle -n '__fish_seen_subcommand_from list' -l lambda-url-domain
 complete -c heddle -n '__fish_seen_subcommand_from list' -l lambda-url-policy
 complete -c heddle -n '__fish_seen_subcommand_from list' -l lambda-retired-runtimes
@@ -459,6 +465,8 @@ complete -c heddle -n '__fish_seen_subcommand_from config' -l lambda-async-retry
 complete -c heddle -n '__fish_seen_subcommand_from config' -l lambda-async-workers
 complete -c heddle -n '__fish_seen_subcommand_from config' -l lambda-async-max-events
 complete -c heddle -n '__fish_seen_subcommand_from config' -l schedule
+complete -c heddle -n '__fish_seen_subcommand_from config' -l lambda-stream-max
+complete -c heddle -n '__fish_seen_subcommand_from config' -l lambda-stream-rate
 complete -c heddle -n '__fish_seen_subcommand_from config' -l lambda-url-domain
 complete -c heddle -n '__fish_seen_subcommand_from config' -l lambda-url-policy
 complete -c heddle -n '__fish_seen_subcommand_from config' -l lambda-retired-runtimes
@@ -560,6 +568,8 @@ complete -c heddle -n '__fish_seen_subcommand_from doctor' -l lambda-async-retry
 complete -c heddle -n '__fish_seen_subcommand_from doctor' -l lambda-async-workers
 complete -c heddle -n '__fish_seen_subcommand_from doctor' -l lambda-async-max-events
 complete -c heddle -n '__fish_seen_subcommand_from doctor' -l schedule
+complete -c heddle -n '__fish_seen_subcommand_from doctor' -l lambda-stream-max
+complete -c heddle -n '__fish_seen_subcommand_from doctor' -l lambda-stream-rate
 complete -c heddle -n '__fish_seen_subcommand_from doctor' -l lambda-url-domain
 complete -c heddle -n '__fish_seen_subcommand_from doctor' -l lambda-url-policy
 complete -c heddle -n '__fish_seen_subcommand_from doctor' -l lambda-retired-runtimes

@@ -28,7 +28,8 @@ static struct hd_door_request *make(struct hd_lambda_door *d, struct hd_exchange
     struct hd_door_request *r = hd_slab_take(&d->requests);
     memset(r, 0, offsetof(struct hd_door_request, ask));
     r->who.account[0] = '\0';
-    r->stream_bytes = 0;
+    r->pace = (struct hd_pace){.bytes = 0};
+    r->waits = r->too_much = false;
     r->prelude = (struct hd_url_prelude){.nuls = 0};
     r->cors = (struct hd_url_cors_answer){.n_fields = 0};
     r->in_prelude = r->cors_given = false;
@@ -359,7 +360,7 @@ static void on_writable(struct hd_exchange *ex)
     struct hd_door_request *r = ex->door;
     if (r->file != NULL)
         hd_door_file_writable(r);
-    else if (r->call != NULL)
+    else if (r->call != NULL && !r->waits)
         hd_call_resume(r->call);
 }
 

@@ -13,6 +13,7 @@
 #include "invoke/call.h"
 #include "lambda/api.h"
 #include "lambda/async.h"
+#include "lambda/pace.h"
 #include "lambda/view.h"
 #include "lambda/who.h"
 
@@ -30,6 +31,7 @@ struct hd_lambda_edge {
     const char *url_domain;           /* of function URLs */
     bool url_open;                    /* a URL without authorization needs no policy statement */
     uint16_t public_port;             /* where they are served */
+    struct hd_pace_rules pace;        /* of streamed answers */
     /** Everything on the control listener that is not of the API. */
     void (*on_other)(void *arg, struct hd_exchange *ex, const struct hd_head *head);
     /** The client's address behind trusted proxies: at most HD_IPADDR_CHARS characters and a NUL.

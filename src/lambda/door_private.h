@@ -59,7 +59,9 @@ struct hd_door_request {
     struct hd_invocation_ask ask;
     struct hd_who who;
     /* streams */
-    uint64_t stream_bytes;
+    struct hd_pace pace;
+    bool waits;    /* for the time of its next bytes */
+    bool too_much; /* was streamed: the rest is dropped */
     struct hd_url_prelude prelude;
     bool in_prelude;
     /* function URLs */
@@ -99,6 +101,12 @@ void hd_door_not_run(struct hd_door_request *r, const struct hd_call_result *res
 char *hd_door_arn(const struct hd_door_request *r, struct hd_str name, struct hd_str qualifier);
 
 /* door_stream.c */
+
+/** Before a piece of a stream is sent. @return whether it may be; if not, r->too_much is set. */
+bool hd_door_may_stream(struct hd_door_request *r, size_t bytes);
+/** After it is sent. @param flows  what sending said. @return whether more may come at once; else
+ *  the call is resumed when it may. */
+bool hd_door_streamed(struct hd_door_request *r, bool flows);
 extern const struct hd_call_events hd_door_stream_events;
 /** A streamed call was started: its answer may begin. */
 void hd_door_stream_started(struct hd_door_request *r);

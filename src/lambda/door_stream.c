@@ -6,7 +6,37 @@
 
 #include "lambda/eventstream.h"
 
-enum { STREAM_BYTES_MAX = 200 * 1000 * 1000 };
+#include <stdio.h>
+
+/* --- how much, and how fast --- */
+
+bool hd_door_may_stream(struct hd_door_request *r, size_t bytes)
+{
+    if (!hd_pace_take(&r->pace, &r->door->edge->pace, bytes, hd_clock_us()))
+        r->too_much = true;
+    return !r->too_much;
+}
+
+static void on_pace(struct hd_timer *t)
+{
+    struct hd_door_request *r = hd_container_of(t, struct hd_door_request, timer);
+    r->waits = false;
+    if (r->call != NULL)
+        hd_call_resume(r->call);
+}
+
+bool hd_door_streamed(struct hd_door_request *r, bool flows)
+{
+    struct hd_loop *loop = r->door->net->loop;
+    uint32_t wait_ms = hd_pace_wait_ms(&r->pace, hd_clock_us());
+    if (wait_ms == 0)
+        return flows;
+    r->waits = true;
+    hd_timer_start(loop, &r->timer, wait_ms, on_pace);
+    return false;
+}
+
+/* --- frames --- */
 
 static void respond(struct hd_door_request *r)
 {
@@ -55,12 +85,11 @@ static bool on_data(void *arg, struct hd_str bytes)
 {
     struct hd_door_request *r = arg;
     struct hd_buf *b = &r->door->frame;
-    r->stream_bytes += bytes.len;
-    if (r->stream_bytes > STREAM_BYTES_MAX)
+    if (!hd_door_may_stream(r, bytes.len))
         return true; /* the end says so */
     hd_buf_clear(b);
     hd_eventstream_chunk(b, bytes);
-    return hd_exchange_write(r->ex, hd_buf_view(b), false);
+    return hd_door_streamed(r, hd_exchange_write(r->ex, hd_buf_view(b), false));
 }
 
 static void on_end(void *arg, const struct hd_call_result *result)
@@ -74,9 +103,12 @@ static void on_end(void *arg, const struct hd_call_result *result)
         hd_door_not_run(r, result);
         return;
     }
-    if (r->stream_bytes > STREAM_BYTES_MAX) {
+    char text[96];
+    if (r->too_much) {
+        snprintf(text, sizeof(text), "The streamed answer is larger than %llu bytes.",
+                 (unsigned long long)r->door->edge->pace.max_bytes);
         end.error_code = hd_str("Function.ResponseSizeTooLarge");
-        end.error_details = hd_str("The streamed answer is larger than 200000000 bytes.");
+        end.error_details = hd_str(text);
     } else if (result->outcome == HD_CALL_FUNCTION_ERROR) {
         end.error_code = hd_str("Unhandled");
         end.error_details = result->payload;

@@ -4,6 +4,7 @@
  *                                                             └► stream ─► (prelude) head ─► pieces
  */
 #include "core/ipaddr.h"
+#include "invoke/xray.h"
 #include "lambda/door_private.h"
 #include "lambda/policy.h"
 #include "lambda/urlevent.h"
@@ -139,15 +140,17 @@ static bool feed_prelude(struct hd_door_request *r, struct hd_str bytes)
     size_t n = answer_fields(r, &a, f);
     bool flows = respond(r, a.status, f, n, hd_str_n(bytes.ptr + used, bytes.len - used));
     hd_url_answer_done(&a);
-    return flows;
+    return hd_door_streamed(r, flows);
 }
 
 static bool on_stream_data(void *arg, struct hd_str bytes)
 {
     struct hd_door_request *r = arg;
+    if (!hd_door_may_stream(r, bytes.len))
+        return true; /* the end breaks it off */
     if (r->in_prelude)
         return feed_prelude(r, bytes);
-    return hd_exchange_write(r->ex, bytes, false);
+    return hd_door_streamed(r, hd_exchange_write(r->ex, bytes, false));
 }
 
 static void on_stream_end(void *arg, const struct hd_call_result *result)
@@ -163,7 +166,7 @@ static void on_stream_end(void *arg, const struct hd_call_result *result)
         return;
     }
     r->ex = NULL;
-    if (result->outcome == HD_CALL_OK)
+    if (result->outcome == HD_CALL_OK && !r->too_much)
         hd_exchange_write(ex, hd_str_n(NULL, 0), true);
     else
         hd_exchange_abort(ex); /* so that the client notices */
@@ -238,7 +241,8 @@ static struct hd_request_head head_of(const struct hd_door_view *v)
                                     .body_bytes = (int64_t)v->body.len};
 }
 
-static int make_event(struct hd_door_request *r, const struct hd_view_url *url, struct hd_buf *out)
+static int make_event(struct hd_door_request *r, const struct hd_view_url *url, const char *xray,
+                      struct hd_buf *out)
 {
     struct hd_lambda_door *d = r->door;
     struct hd_request_head head = head_of(&r->at);
@@ -258,7 +262,7 @@ static int make_event(struct hd_door_request *r, const struct hd_view_url *url, 
                                  .scheme = HD_LIT("http"),
                                  .port = d->edge->public_port,
                                  .protocol = HD_LIT("HTTP/1.1"),
-                                 .trace = value_of(&r->at, "x-amzn-trace-id"),
+                                 .trace = hd_str(xray),
                                  .request_id = hd_str(r->id),
                                  .iam = url->iam ? &iam : NULL,
                                  .now_unix_ms = hd_net_unix_ms(d->net)};
@@ -268,9 +272,14 @@ static int make_event(struct hd_door_request *r, const struct hd_view_url *url, 
 static void call(struct hd_door_request *r, const struct hd_view_url *url)
 {
     struct hd_buf event;
+    struct hd_trace trace;
+    char xray[HD_XRAY_CHARS];
+    struct hd_net *net = r->door->net;
     const char *q = url->qualifier;
     hd_buf_init(&event, HD_INVOCATION_EVENT_BYTES);
-    if (make_event(r, url, &event) < 0) {
+    hd_xray_continue(&trace, xray, value_of(&r->at, "x-amzn-trace-id"),
+                     value_of(&r->at, "traceparent"), &net->rng, hd_net_unix_ms(net) / 1000);
+    if (make_event(r, url, xray, &event) < 0) {
         hd_buf_done(&event);
         reply(r, 413, "application/json", hd_str("{\"message\":\"Request Entity Too Large\"}"));
         return;
@@ -280,8 +289,7 @@ static void call(struct hd_door_request *r, const struct hd_view_url *url)
     struct hd_call_request how = {.event = hd_buf_view(&event),
                                   .request_id = r->id,
                                   .invoked_arn = hd_str(arn),
-                                  .trace = value_of(&r->at, "x-amzn-trace-id"),
-                                  .traceparent = value_of(&r->at, "traceparent"),
+                                  .trace = hd_str(xray),
                                   .source = "url",
                                   .want_stream = url->stream};
     r->call = hd_call_start(r->door->caller, r->target, &how,

@@ -5,6 +5,7 @@
 #include "core/id.h"
 #include "core/map.h"
 #include "core/utf8.h"
+#include "http/parse.h"
 
 #include <time.h>
 
@@ -84,6 +85,22 @@ static bool is_ours(struct hd_str name)
     return false;
 }
 
+/* @return whether a field is about the connection that it came on. */
+static bool is_of_connection(const struct hd_request_head *head, struct hd_str name)
+{
+    if (hd_is_hop_by_hop(name))
+        return true;
+    for (size_t i = 0; i < head->n_fields; i++) {
+        struct hd_str rest = head->fields[i].value, one;
+        if (!hd_str_is_nocase(head->fields[i].name, "connection"))
+            continue;
+        while (hd_str_split(&one, &rest, ','))
+            if (hd_str_eq_nocase(hd_str_trim(one), name))
+                return true;
+    }
+    return false;
+}
+
 static void add_header_name(struct hd_buf *out, struct hd_buf *scratch, struct hd_str name)
 {
     hd_buf_clear(scratch);
@@ -134,7 +151,8 @@ static void add_headers(struct hd_buf *out, struct hd_buf *scratch,
     if (req->body.len > 0)
         hd_buf_fmt(out, ",\"content-length\":\"%zu\"", req->body.len);
     for (size_t i = 0; i < req->head->n_fields; i++)
-        if (!is_ours(req->head->fields[i].name))
+        if (!is_ours(req->head->fields[i].name) &&
+            !is_of_connection(req->head, req->head->fields[i].name))
             add_header(out, scratch, req->head, i);
     hd_buf_cstr(out, "},");
 }

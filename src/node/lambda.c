@@ -175,20 +175,22 @@ int hd_node_lambda(struct hd_node *n, struct hd_error *err)
     int rc = make_keys(n, err);
     if (rc < 0)
         return rc;
-    n->lambda = (struct hd_lambda_edge){.log = n->log,
-                                        .who = {.rule = rules[o->lambda_verify],
-                                                .keys = n->access_keys,
-                                                .account = o->lambda_account,
-                                                .region = o->lambda_region,
-                                                .bearer = hd_str(o->internal_key)},
-                                        .targets = hd_node_targets_folder(n),
-                                        .host_name = o->control_host,
-                                        .url_domain = o->lambda_url_domain,
-                                        .url_open = o->lambda_url_policy == HD_URL_POLICY_OPEN,
-                                        .public_port = n->port,
-                                        .on_other = hd_control_request,
-                                        .client_ip = client_ip,
-                                        .arg = n};
+    n->lambda = (struct hd_lambda_edge){
+        .log = n->log,
+        .who = {.rule = rules[o->lambda_verify],
+                .keys = n->access_keys,
+                .account = o->lambda_account,
+                .region = o->lambda_region,
+                .bearer = hd_str(o->internal_key)},
+        .targets = hd_node_targets_folder(n),
+        .host_name = o->control_host,
+        .url_domain = o->lambda_url_domain,
+        .url_open = o->lambda_url_policy == HD_URL_POLICY_OPEN,
+        .public_port = n->port,
+        .pace = {.max_bytes = o->lambda_stream_max_bytes, .rate = o->lambda_stream_rate},
+        .on_other = hd_control_request,
+        .client_ip = client_ip,
+        .arg = n};
     hd_node_async_new(n);
     if (o->lambda_inject_endpoints) {
         char url[300];

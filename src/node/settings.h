@@ -138,6 +138,7 @@ struct hd_node_options {
     struct hd_option_list lambda_keys; /* "id:secret" or "id:secret:account"; secret */
     uint32_t lambda_idle_ms, lambda_init_timeout_ms, lambda_queue_wait_ms;
     uint32_t lambda_account_concurrency, lambda_unreserved_min;
+    uint64_t lambda_stream_max_bytes, lambda_stream_rate; /* a second; UINT64_MAX: none */
     char *lambda_url_domain;
     enum hd_url_policy lambda_url_policy;
     enum hd_retired lambda_retired;

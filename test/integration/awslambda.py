@@ -3,7 +3,9 @@
 import base64
 import io
 import json
+import threading
 import zipfile
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -93,3 +95,31 @@ class Answer:
 
     def __repr__(self):
         return f"<{self.status} {self.error} {self.bytes[:600]!r}>\n{self.tail}"
+
+
+class Gate:
+    """What a handler waits for until the test lets it go on."""
+
+    def __init__(self):
+        gate = self
+        self.open = threading.Event()
+        self.asked = threading.Event()
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                gate.asked.set()
+                gate.open.wait(60)
+                self.send_response(204)
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def close(self):
+        self.open.set()
+        self.server.shutdown()
+        self.server.server_close()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from awslambda import Lambda
+from awslambda import Gate, Lambda
 from heddle import Node
 
 # Retries of events that a test can wait for.
@@ -83,6 +83,14 @@ def aws_node(tmp_path_factory):
 def aws(aws_node):
     """Functions on it, through boto3."""
     return Lambda(aws_node)
+
+
+@pytest.fixture
+def gate():
+    """What a handler waits for until the test lets it go on."""
+    it = Gate()
+    yield it
+    it.close()
 
 
 @pytest.fixture

@@ -267,5 +267,5 @@ def test_functions_of_the_folder_have_the_same_door(start_node, write_functions)
     aws = Lambda(node)
     assert aws.value("greet", {"name": "Ada"}) == {"hello": "Ada"}
     assert aws.invoke("greet", {"name": "Ada"}, InvocationType="Event").status == 202
-    eventually(lambda: node.metrics().get(
-        'heddle_lambda_async_ended_total{condition="Success"}') == 1)
+    ended = 'heddle_lambda_async_ended_total{condition="Success"}'
+    eventually(lambda: node.metrics().get(ended) == 1)

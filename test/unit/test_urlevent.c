@@ -185,6 +185,28 @@ static void repeated_fields_become_one_and_cookies_a_list(void **state)
     (void)state;
 }
 
+static void what_is_about_the_connection_stays_here(void **state)
+{
+    static const struct hd_field fields[] = {
+        {HD_LIT("Connection"), HD_LIT("keep-alive, X-Hop")},
+        {HD_LIT("Keep-Alive"), HD_LIT("5")},
+        {HD_LIT("TE"), HD_LIT("trailers")},
+        {HD_LIT("x-hop"), HD_LIT("1")},
+        {HD_LIT("Transfer-Encoding"), HD_LIT("chunked")},
+        {HD_LIT("x-end"), HD_LIT("2")},
+    };
+    struct given g;
+    give(&g, fields, HD_COUNT(fields));
+    g.req.trace = hd_str(NULL);
+    json_t *event = event_of(&g);
+    assert_json(event, "headers",
+                "{\"host\":\"abc.lambda-url.us-east-1.localhost:3100\","
+                "\"x-forwarded-for\":\"192.0.2.7\",\"x-forwarded-proto\":\"http\","
+                "\"x-forwarded-port\":\"3100\",\"x-end\":\"2\"}");
+    json_decref(event);
+    (void)state;
+}
+
 static void text_stays_text_and_the_rest_is_base64(void **state)
 {
     static const struct {
@@ -272,6 +294,7 @@ int main(void)
         cmocka_unit_test(a_plain_get_has_what_the_service_gives),
         cmocka_unit_test(paths_and_queries_are_decoded_once),
         cmocka_unit_test(repeated_fields_become_one_and_cookies_a_list),
+        cmocka_unit_test(what_is_about_the_connection_stays_here),
         cmocka_unit_test(text_stays_text_and_the_rest_is_base64),
         cmocka_unit_test(tells_who_signed),
         cmocka_unit_test(an_event_over_the_limit_is_told),
