@@ -29,6 +29,9 @@ PARTS = ("lint", "unit", "clang", "tsan", "integration")
 TIMEOUT_FACTOR = "3"
 STEP_TIMEOUT_S = 3000
 
+# Files of integration tests at a time: most of them wait for something most of the time.
+WORKERS = "3"
+
 # The units that start threads; the rest would prove nothing under the thread sanitizer.
 THREADED = re.compile(r"^(loop|log|work|pool|snapshot|limit|ratelimit|jwks|metric|cache"
                       r"|server|client|node|store|async_threads)")
@@ -210,8 +213,9 @@ def integration(tally, pattern, log):
         return
     results = LOGS / "integration.xml"
     results.unlink(missing_ok=True)
+    # A file's tests share a node, so a file is never split.
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-ra",
-               "--junitxml", str(results), "test/integration"]
+               "-n", WORKERS, "--dist", "loadfile", "--junitxml", str(results), "test/integration"]
     if pattern:
         command += ["-k", pattern]
     env = dict(SANITIZER_ENV, PYTHONDONTWRITEBYTECODE="1",
