@@ -189,7 +189,7 @@ exports.handler = async (event) => {
 };""")
     for _ in range(5):
         assert aws.invoke("mortal", {"later": True}).bytes in (b'"fine"',)
-        time.sleep(0.05)
+        time.sleep(0.5)  # a busy machine takes its time for that exit as well
         assert aws.invoke("mortal", {}).value == "fine"
 
 

@@ -111,7 +111,7 @@ def test_nothing_is_left_of_a_node_that_was_killed(start_node):
     client = boto(node)
     python(client)
     assert evaluate(client, "place", f"subprocess.Popen(['setsid', 'sleep', '{mark}']).pid") > 0
-    assert len(processes(f"[s]leep {mark}")) >= 1
+    eventually(lambda: processes(f"[s]leep {mark}"))
     node.kill()
     again = start_node(FUNCTIONS)
     eventually(lambda: processes(f"[s]leep {mark}") == [])
