@@ -18,6 +18,7 @@ import urllib.parse
 import pytest
 
 IMAGE = "heddle-test/base:latest"
+PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin:/usr/bin:/bin"
 
 
 class _Connection(http.client.HTTPConnection):
@@ -32,16 +33,20 @@ class _Connection(http.client.HTTPConnection):
 
 
 class Engine:
+    """dockerd with a containerd of its own; end() leaves no process, mount or file of it."""
+
     def __init__(self, folder):
         self.folder = pathlib.Path(folder)
         self.socket = str(self.folder / "docker.sock")
         self.host = "unix://" + self.socket
         self.log = open(self.folder / "dockerd.log", "wb")
         self.process = subprocess.Popen(
-            ["dockerd", "--host", self.host, "--data-root", str(self.folder / "data"),
+            [find("dockerd"), "--host", self.host, "--data-root", str(self.folder / "data"),
              "--exec-root", str(self.folder / "exec"), "--pidfile", str(self.folder / "pid"),
-             "--iptables=false", "--ip6tables=false", "--bridge=none"],
-            stdout=self.log, stderr=self.log, start_new_session=True)
+             "--iptables=false", "--ip6tables=false", "--bridge=none",
+             "--exec-opt", "native.cgroupdriver=cgroupfs"],
+            env=dict(os.environ, PATH=PATH), stdin=subprocess.DEVNULL, stdout=self.log,
+            stderr=self.log, start_new_session=True)
 
     def wait(self):
         until = time.monotonic() + 60
@@ -81,18 +86,58 @@ class Engine:
         return self.call("GET", f"/containers/{id}/json")
 
     def end(self):
-        for c in self.containers() if self.process.poll() is None else []:
-            try:
-                self.call("DELETE", f"/containers/{c['Id']}?force=1&v=1")
-            except (AssertionError, OSError):
-                pass
-        self.process.send_signal(signal.SIGTERM)
         try:
-            self.process.wait(30)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        self.log.close()
+            for c in self.containers() if self.process.poll() is None else []:
+                self.call("DELETE", f"/containers/{c['Id']}?force=1&v=1")
+        except (AssertionError, OSError):
+            pass  # what is left of them ends below
+        finally:
+            self.process.terminate()
+            try:
+                self.process.wait(30)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+            self.log.close()
+            clear(self.folder)
+
+
+def find(name):
+    """A program of the system, also where PATH has no /usr/sbin."""
+    return shutil.which(name, path=PATH)
+
+
+def processes_of(folder):
+    """Pids of what was started for an engine in that folder: they have it on their command line."""
+    found = []
+    for entry in pathlib.Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and str(folder) + "/" in (entry / "cmdline").read_text():
+                found.append(int(entry.name))
+        except OSError:
+            continue
+    return found
+
+
+def mounts_below(folder):
+    with open("/proc/self/mountinfo") as f:
+        places = [line.split()[4] for line in f]
+    return [place for place in places if place.startswith(str(folder) + "/")]
+
+
+def clear(folder):
+    """End and unmount what an engine that ended badly has left behind, and remove its files."""
+    for pid in processes_of(folder):
+        if pid != os.getpid():
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+    for place in reversed(mounts_below(folder)):
+        subprocess.run(["umount", "--lazy", place], check=False, capture_output=True)
+    if not mounts_below(folder):
+        for name in ("data", "exec"):
+            shutil.rmtree(pathlib.Path(folder) / name, ignore_errors=True)
 
 
 def _libraries(program):
@@ -100,9 +145,24 @@ def _libraries(program):
     return set(re.findall(r"(/\S+)", text))
 
 
+def program(name):
+    """Debian's own program of that name, else the first on PATH that is no script: wrappers of version
+    managers are of no use elsewhere."""
+    places = ["/usr/bin", "/bin", "/usr/local/bin", *os.environ.get("PATH", "").split(":")]
+    for place in places:
+        path = os.path.join(place, name)
+        try:
+            with open(path, "rb") as f:
+                if f.read(4) == b"\x7fELF":
+                    return os.path.realpath(path)
+        except OSError:
+            continue
+    return None
+
+
 def base_image():
     """A tar of Python, Node where it is here, and a shell, with the libraries they need."""
-    programs = {name: shutil.which(name) for name in ("sh", "python3", "cat", "sleep", "node")}
+    programs = {name: program(name) for name in ("sh", "python3", "cat", "sleep", "node")}
     out = io.BytesIO()
     done = set()
     tar = tarfile.open(fileobj=out, mode="w")
@@ -160,16 +220,18 @@ def base_image():
 
 def start(folder):
     """An engine with the image in it, or a skipped test that says why."""
-    if shutil.which("dockerd") is None:
+    if find("dockerd") is None:
         pytest.skip("there is no dockerd here (Debian: docker.io, runc)")
     if os.geteuid() != 0:
         pytest.skip("dockerd needs root")
     engine = Engine(folder)
-    if not engine.wait():
-        engine.process.kill()
-        engine.process.wait()
-        tail = (engine.folder / "dockerd.log").read_text(errors="replace").splitlines()[-3:]
-        pytest.skip("dockerd does not start here: " + " | ".join(tail))
-    engine.import_image(base_image(), IMAGE, "ENV PATH=/usr/local/bin:/usr/bin:/bin",
-                        'ENV FROM_IMAGE=yes')
+    try:
+        if not engine.wait():
+            tail = (engine.folder / "dockerd.log").read_text(errors="replace").splitlines()[-3:]
+            pytest.skip("dockerd does not start here: " + " | ".join(tail))
+        engine.import_image(base_image(), IMAGE, "ENV PATH=/usr/local/bin:/usr/bin:/bin",
+                            'ENV FROM_IMAGE=yes')
+    except BaseException:
+        engine.end()
+        raise
     return engine

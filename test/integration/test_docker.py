@@ -16,10 +16,6 @@ import docker_engine
 from docker_engine import IMAGE
 from heddle import Node, eventually
 
-pytestmark = pytest.mark.skipif(
-    os.environ.get("HEDDLE_TEST_DOCKER") is None,
-    reason="containers are tried where HEDDLE_TEST_DOCKER=1 says so: they need an engine of their own")
-
 API = "/2015-03-31/functions"
 
 PYTHON = """
@@ -57,11 +53,13 @@ while True:
 """
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def engine(tmp_path_factory):
     engine = docker_engine.start(tmp_path_factory.mktemp("engine"))
-    yield engine
-    engine.end()
+    try:
+        yield engine
+    finally:
+        engine.end()
 
 
 @pytest.fixture
@@ -78,9 +76,12 @@ def node(tmp_path, engine):
         return node.start()
 
     yield start
-    for node in nodes:
-        if node.process.poll() is None:
+    try:
+        for node in nodes:
             node.stop()
+    finally:
+        for node in nodes:
+            node.kill()
 
 
 def zipped(name, text, mode=0o644):
@@ -255,15 +256,17 @@ def test_a_host_that_cannot_be(tmp_path):
     eventually(lambda: "must be unix:///" in n.text(), what="the reason")
 
 
-@pytest.mark.skipif(shutil.which("aws") is None, reason="the AWS CLI is not here")
 def test_the_aws_cli(node, tmp_path):
+    program = shutil.which("aws", path="/usr/bin:/usr/local/bin") or shutil.which("aws")
+    if program is None:
+        pytest.skip("the AWS CLI is not here (Debian: awscli)")
     n = node("--lambda-backend", "docker")
     (tmp_path / "f.zip").write_bytes(zipped("f.py", PYTHON))
     env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "AWS_ACCESS_KEY_ID": "x",
            "AWS_SECRET_ACCESS_KEY": "y", "AWS_DEFAULT_REGION": "us-east-1"}
 
     def aws(*args):
-        done = subprocess.run(["aws", "--endpoint-url", n.control, "lambda", *args], env=env,
+        done = subprocess.run([program, "--endpoint-url", n.control, "lambda", *args], env=env,
                               cwd=tmp_path, capture_output=True, text=True)
         assert done.returncode == 0, (args, done.stderr)
 
