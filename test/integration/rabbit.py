@@ -99,6 +99,14 @@ class Rabbit:
             except (OSError, ValueError):
                 continue
 
+    def has_on_disk(self, queue):
+        """Whether a power cut leaves a quorum queue alive. The broker writes the name of a new one
+        some seconds after it was declared; killed before, it comes back with a queue that never
+        gets a leader, whatever its clients do."""
+        name = self.env["RABBITMQ_NODENAME"]
+        names = self.folder / "mnesia" / name / "quorum" / name / "names.dets"
+        return names.exists() and f"%2F_{queue}".encode() in names.read_bytes()
+
     def ctl(self, *args):
         done = subprocess.run([str(BIN / "rabbitmqctl"), "-q", *args], env=self.env, text=True,
                               capture_output=True, check=True, timeout=60)

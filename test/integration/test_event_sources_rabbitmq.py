@@ -212,6 +212,7 @@ def test_a_broker_that_is_killed_and_comes_back(tmp_path_factory, tmp_path, coll
         for n in range(50):
             client.publish("q", str(n), delivery_mode=2)
         eventually(lambda: client.declare("q", **quorum) == 50, LONG_S, "50 messages")
+        eventually(lambda: own.has_on_disk("q"), LONG_S, "the queue on the broker's disk")
         client.close()
         aws = Lambda(node.start())
         aws.create("f", HANDLER, Environment={"Variables": {"COLLECT": collector.url}})

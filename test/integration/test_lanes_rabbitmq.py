@@ -1,6 +1,8 @@
 """Event lanes over a real RabbitMQ: what lies on the queue, retries, dead letters, and a broker or a
 consumer that goes away in the middle."""
 
+import concurrent.futures
+import contextlib
 import json
 import signal
 import subprocess
@@ -155,30 +157,40 @@ def test_a_broker_that_is_killed_and_comes_back(tmp_path_factory, tmp_path, writ
                        for profile, folder in (("api", "a"), ("worker", "w")))
         for node in (api, worker):
             node.wait_record(lambda r: r["msg"] == "lane queue connected", 60)
-        accepted, refused, stop = set(), [], threading.Event()
-
-        def load():
-            i = 0
-            while not stop.is_set():
-                answer = emit(api, {"i": i}, check=False)
-                if answer.get("ok"):
-                    accepted.add(i)
-                else:
-                    refused.append(answer)
-                i += 1
-
-        thread = threading.Thread(target=load)
-        thread.start()
-        eventually(lambda: len(accepted) >= 5, 60)
-        own.kill()
-        eventually(lambda: refused, 60, what="a refusal")
-        own.start()
-        before = len(accepted)
-        eventually(lambda: len(accepted) >= before + 5, 90, what="acceptance after the restart")
-        stop.set()
-        thread.join()
+        eventually(lambda: own.has_on_disk("t"), 60, what="the queue on the broker's disk")
+        with load_on(api) as (accepted, refused):
+            eventually(lambda: len(accepted) >= 5, 60)
+            own.kill()
+            eventually(lambda: refused, 60, what="a refusal")
+            own.start()
+            before = len(accepted)
+            eventually(lambda: len(accepted) >= before + 5, 90, what="acceptance after the restart")
         assert all(answer["retryable"] for answer in refused), refused
         eventually(lambda: accepted <= {s["event"]["i"] for s in seen(tmp_path)}, 60,
                    what="every accepted event")
     finally:
         own.kill()
+
+
+@contextlib.contextmanager
+def load_on(api):
+    """Emissions one after the other, {"i": 0} and so on: which were accepted, and the refusals."""
+    accepted, refused, stop = set(), [], threading.Event()
+
+    def load():
+        i = 0
+        while not stop.is_set():
+            answer = emit(api, {"i": i}, check=False)
+            if answer.get("ok"):
+                accepted.add(i)
+            else:
+                refused.append(answer)
+            i += 1
+
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        running = pool.submit(load)
+        try:
+            yield accepted, refused
+        finally:
+            stop.set()
+        running.result()
