@@ -10,6 +10,7 @@ import subprocess
 import time
 from pathlib import Path
 
+from lambda_parts import LAMBDA_PARTS
 from load import h2load, side_by_side, wrk
 from servers import (BARE, FUNCTIONS, POLICIES_OFF, POLICIES_ON, PREFIX, Background, Heddle,
                      Host, Nginx, entry, rss_kb, token, wait_until)
@@ -309,4 +310,5 @@ PARTS = {
     "memory": memory,
     "scale": scale,
     "store": store,
+    **LAMBDA_PARTS,
 }

@@ -35,6 +35,12 @@ def flatness(rows):
     return (costs[-1] / costs[0] - 1) * 100 if costs else None
 
 
+def added_us(rows, kind):
+    """What the node adds to the median of one Invoke after the other."""
+    r = find(rows, f"Invoke {kind}, 1 at once", "p50 µs")
+    return r["heddle"] - r["direct"] if r and r.get("heddle") and r.get("direct") else None
+
+
 RPS, P99, CPU = "requests/s", "p99 ms", "gateway CPU µs/request"
 
 # (what, "at least" or "at most", limit, how to read it off the rows)
@@ -63,6 +69,14 @@ TARGETS = [
      lambda r: value(r, "idle node, 1,000 functions", "MB")),
     ("memory of an idle connection (KB)", "≤", 1,
      lambda r: value(r, "idle connection", "KB")),
+    *[(f"Invoke of a {kind} handler over calling it directly, p50 (µs added)", "≤", 150,
+       lambda r, kind=kind: added_us(r, kind)) for kind in ("node", "python", "c")],
+    ("Invoke requests/s of a native handler, load generator on the same machine", "≥", 20000,
+     lambda r: value(r, "Invoke c by wrk, 64 at once", RPS)),
+    ("first Invoke with prewarm over starting bare Node", "≤", 0.15,
+     lambda r: ratio(r, "first Invoke, node", "ms", "prewarmed", "bare")),
+    ("first Invoke with prewarm over starting bare Python", "≤", 0.15,
+     lambda r: ratio(r, "first Invoke, python", "ms", "prewarmed", "bare")),
     ("cost per request from 1 to 10,000 functions grows by (%)", "≤", 5, flatness),
 ]
 
@@ -111,6 +125,11 @@ the ratio; the machine only explains the size of the numbers.
 - *direct*: the function in its runtime host, on a TCP port. *nginx*: `proxy_pass` to the same
   function on a Unix socket, kept connections, as many workers as cores. *heddle*: policies off.
   *all policies*: JWT (HS256), rate limit, metrics and access log on.
+- *Invoke*: the Lambda API on the control listener, for a handler that does nothing, at so many requests
+  at a time; directly: as many hosts as requests, on TCP ports (*shell*, a bootstrap with curl: a Runtime
+  API that has the next event at once). One load generator for both, `bench/lambda/load.c`.
+  *first Invoke*: of a function that has no instance; bare: `node -e 0`, `python3 -c pass`, and the
+  program in C by itself.
 - gateway CPU: user and system time of the gateway's own processes, divided by the requests.
 
 ## Targets

@@ -38,6 +38,7 @@ def version(*command):
 def versions():
     return {"heddle": version(HEDDLE, "version"), "nginx": version("nginx", "-v"),
             "Deno": version(HOSTS["deno"][0], "--version"), "Node": version("node", "--version"),
+            "Python": version("/usr/bin/python3", "--version"),
             "wrk": version("wrk", "-v"), "h2load": version("h2load", "--version")}
 
 
@@ -48,9 +49,12 @@ def main():
     parser.add_argument("--seconds", type=int, default=4, help="of each load")
     parser.add_argument("--without-heddle", action="store_true", help="only the peers")
     args = parser.parse_args()
-    unknown = [part for part in args.parts if part not in PARTS]
-    if unknown:
-        parser.error(f"no such part: {unknown[0]}; there are {', '.join(PARTS)}")
+    chosen = []
+    for name in args.parts:  # "lambda" stands for all that begin with "lambda-"
+        parts = [part for part in PARTS if part == name or part.startswith(name + "-")]
+        if not parts:
+            parser.error(f"no such part: {name}; there are {', '.join(PARTS)}")
+        chosen += parts
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = IDLE_CONNECTIONS * 2
@@ -60,7 +64,7 @@ def main():
     rows = []
     with tempfile.TemporaryDirectory(prefix="heddle-bench-") as folder:
         settings = Settings(folder, args.rounds, args.seconds, not args.without_heddle)
-        for part in args.parts or PARTS:
+        for part in chosen or PARTS:
             print(f"measuring {part} ...", file=sys.stderr, flush=True)
             rows += PARTS[part](settings)
 
