@@ -209,7 +209,7 @@ static void definition_rows(struct hd_table *table, const struct hd_topology *t)
         hd_table_add(table, HD_BOLD, one->wire_id);
         hd_table_add(table, HD_PLAIN, "event");
         hd_table_add(table, HD_PLAIN, lane);
-        hd_table_addf(table, HD_PLAIN, "%zu hooks", one->n_hooks);
+        hd_table_addf(table, HD_PLAIN, one->n_hooks == 1 ? "%zu hook" : "%zu hooks", one->n_hooks);
     }
 }
 
