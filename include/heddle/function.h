@@ -101,6 +101,48 @@ struct hd_str hd_event_method(const struct hd_event *event);
 struct hd_str hd_event_path(const struct hd_event *event);
 struct hd_str hd_event_field(const struct hd_event *event, const char *name);
 
+/* The lanes ---------------------------------------------------------------------------------- */
+
+enum { HD_LANE_OPTIONS = 1 }; /* this version of the options */
+
+struct hd_lane_options {
+    unsigned version;        /* HD_LANE_OPTIONS */
+    uint32_t timeout_ms;     /* 0: 30 s; never longer than the event has left */
+    const char *contexts;    /* JSON object of async contexts, by name or id; NULL: the event's */
+    const char *request_id;  /* NULL: the event's */
+    const char *traceparent; /* NULL: the event's, so that one trace holds them all */
+    bool typed;              /* the value is typed text, and so is the result */
+};
+
+/** What came of it. The slices are the library's, until the next of these calls. */
+struct hd_lane_outcome {
+    unsigned status;      /* of HTTP; 0: there was no answer */
+    struct hd_str result; /* JSON of a task's result, or of an event's payload; empty: none */
+    struct hd_str data;   /* JSON of a declared error's data */
+    char message_id[64];  /* of an event on a queue; "" where there is none, as in the next two */
+    char code[64];        /* "NOT_FOUND", "INTERNAL_ERROR", ... */
+    char id[256];         /* of a declared error */
+    bool retryable;       /* the same request may work later */
+};
+
+/**
+ * Emit an event, or call a task, through the lanes of the node; waits.
+ * @param name   of the event or task, or its id on the wire.
+ * @param value  JSON; empty: undefined.
+ * @param opt    NULL: nothing special.
+ * @param out    NULL: nobody asks; else set, also on failure.
+ * @return 0: it is safe, or here is the result; HD_EINVAL: there are no lanes, or an option is
+ *         wrong; HD_ENOTFOUND: no such event or task; HD_ETIMEOUT: it may have happened all the
+ *         same; HD_EBUSY: a queue, a peer or the node cannot be reached now; HD_EPROTO: the answer
+ *         makes no sense; HD_EIO: it failed, `out` says how.
+ */
+int hd_event_emit(const struct hd_event *event, const char *name, struct hd_str value,
+                  const struct hd_lane_options *opt, struct hd_lane_outcome *out,
+                  struct hd_error *err);
+int hd_event_call(const struct hd_event *event, const char *name, struct hd_str value,
+                  const struct hd_lane_options *opt, struct hd_lane_outcome *out,
+                  struct hd_error *err);
+
 /* The reply ---------------------------------------------------------------------------------- */
 
 /**

@@ -18,12 +18,8 @@ function isFile(path) {
   }
 }
 
-/**
- * @param entry    absolute path of the entry file; not in the result.
- * @param resolveBare  gives a file: URL for a specifier that is no path (import maps), or null.
- * @return absolute paths, sorted.
- */
-export function localImports(entry, resolveBare) {
+/** Go through a graph; @p wants tells of a specifier whether that was what is looked for. */
+function walk(entry, resolveBare, wants) {
   const seen = new Set([entry]);
   const queue = [entry];
   while (queue.length > 0 && seen.size < FILES_MAX) {
@@ -37,7 +33,10 @@ export function localImports(entry, resolveBare) {
       continue; /* gone since, or not ours to read */
     }
     for (const match of source.matchAll(SPECIFIER)) {
-      const path = locate(match[1] ?? match[2] ?? match[3], file, resolveBare);
+      const specifier = match[1] ?? match[2] ?? match[3];
+      if (wants(specifier))
+        return null;
+      const path = locate(specifier, file, resolveBare);
       if (path && !seen.has(path) && !path.includes("/node_modules/")) {
         seen.add(path);
         queue.push(path);
@@ -45,7 +44,21 @@ export function localImports(entry, resolveBare) {
     }
   }
   seen.delete(entry);
-  return [...seen].sort();
+  return seen;
+}
+
+/**
+ * @param entry    absolute path of the entry file; not in the result.
+ * @param resolveBare  gives a file: URL for a specifier that is no path (import maps), or null.
+ * @return absolute paths, sorted.
+ */
+export function localImports(entry, resolveBare) {
+  return [...walk(entry, resolveBare, () => false)].sort();
+}
+
+/** @return whether the entry file, or a local file that it imports, imports the package @p name. */
+export function importsModule(entry, name) {
+  return walk(entry, () => null, (specifier) => specifier === name) === null;
 }
 
 function locate(specifier, from, resolveBare) {

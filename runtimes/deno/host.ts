@@ -15,6 +15,7 @@ import {
   sameToken,
 } from "../common/control.mjs";
 import { localImports } from "../common/imports.mjs";
+import { createLanes, offer } from "../common/lanes.mjs";
 import { answerEvent, eventMode } from "./events.ts";
 import { isControl, patchRequest, rawHeaders, rawPath, RequestInfo } from "./request.ts";
 import { Registry } from "./register.ts";
@@ -42,8 +43,15 @@ const log = createLog(token, (line: string) => {
   }
 });
 
-const invocation = new AsyncLocalStorage<string>();
-const currentId = () => invocation.getStore();
+/* What emit() and call() want to know of the invocation under way is read when they ask. */
+interface Invocation {
+  id: string;
+  headers: Headers;
+  beganMs: number;
+}
+
+const invocation = new AsyncLocalStorage<Invocation>();
+const currentId = () => invocation.getStore()?.id;
 const logThrown = (thrown: unknown, id?: string) => log("error", plain(describe(thrown)), id);
 const background = createBackground(logThrown, currentId);
 const registry = new Registry();
@@ -125,8 +133,35 @@ function dispatch(req: Request, info: Deno.ServeHandlerInfo): Response | Promise
     return control(req);
   if (serving === null)
     return json(503, { error: "Nothing is loaded yet" });
-  return invocation.run(rawHeaders(req).get("x-heddle-id") ?? "",
-    eventMode(req) === null ? answer : answerAsEvent, req, info);
+  const headers = rawHeaders(req);
+  const now = { id: headers.get("x-heddle-id") ?? "", headers, beganMs: performance.now() };
+  return invocation.run(now, eventMode(req) === null ? answer : answerAsEvent, req, info);
+}
+
+// Lanes ------------------------------------------------------------------------------------------
+
+/** A field of a request that came from the node, whatever user code may see of it. */
+const fieldOf = (headers: Headers, name: string) =>
+  Headers.prototype.get.call(headers, name) ?? undefined;
+
+function currentForLanes() {
+  const now = invocation.getStore();
+  if (now === undefined)
+    return undefined;
+  const left = fieldOf(now.headers, "x-heddle-deadline");
+  return {
+    id: now.id,
+    traceparent: fieldOf(now.headers, "traceparent"),
+    clientContext: fieldOf(now.headers, "x-heddle-client-context"),
+    endMs: left === undefined ? undefined : now.beganMs + Number(left),
+  };
+}
+
+const ownFetch = globalThis.fetch; /* its connections stay open between requests */
+
+async function sendToLanes(url: string, init: RequestInit): Promise<{ status: number; text: string }> {
+  const answer = await ownFetch(url, { ...init, method: "POST" });
+  return { status: answer.status, text: await answer.text() };
 }
 
 // Control ----------------------------------------------------------------------------------------
@@ -242,6 +277,8 @@ function start(): void {
     writable: true,
     enumerable: true,
   });
+  const ownEnv = Deno.env.get.bind(Deno.env);
+  offer(createLanes(ownEnv, currentForLanes, sendToLanes));
   patchRequest();
   const server = listen();
   if (socket !== undefined)

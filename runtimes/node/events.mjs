@@ -69,6 +69,17 @@ export class Events {
     return this.#call?.headers["x-heddle-id"];
   }
 
+  /** What emit() and call() want to know of it, or undefined. */
+  get current() {
+    const call = this.#call;
+    return call === null ? undefined : {
+      id: call.headers["x-heddle-id"],
+      traceparent: call.headers.traceparent,
+      clientContext: call.headers["x-heddle-client-context"],
+      endMs: call.end,
+    };
+  }
+
   /** Is it a Lambda function that was loaded? */
   get loaded() {
     return this.#found !== null || this.#fault !== null;

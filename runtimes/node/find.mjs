@@ -3,6 +3,7 @@ import { execFile } from "node:child_process";
 import { basename, extname } from "node:path";
 import { pathToFileURL } from "node:url";
 import { localImports } from "../common/imports.mjs";
+import { prepareImport } from "./modules.mjs";
 
 const CHECK_MS = 5000;
 const CHECK_FILES_MAX = 50;
@@ -21,6 +22,7 @@ export async function findHandler(entry, handlerName) {
     throw new Error(`${entry}: the node runtime runs JavaScript: set "runtime": "deno" in ` +
       "heddle.json to run TypeScript as it is, or compile it");
   let module;
+  prepareImport(entry);
   try {
     module = await import(pathToFileURL(entry).href);
   } catch (thrown) {

@@ -17,12 +17,15 @@ import {
   sameToken,
 } from "../common/control.mjs";
 import { localImports } from "../common/imports.mjs";
+import { createLanes, offer } from "../common/lanes.mjs";
 import { writeFault } from "./answers.mjs";
 import { Events } from "./events.mjs";
 import { findHandler } from "./find.mjs";
 import { forwardEvent, sayJson, turnIntoResult } from "./forward.mjs";
 import { answerLambda } from "./lambda.mjs";
 import { loadLambda } from "./lambdaload.mjs";
+import { createSender } from "./lanes.mjs";
+import { offerModules } from "./modules.mjs";
 import { PATH as REHEARSAL, rehearse } from "./rehearse.mjs";
 import { makeRequest, patchRequest, readBody } from "./request.mjs";
 import { patchResponse, sendResponse } from "./response.mjs";
@@ -55,7 +58,7 @@ const log = createLog(token, (line) => {
 });
 
 const invocation = new AsyncLocalStorage();
-const currentId = () => (events.loaded ? events.id : invocation.getStore());
+const currentId = () => (events.loaded ? events.id : invocation.getStore()?.id);
 const logThrown = (thrown, id) => log("error", plain(describe(thrown)), id);
 const background = createBackground(logThrown, currentId);
 
@@ -93,7 +96,21 @@ function takeFields(message) {
     rest.push(name, rawHeaders[i + 1]);
   }
   message.rawHeaders = rest;
+  taken.traceparent = headers.traceparent;
   return taken;
+}
+
+/** The invocation under way, as emit() and call() want to know it. */
+function currentForLanes() {
+  if (events.loaded)
+    return events.current;
+  const fields = invocation.getStore();
+  return fields && {
+    id: fields.id,
+    traceparent: fields.traceparent,
+    clientContext: fields["client-context"],
+    endMs: fields.endMs,
+  };
 }
 
 function failed(thrown, res) {
@@ -190,9 +207,11 @@ function dispatch(message, res) {
     json(res, 400, { error: "A Lambda function takes events only: POST / with x-heddle-event" });
   else if (serving === null)
     json(res, 503, { error: "Nothing is loaded yet" });
-  else
-    invocation.run(fields.id, fields.event === undefined ? answer : answerEvent, message, res,
-      fields);
+  else {
+    if (fields.deadline !== null)
+      fields.endMs = performance.now() + Number(fields.deadline);
+    invocation.run(fields, fields.event === undefined ? answer : answerEvent, message, res, fields);
+  }
 }
 
 // Control ----------------------------------------------------------------------------------------
@@ -249,9 +268,10 @@ async function load(message, res) {
 }
 
 function upgrade(message, duplex, head) {
-  const { id } = takeFields(message);
+  const fields = takeFields(message);
+  const { id } = fields;
   duplex.on("error", () => {}); /* the client broke off: its 'close' follows */
-  invocation.run(id, async () => {
+  invocation.run(fields, async () => {
     try {
       await serving.upgrade(message, duplex, head);
     } catch (thrown) {
@@ -295,6 +315,8 @@ process.removeAllListeners("warning"); /* Node's own writes to stderr, without a
 process.on("warning", (warning) => log("warn", plain(String(warning)), currentId()));
 process.once("SIGTERM", stop);
 globalThis.EdgeRuntime = { waitUntil: (promise) => background.waitUntil(promise) };
+offer(createLanes((name) => process.env[name], currentForLanes, createSender()));
+offerModules();
 patchRequest();
 patchResponse();
 server.on("request", dispatch);

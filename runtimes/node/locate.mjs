@@ -7,6 +7,7 @@ import { dirname, extname, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { RuntimeFault } from "../common/faults.mjs";
 import { located } from "./find.mjs";
+import { prepareImport } from "./modules.mjs";
 
 const SUFFIXES = ["", ".js", ".mjs", ".cjs"];
 
@@ -71,6 +72,7 @@ function find(root, file, require) {
 }
 
 async function importFile(file, require) {
+  prepareImport(file);
   if (isModule(file))
     return await import(pathToFileURL(file).href);
   try {

@@ -19,8 +19,8 @@ _HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, _HERE)
 sys.dont_write_bytecode = True  # nothing of ours between the user's files
 
-from heddle_host import (asgi, find, forward, http1, lambda_app, lambda_server, log,  # noqa: E402
-                         wsgi)
+from heddle_host import (asgi, find, forward, http1, lambda_app, lambda_server, lanes,  # noqa: E402
+                         log, wsgi)
 
 sys.path.remove(_HERE)
 
@@ -62,6 +62,7 @@ class Host:
             send_json(request, 503, {"error": "Nothing is loaded yet"})
             return
         log.invocation.set(request.control.get("id", ""))
+        lanes.enter(lanes.field_of(request))
         if "event" in request.control:
             request = forward.EventRequest(request)
         task = asyncio.create_task(self.answer(request))
@@ -232,6 +233,7 @@ def main():
                             "must be set: heddle starts this program, it is not started by hand")
         sys.exit(EX_USAGE)
     log.capture()
+    lanes.offer()
     host = Host(token)
     asyncio.run(host.run(path, int(port) if path is None else None))
     lambda_server.serve(token, *host.taken.result(), host.what)

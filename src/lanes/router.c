@@ -108,11 +108,18 @@ static void on_called(void *arg, const struct hd_rpc_answer *a)
 
 /* --- running here --- */
 
+/* @return what the asker gave, where it is one as peers take it; else the message's own. */
+static struct hd_str request_id_of(const struct journey *j)
+{
+    struct hd_str given = j->m.request_id;
+    return hd_rpc_request_id_ok(given) ? given : j->id;
+}
+
 static struct hd_lane_run_request request_of(struct journey *j, const char *lane)
 {
     return (struct hd_lane_run_request){.value = j->value,
                                         .contexts = j->contexts,
-                                        .request_id = j->id,
+                                        .request_id = request_id_of(j),
                                         .traceparent = j->m.traceparent,
                                         .lane = hd_str(lane),
                                         .message_id = j->id,
@@ -400,7 +407,7 @@ static void call_peer(struct journey *j, const struct hd_rpc_lane *lane)
         .body = {.value = j->value, .return_payload = is_event && !j->event->parallel},
         .want_result = !is_event || !j->event->parallel,
         .contexts = j->contexts,
-        .request_id = j->id,
+        .request_id = request_id_of(j),
         .traceparent = j->m.traceparent,
         .timeout_ms = is_event ? 0 : j->task->timeout_ms};
     hd_rpc_client_call(client, &request, on_called, j);
@@ -512,9 +519,10 @@ static void go_event(struct journey *j)
         simulate_rpc(j, e->rpc_lane);
     else if (e->event_lane != NULL)
         enqueue(j);
-    else if (e->rpc_lane->served)
+    else if (e->rpc_lane->served) {
+        j->m.want_payload = !e->parallel; /* as the peer that serves it would answer */
         run_here(j, e->rpc_lane->id);
-    else
+    } else
         call_peer(j, e->rpc_lane);
 }
 

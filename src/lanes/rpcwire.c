@@ -71,6 +71,20 @@ struct hd_lane_error hd_rpc_refusal(unsigned status, const char *code, const cha
     return (struct hd_lane_error){.status = status, .code = code, .message = hd_str(message)};
 }
 
+bool hd_rpc_request_id_ok(struct hd_str id)
+{
+    enum { ID_MAX = 128 };
+    if (id.len == 0 || id.len > ID_MAX)
+        return false;
+    for (size_t i = 0; i < id.len; i++) {
+        char c = id.ptr[i];
+        if (!((c | 0x20) >= 'a' && (c | 0x20) <= 'z') && !(c >= '0' && c <= '9') &&
+            (c == '\0' || strchr("._:-", c) == NULL))
+            return false;
+    }
+    return true;
+}
+
 static struct hd_str text_of(const struct hd_typed *object, const char *name)
 {
     const struct hd_typed *v = hd_typed_get(object, name);

@@ -22,6 +22,9 @@ void hd_rpc_error(struct hd_buf *out, const struct hd_lane_error *error);
 /** An error of the protocol itself. @param code, @param message  static. */
 struct hd_lane_error hd_rpc_refusal(unsigned status, const char *code, const char *message);
 
+/** @return whether a request id is one that is taken as it is: 1 to 128 of [A-Za-z0-9._:-]. */
+bool hd_rpc_request_id_ok(struct hd_str id);
+
 /** What a caller was answered. */
 struct hd_rpc_answer {
     bool ok;

@@ -42,7 +42,8 @@ def command(runtime, sock, root, run_dir, permissions="all", config=None):
     if runtime == "python":
         return ["/usr/bin/python3", "-I", "-u", str(RUNTIMES / "python/host.py")]
     args = [deno_binary(), "run", "--no-prompt", "--quiet", "--no-lock", "--unstable-no-legacy-abort",
-            "--config=" + config if config else "--no-config"]
+            *(["--config=" + config] if config
+              else ["--no-config", "--import-map=" + str(RUNTIMES / "deno/imports.json")])]
     if permissions == "all":
         args.append("--allow-all")
     else:

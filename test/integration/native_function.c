@@ -87,8 +87,54 @@ static int big(struct hd_event *e, struct hd_reply *r)
     return hd_reply_str(r, "");
 }
 
+/* Emit or call as the event says, and answer what came of it. */
+static int lanes(struct hd_event *e, struct hd_reply *r, bool emits)
+{
+    char name[100], contexts[200], id[200];
+    uint64_t timeout_ms = 0;
+    struct hd_lane_options opt = {.version = HD_LANE_OPTIONS};
+    struct hd_lane_outcome out;
+    struct hd_error err = {0};
+    hd_event_text(e, "name", name, sizeof(name));
+    hd_str_to_u64(&timeout_ms, hd_event_get(e, "timeoutMs"));
+    opt.timeout_ms = (uint32_t)timeout_ms;
+    struct hd_str given = hd_event_get(e, "contexts");
+    snprintf(contexts, sizeof(contexts), "%.*s", HD_FMT(given));
+    opt.contexts = given.len > 0 ? contexts : NULL;
+    if (hd_event_text(e, "requestId", id, sizeof(id)) >= 0)
+        opt.request_id = id;
+    struct hd_str value = hd_event_get(e, "value");
+    int rc = emits ? hd_event_emit(e, name, value, &opt, &out, &err)
+                   : hd_event_call(e, name, value, &opt, &out, &err);
+    hd_reply_status(r, 200);
+    if (rc == 0 && emits) {
+        hd_reply_str(r, "{\"result\":{\"messageId\":");
+        hd_reply_json(r, hd_str(out.message_id));
+        if (out.result.len > 0)
+            hd_reply_fmt(r, ",\"result\":%.*s", HD_FMT(out.result));
+        return hd_reply_str(r, "}}");
+    }
+    if (rc == 0)
+        return hd_reply_fmt(r, "{\"result\":%.*s}", HD_FMT(out.result));
+    const char *kind = out.id[0] != '\0'   ? "LaneTypedError"
+                       : rc == HD_ETIMEOUT ? "LaneTimeout"
+                       : rc == HD_EBUSY    ? "LaneUnavailable"
+                                           : "LaneError";
+    hd_reply_fmt(r, "{\"error\":{\"kind\":\"%s\",\"rc\":\"%s\",\"status\":%u,\"retryable\":%s",
+                 kind, hd_code_name(rc), out.status, out.retryable ? "true" : "false");
+    field(r, "code", hd_str(out.code));
+    field(r, "id", hd_str(out.id));
+    field(r, "message", hd_str(err.msg));
+    if (out.data.len > 0)
+        hd_reply_fmt(r, ",\"data\":%.*s", HD_FMT(out.data));
+    return hd_reply_str(r, "}}");
+}
+
 static int http(struct hd_event *e, struct hd_reply *r)
 {
+    char what[20];
+    if (hd_event_text(e, "lanes", what, sizeof(what)) >= 0)
+        return lanes(e, r, hd_str_is(hd_str(what), "emit"));
     hd_reply_status(r, 201);
     hd_reply_content_type(r, "text/plain");
     hd_reply_field(r, "X-Name", hd_event_field(e, "x-bad").len > 0 ? "a\nb" : "value");
@@ -111,6 +157,10 @@ static int handle(struct hd_event *e, struct hd_reply *r)
         return stream(e, r);
     if (hd_str_is(w, "big"))
         return big(e, r);
+    if (hd_str_is(w, "lanes")) {
+        hd_event_text(e, "lanes", what, sizeof(what));
+        return lanes(e, r, hd_str_is(hd_str(what), "emit"));
+    }
     if (hd_str_is(w, "error"))
         return hd_reply_error(r, "NoUser", "user \"%s\" is not there", "ü");
     if (hd_str_is(w, "code"))

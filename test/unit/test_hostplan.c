@@ -65,7 +65,8 @@ static void a_function_that_is_a_link_to_elsewhere_sees_its_real_folder(void **s
 static void deno_gets_its_permissions_from_the_lists(void **state)
 {
     static const char start[] = "/usr/bin/deno run --quiet --no-prompt --no-lock "
-                                "--unstable-no-legacy-abort --no-config ";
+                                "--unstable-no-legacy-abort --no-config "
+                                "--import-map=/rt/deno/imports.json ";
     const char *const none[] = {NULL}, *const hosts[] = {"a.example:443", "b.example", NULL};
     const char *const data[] = {"/data", NULL};
     struct hd_launch w = launch("deno");
@@ -79,6 +80,14 @@ static void deno_gets_its_permissions_from_the_lists(void **state)
              "--allow-env /rt/deno/host.ts",
              start);
     expect_command(&w, true, expected);
+    const char *const env[] = {"A=b", "HEDDLE_LANES_URL=http://127.0.0.1:7", NULL};
+    w.env = env;
+    snprintf(expected, sizeof(expected),
+             "%s--allow-net=unix:/run/h/7/sock,127.0.0.1:7,a.example:443,b.example --allow-read "
+             "--allow-write --allow-env /rt/deno/host.ts",
+             start);
+    expect_command(&w, true, expected);
+    w.env = NULL;
     w.net = star;
     snprintf(expected, sizeof(expected), "%s--allow-all /rt/deno/host.ts", start);
     expect_command(&w, true, expected);

@@ -15,7 +15,7 @@ import socket
 import sys
 import time
 
-from . import lambda_events, lambda_find, lambda_log, log
+from . import lambda_events, lambda_find, lambda_log, lanes, log
 
 READ = 64 * 1024
 HEAD_MAX = 128 * 1024
@@ -206,6 +206,7 @@ class Server:
 
     def answer_event(self, connection, fields, body):
         ours = {name[9:]: value for name, value in fields.items() if name.startswith("x-heddle-")}
+        lanes.enter(fields.get, alone=True)
         data, failed = self.function.call(ours, body)
         if not failed:
             connection.send(_OK % len(data) + data)

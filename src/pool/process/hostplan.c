@@ -58,10 +58,21 @@ static const char *linked_dir(const struct hd_launch *w)
     return below ? NULL : w->dir;
 }
 
+/* @return host and port of the node's lanes, which every function may reach; NULL: there are none.
+ */
+static const char *lanes_address(const struct hd_launch *w)
+{
+    static const char name[] = "HEDDLE_LANES_URL=http://";
+    for (const char *const *e = w->env; e != NULL && *e != NULL; e++)
+        if (strncmp(*e, name, sizeof(name) - 1) == 0)
+            return *e + sizeof(name) - 1;
+    return NULL;
+}
+
 static void deno_permissions(struct hd_spec_list *argv, const struct hd_process_options *opt,
                              const struct hd_launch *w)
 {
-    static const char *const reach[] = {"unix:" HD_PLAN_DIR "/sock", NULL};
+    const char *const reach[] = {"unix:" HD_PLAN_DIR "/sock", lanes_address(w), NULL};
     static const char *const writable[] = {HD_PLAN_DIR, NULL};
     const char *linked = linked_dir(w);
     const char *const in_root[] = {w->root, HD_PLAN_DIR, opt->cache_dir, NULL};
@@ -93,18 +104,20 @@ static int check_lists(const struct hd_launch *w, struct hd_error *err)
     return 0;
 }
 
-static void deno_config(struct hd_spec_list *argv, const char *file)
+/* A function without an import map gets ours, which knows what the host itself offers. */
+static void deno_config(struct hd_spec_list *argv, const struct hd_process_options *opt,
+                        const char *file)
 {
+    hd_auto_free char *ours = hd_printf("%s/deno/imports.json", opt->runtimes_dir);
     const char *slash = file != NULL ? strrchr(file, '/') : NULL;
     const char *name = slash != NULL ? slash + 1 : file;
     bool config =
         name != NULL && (strcmp(name, "deno.json") == 0 || strcmp(name, "deno.jsonc") == 0);
     hd_auto_free char *flag =
-        file != NULL ? hd_printf("--%s=%s", config ? "config" : "import-map", file) : NULL;
+        hd_printf("--%s=%s", config ? "config" : "import-map", file != NULL ? file : ours);
     if (!config)
         add(argv, "--no-config");
-    if (flag != NULL)
-        add(argv, flag);
+    add(argv, flag);
 }
 
 /* --- commands --- */
@@ -118,7 +131,7 @@ static void deno_command(struct hd_sandbox_spec *s, const struct hd_process_opti
     add(&s->argv, "--no-prompt");
     add(&s->argv, "--no-lock");
     add(&s->argv, "--unstable-no-legacy-abort");
-    deno_config(&s->argv, w->import_map);
+    deno_config(&s->argv, opt, w->import_map);
     if (heap_limit) {
         hd_auto_free char *flag = hd_printf("--v8-flags=--max-old-space-size=%u", w->memory_mb);
         add(&s->argv, flag);
