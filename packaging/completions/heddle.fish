@@ -90,6 +90,7 @@ complete -c heddle -n '__fish_seen_subcommand_from serve' -l lambda-stream-max
 complete -c heddle -n '__fish_seen_subcommand_from serve' -l lambda-stream-rate
 complete -c heddle -n '__fish_seen_subcommand_from serve' -l lambda-url-domain
 complete -c heddle -n '__fish_seen_subcommand_from serve' -l lambda-url-policy
+complete -c heddle -n '__fish_seen_subcommand_from serve' -l lambda-edge
 complete -c heddle -n '__fish_seen_subcommand_from serve' -l lambda-retired-runtimes
 complete -c heddle -n '__fish_seen_subcommand_from serve' -l lambda-allow-credentials-env
 complete -c heddle -n '__fish_seen_subcommand_from serve' -l lambda-hot-reload
@@ -192,6 +193,7 @@ complete -c heddle -n '__fish_seen_subcommand_from dev' -l lambda-stream-max
 complete -c heddle -n '__fish_seen_subcommand_from dev' -l lambda-stream-rate
 complete -c heddle -n '__fish_seen_subcommand_from dev' -l lambda-url-domain
 complete -c heddle -n '__fish_seen_subcommand_from dev' -l lambda-url-policy
+complete -c heddle -n '__fish_seen_subcommand_from dev' -l lambda-edge
 complete -c heddle -n '__fish_seen_subcommand_from dev' -l lambda-retired-runtimes
 complete -c heddle -n '__fish_seen_subcommand_from dev' -l lambda-allow-credentials-env
 complete -c heddle -n '__fish_seen_subcommand_from dev' -l lambda-hot-reload
@@ -325,6 +327,7 @@ complete -c heddle -n '__fish_seen_subcommand_from list' -l lambda-stream-max
 complete -c heddle -n '__fish_seen_subcommand_from list' -l lambda-stream-rate
 complete -c heddle -n '__fish_seen_subcommand_from list' -l lambda-url-domain
 complete -c heddle -n '__fish_seen_subcommand_from list' -l lambda-url-policy
+complete -c heddle -n '__fish_seen_subcommand_from list' -l lambda-edge
 complete -c heddle -n '__fish_seen_subcommand_from list' -l lambda-retired-runtimes
 complete -c heddle -n '__fish_seen_subcommand_from list' -l lambda-allow-credentials-env
 complete -c heddle -n '__fish_seen_subcommand_from list' -l lambda-hot-reload
@@ -469,6 +472,7 @@ complete -c heddle -n '__fish_seen_subcommand_from config' -l lambda-stream-max
 complete -c heddle -n '__fish_seen_subcommand_from config' -l lambda-stream-rate
 complete -c heddle -n '__fish_seen_subcommand_from config' -l lambda-url-domain
 complete -c heddle -n '__fish_seen_subcommand_from config' -l lambda-url-policy
+complete -c heddle -n '__fish_seen_subcommand_from config' -l lambda-edge
 complete -c heddle -n '__fish_seen_subcommand_from config' -l lambda-retired-runtimes
 complete -c heddle -n '__fish_seen_subcommand_from config' -l lambda-allow-credentials-env
 complete -c heddle -n '__fish_seen_subcommand_from config' -l lambda-hot-reload
@@ -572,6 +576,7 @@ complete -c heddle -n '__fish_seen_subcommand_from doctor' -l lambda-stream-max
 complete -c heddle -n '__fish_seen_subcommand_from doctor' -l lambda-stream-rate
 complete -c heddle -n '__fish_seen_subcommand_from doctor' -l lambda-url-domain
 complete -c heddle -n '__fish_seen_subcommand_from doctor' -l lambda-url-policy
+complete -c heddle -n '__fish_seen_subcommand_from doctor' -l lambda-edge
 complete -c heddle -n '__fish_seen_subcommand_from doctor' -l lambda-retired-runtimes
 complete -c heddle -n '__fish_seen_subcommand_from doctor' -l lambda-allow-credentials-env
 complete -c heddle -n '__fish_seen_subcommand_from doctor' -l lambda-hot-reload

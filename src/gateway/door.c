@@ -139,6 +139,11 @@ static void dispatch(struct hd_edge_request *r, const struct hd_head *head,
                                   .n_fields = n,
                                   .body_bytes = head->body_bytes,
                                   .upgrade = upgrade};
+    if (r->route->by_event) {
+        hd_request_start(r, NULL, &out, body, end);
+        hd_buf_done(&text);
+        return;
+    }
     bool fresh = hd_pool_state(pool) == HD_POOL_READY;
     struct hd_pool *older = !fresh && d->edge->hot_reload ? hd_pool_previous(pool) : NULL;
     struct hd_channel_options opt = {.wait_ms = fresh           ? 0
@@ -199,7 +204,7 @@ static void serve(struct hd_edge_request *r, const struct hd_head *head, struct 
         hd_request_answer_unauthorized(r);
         return;
     }
-    if (r->route->pool == NULL) {
+    if (r->route->pool == NULL && !r->route->by_event) {
         hd_request_answer_failed(r, r->route->fn->problem);
         return;
     }

@@ -14,6 +14,16 @@
 #include "http/server.h"
 #include "pool/channel.h"
 
+struct hd_identity;
+
+/** Who asks for a function that is called with an event; all borrowed. */
+struct hd_edge_asks {
+    struct hd_str function;
+    const char *id;                /* UUID of the request */
+    const char *ip;                /* of the client */
+    const struct hd_identity *who; /* NULL: nobody was verified */
+};
+
 /** Configuration of all edge doors of a node; outlives them. */
 struct hd_edge {
     struct hd_str prefix; /* "/functions/v1": one leading slash, none at the end */
@@ -36,6 +46,16 @@ struct hd_edge {
     /** Counts for the warming answer. */
     void (*warmup)(void *arg, uint32_t *total, uint32_t *ready, uint32_t *loading, uint32_t *queued,
                    uint32_t *failed);
+    /**
+     * Make @p inv one that calls a function with an event (hd_route.by_event);
+     * hd_invocation_start() comes next. NULL: there are no such routes. Its on_error says
+     * HD_ETIMEOUT: it took too long; HD_EIO: it failed; HD_EPROTO: its answer cannot be sent;
+     * HD_EBUSY: a limit of concurrency, or, with EAGAIN behind it, it is being made ready;
+     * HD_ENOTFOUND: it is gone; HD_EINVAL: it cannot run, or, with E2BIG behind it, the event is
+     * too long.
+     */
+    void (*attach)(void *arg, unsigned loop_index, struct hd_invocation *inv,
+                   const struct hd_edge_asks *asks);
     void *arg;
 };
 

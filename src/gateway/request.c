@@ -12,6 +12,7 @@
 #include "core/clock.h"
 #include "gateway/heads.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -251,11 +252,47 @@ static const char *broken_reason(enum hd_instance_fate fate)
     return "worker_unavailable";
 }
 
+/* What is said of a call with an event that has no answer; hd_edge.attach has the codes. */
+static void answer_event_error(struct hd_edge_request *r, const struct hd_error *err)
+{
+    switch (err->code) {
+    case HD_ETIMEOUT:
+        judge(r, HD_BREAKER_FAILED);
+        hd_request_answer_plain(r, HD_REJECTED_TIMEOUT, 504, "Function execution timed out",
+                                "timeout", 0);
+        return;
+    case HD_EIO:
+    case HD_EPROTO:
+        judge(r, HD_BREAKER_FAILED);
+        hd_request_answer_plain(r, HD_REJECTED_BACKEND, 502, "Bad gateway",
+                                err->code == HD_EIO ? "function_error" : "invalid_answer", 0);
+        return;
+    case HD_EBUSY:
+        if (err->sys == EAGAIN)
+            hd_request_answer_plain(r, HD_REJECTED_WARMING, 503, "Backend is warming up",
+                                    "function_warming", 1);
+        else
+            hd_request_answer_plain(r, HD_REJECTED_BUSY, 429, "Too many requests",
+                                    "concurrency_limit", 1);
+        return;
+    case HD_ENOTFOUND:
+        hd_request_answer_plain(r, HD_REJECTED_BUSY, 503, "Service temporarily unavailable",
+                                "function_removed", 1);
+        return;
+    default:
+        if (err->sys == E2BIG)
+            hd_request_answer_too_large(r);
+        else
+            hd_request_answer_failed(r, err->msg);
+    }
+}
+
 static void on_error(struct hd_invocation *inv, const struct hd_error *err)
 {
     struct hd_edge_request *r = hd_container_of(inv, struct hd_edge_request, inv);
     r->started = false;
-    r->report = *hd_channel_last(r->door->channel);
+    if (!r->route->by_event)
+        r->report = *hd_channel_last(r->door->channel);
     if (r->responded) {
         /* Half an answer is out: only a broken connection says that it is not whole. */
         struct hd_exchange *ex = r->ex;
@@ -265,6 +302,10 @@ static void on_error(struct hd_invocation *inv, const struct hd_error *err)
         judge(r, r->report.fate == HD_FATE_CPU ? HD_BREAKER_FAILED : HD_BREAKER_VOID);
         hd_exchange_abort(ex);
         done(r, in, out);
+        return;
+    }
+    if (r->route->by_event) {
+        answer_event_error(r, err);
         return;
     }
     if (err->code == HD_EDENIED && !r->report.dispatched) {
@@ -331,7 +372,8 @@ static void on_response(struct hd_invocation *inv, const struct hd_response_head
                         struct hd_str body, bool end)
 {
     struct hd_edge_request *r = hd_container_of(inv, struct hd_edge_request, inv);
-    r->report = *hd_channel_last(r->door->channel);
+    if (!r->route->by_event)
+        r->report = *hd_channel_last(r->door->channel);
     judge(r, head->status >= 500 ? HD_BREAKER_FAILED : HD_BREAKER_OK);
     if (end) {
         r->started = false;
@@ -531,7 +573,13 @@ void hd_request_start(struct hd_edge_request *r, const struct hd_channel_options
     uint32_t timeout = hd_route_timeout_ms(r->route);
     r->started = true;
     r->inv.events = &invocation_events;
-    hd_channel_attach(d->channel, &r->inv, r->route->pool, opt);
+    if (r->route->by_event) {
+        struct hd_edge_asks asks = {
+            .function = hd_str(r->route->fn->name), .id = r->id, .ip = r->ip, .who = r->who};
+        d->edge->attach(d->edge->arg, d->loop_index, &r->inv, &asks);
+    } else {
+        hd_channel_attach(d->channel, &r->inv, r->route->pool, opt);
+    }
     if (d->edge->total_timeout_ms > 0)
         r->total_due_ms = hd_loop_now_ms(d->net->loop) + d->edge->total_timeout_ms;
     watch(r, timeout);

@@ -61,7 +61,9 @@ struct hd_edge_request {
 /** Make one for an exchange; it is counted as under way from here on. */
 struct hd_edge_request *hd_request_new(struct hd_door *d, struct hd_exchange *ex,
                                        struct hd_route *route);
-/** Hand it to the pool. @p head and @p body as for hd_invocation_start(). */
+/** Hand it to the pool, or to who calls it with an event. @p opt  of the pool's channel. @p head
+ * and
+ *  @p body as for hd_invocation_start(). */
 void hd_request_start(struct hd_edge_request *r, const struct hd_channel_options *opt,
                       const struct hd_request_head *head, struct hd_str body, bool end);
 

@@ -20,7 +20,8 @@ struct hd_declared_policy {
 struct hd_route {
     _Atomic uint32_t refs;
     struct hd_function *fn;
-    struct hd_pool *pool;       /* NULL: fn->problem says why */
+    struct hd_pool *pool;       /* NULL: fn->problem says why, or it is called by event */
+    bool by_event;              /* called by hd_edge.attach and not through a pool of the door's */
     struct hd_breaker *breaker; /* NULL: none */
     struct hd_stats *stats;
     struct hd_declared_policy declared;

@@ -1,5 +1,7 @@
 #include "lambda/tags.h"
 
+static const char edge_tag[] = "heddle.edge";
+
 /* Characters, not bytes: the limits are the service's. */
 static size_t chars(const char *s)
 {
@@ -7,6 +9,13 @@ static size_t chars(const char *s)
     for (; *s != '\0'; s++)
         n += ((unsigned char)*s & 0xc0) != 0x80;
     return n;
+}
+
+static enum hd_edge_access edge_of(const char *text)
+{
+    if (text != NULL && strcmp(text, "protected") == 0)
+        return HD_EDGE_PROTECTED;
+    return text != NULL && strcmp(text, "public") == 0 ? HD_EDGE_PUBLIC : HD_EDGE_NONE;
 }
 
 static int check(const char *key, const json_t *value, struct hd_error *err)
@@ -25,6 +34,11 @@ static int check(const char *key, const json_t *value, struct hd_error *err)
     if (hd_str_eq_nocase(hd_str_n(key, HD_MIN(n, (size_t)4)), hd_str("aws:")))
         return hd_fail(err, HD_EINVAL,
                        "The tag key '%.128s' begins with 'aws:', which is reserved.", key);
+    if (strcmp(key, edge_tag) == 0 && edge_of(text) == HD_EDGE_NONE)
+        return hd_fail(err, HD_EINVAL,
+                       "The tag '%s' must be 'protected' or 'public', not '%.40s'; without it the "
+                       "function has no edge URL.",
+                       edge_tag, text);
     return 0;
 }
 
@@ -46,6 +60,11 @@ int hd_tags_add(json_t *tags, const json_t *more, unsigned max, struct hd_error 
         return hd_fail(err, HD_EBUSY, "Number of tags exceeds resource tag limit.");
     json_object_update(tags, (json_t *)more);
     return 0;
+}
+
+enum hd_edge_access hd_tags_edge(const json_t *tags)
+{
+    return edge_of(json_string_value(json_object_get(tags, edge_tag)));
 }
 
 void hd_tags_remove(json_t *tags, const json_t *keys)

@@ -1,7 +1,7 @@
 /* lambda/tags.h - the rules of tags, for everything that has some. Pure. */
 #pragma once
 
-#include "core/base.h"
+#include "lambda/view.h"
 
 #include <jansson.h>
 
@@ -12,8 +12,11 @@ enum { HD_TAGS_MAX = 50, HD_TAGS_KEY_CHARS = 128, HD_TAGS_VALUE_CHARS = 256 };
  * @param tags  changed only on success.
  * @param max   how many there may be; 0: HD_TAGS_MAX.
  * @return 0; HD_EINVAL: none is given, a key or value has a wrong length, or it begins with "aws:";
- *         HD_EBUSY: there would be too many. The message is the service's.
+ *         or "heddle.edge" has a value that says nothing; HD_EBUSY: there would be too many. The
+ * message is the service's.
  */
 int hd_tags_add(json_t *tags, const json_t *more, unsigned max, struct hd_error *err);
+/** @return what the tag heddle.edge of a function says. @param tags  NULL is fine. */
+enum hd_edge_access hd_tags_edge(const json_t *tags);
 /** Take keys off; unknown ones are fine. @param keys  array of texts. */
 void hd_tags_remove(json_t *tags, const json_t *keys);

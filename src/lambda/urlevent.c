@@ -305,6 +305,9 @@ static void add_context(struct hd_buf *out, const struct hd_url_request *req, st
     hd_buf_char(out, ',');
     if (req->iam != NULL)
         add_authorizer(out, req->iam);
+    else if (req->claims.len > 0)
+        hd_buf_fmt(out, "\"authorizer\":{\"jwt\":{\"claims\":%.*s,\"scopes\":null}},",
+                   HD_FMT(req->claims));
     add_member(out, "domainName", req->domain);
     hd_buf_char(out, ',');
     add_member(out, "domainPrefix", req->id);

@@ -37,6 +37,7 @@ struct hd_url_request {
     struct hd_str trace;     /* X-Amzn-Trace-Id; empty: none */
     struct hd_str request_id;
     const struct hd_url_iam *iam; /* NULL: AuthType NONE */
+    struct hd_str claims;         /* of a token that was verified, a JSON object; empty: none */
     int64_t now_unix_ms;
 };
 

@@ -11,6 +11,13 @@
 struct hd_view;      /* counted */
 struct hd_lambda_fn; /* one function in it */
 
+/** How the public listener serves a function at its name, beside those of the folder. */
+enum hd_edge_access {
+    HD_EDGE_NONE,      /* it does not */
+    HD_EDGE_PROTECTED, /* who has a token may */
+    HD_EDGE_PUBLIC,    /* everybody may */
+};
+
 enum hd_lambda_state { HD_LAMBDA_PENDING, HD_LAMBDA_ACTIVE, HD_LAMBDA_INACTIVE, HD_LAMBDA_FAILED };
 
 struct hd_view_version {
@@ -61,6 +68,7 @@ struct hd_lambda_fn {
     const char *dead_letter_arn; /* of $LATEST, or NULL */
     const void *policies;        /* lambda/policy.h: parsed statements, by qualifier */
     bool recursion_allowed;
+    enum hd_edge_access edge; /* as its tag heddle.edge says */
     struct hd_admission *admission;
 };
 

@@ -3,6 +3,7 @@
 #include "functions/strings.h"
 #include "lambda/names.h"
 #include "lambda/policy.h"
+#include "lambda/tags.h"
 #include "lambda/view_table.h"
 
 struct hd_publisher {
@@ -221,6 +222,7 @@ static struct hd_view_entry *build(const struct hd_publisher *p, const char *key
     fn->arn = keep(&b, arn);
     fn->dead_letter_arn = keep(&b, text(json_object_get(config, "DeadLetterConfig"), "TargetArn"));
     fn->recursion_allowed = hd_str_is(hd_str(text(doc, "RecursiveLoop")), "Allow");
+    fn->edge = hd_tags_edge(json_object_get(doc, "Tags"));
     fn->admission = admission != NULL ? hd_admission_ref(admission) : NULL;
     json_decref(doc);
     versions(&b);

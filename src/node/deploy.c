@@ -18,7 +18,7 @@ struct named_stats {
     char name[HD_FUNCTION_NAME_MAX + 1];
 };
 
-static struct hd_stats *stats_of(struct hd_node *n, const char *name)
+struct hd_stats *hd_node_stats(struct hd_node *n, const char *name)
 {
     struct named_stats *s = hd_map_get(&n->stats, hd_str(name));
     if (s == NULL) {
@@ -30,7 +30,7 @@ static struct hd_stats *stats_of(struct hd_node *n, const char *name)
     return s->stats;
 }
 
-static void forget_stats(struct hd_node *n, const char *name)
+void hd_node_forget_stats(struct hd_node *n, const char *name)
 {
     struct named_stats *s = hd_map_remove(&n->stats, hd_str(name));
     if (s == NULL)
@@ -96,7 +96,7 @@ static struct hd_pool_spec spec_of(struct hd_node *n, const struct hd_function *
     };
 }
 
-static struct hd_breaker *breaker_of(const struct hd_function *fn)
+struct hd_breaker *hd_node_breaker(const struct hd_function *fn)
 {
     struct hd_breaker *b = NULL;
     struct hd_breaker_options opt = {.window = fn->set.error_window,
@@ -154,33 +154,11 @@ static struct hd_route *route_of(struct hd_node *n, const struct hd_function *fn
     if (old != NULL && old->fn == fn)
         return hd_route_ref(old);
     struct hd_pool *pool = pool_of(n, fn, old, eager);
-    struct hd_route *r = hd_route_new(fn, pool, breaker_of(fn), stats_of(n, fn->name));
+    struct hd_route *r = hd_route_new(fn, pool, hd_node_breaker(fn), hd_node_stats(n, fn->name));
     if (old != NULL)
         carry_over(r, old);
     hd_pool_unref(pool);
     return r;
-}
-
-struct new_table {
-    struct hd_worker *worker;
-    struct hd_routes *routes;
-};
-
-static void take_table(void *arg)
-{
-    struct new_table *t = arg;
-    hd_door_set_routes(t->worker->door, t->routes);
-    hd_routes_unref(t->routes);
-    free(t);
-}
-
-static void publish(struct hd_node *n)
-{
-    for (unsigned i = 0; i < n->n_workers; i++) {
-        struct new_table *t = hd_new(struct new_table);
-        *t = (struct new_table){&n->workers[i], hd_routes_ref(n->routes)};
-        hd_loop_post(n->workers[i].loop, take_table, t);
-    }
 }
 
 static void say(struct hd_node *n, const struct hd_function *fn)
@@ -209,7 +187,7 @@ void hd_node_deploy(struct hd_node *n, const struct hd_scan *scan)
     }
     for (size_t i = 0; i < scan->removed.n; i++) {
         hd_pool_set_remove(n->pools, scan->removed.items[i]);
-        forget_stats(n, scan->removed.items[i]);
+        hd_node_forget_stats(n, scan->removed.items[i]);
     }
     struct hd_routes *old = n->routes;
     n->routes = hd_routes_new(routes, count);
@@ -219,7 +197,7 @@ void hd_node_deploy(struct hd_node *n, const struct hd_scan *scan)
     hd_snapshot_unref(before);
     n->deploys++;
     hd_node_targets_set(n);
-    publish(n);
+    hd_node_edge_routes(n);
 }
 
 void hd_node_undeploy(struct hd_node *n)
@@ -228,6 +206,7 @@ void hd_node_undeploy(struct hd_node *n)
     void *value;
     hd_routes_unref(n->routes);
     n->routes = NULL;
+    hd_node_edge_routes_free(n);
     hd_snapshot_unref(n->snapshot);
     n->snapshot = NULL;
     while (hd_map_next(&n->stats, &at, NULL, &value)) {

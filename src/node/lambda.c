@@ -42,6 +42,12 @@ static void make_doors(struct hd_node *n)
             .net = w->net, .control = n->workers[0].loop, .on_line = on_line, .arg = n};
         w->caller = hd_caller_new(&opt);
         w->lambda = hd_lambda_door_new(&n->lambda, w->net, w->caller);
+        struct hd_edgecalls_options edge = {.net = w->net,
+                                            .caller = w->caller,
+                                            .targets = hd_node_targets(n),
+                                            .log = n->log,
+                                            .port = n->port};
+        w->edgecalls = hd_edgecalls_new(&edge);
     }
 }
 
@@ -66,6 +72,7 @@ static void on_view(void *arg, struct hd_view *view)
         hd_loop_post(n->workers[i].loop, take_view, v);
     }
     hd_node_set_view(n, view);
+    hd_node_edge_routes(n);
 }
 
 /* --- what they share --- */

@@ -338,7 +338,7 @@ static void pool_times(struct scrape *s)
 void hd_node_metrics(struct hd_node *n, struct hd_buf *out)
 {
     struct scrape s = {.node = n, .out = out};
-    s.routes = n->routes != NULL ? hd_routes_all(n->routes, &s.n) : NULL;
+    s.routes = n->table != NULL ? hd_routes_all(n->table, &s.n) : NULL;
     s.sums = hd_new_array(struct hd_stats_sum, s.n);
     for (size_t i = 0; i < s.n; i++)
         hd_stats_sum(s.routes[i]->stats, &s.sums[i]);

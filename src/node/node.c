@@ -255,6 +255,7 @@ static void make_edge(struct hd_node *n)
                                .compat = o->compat == HD_COMPAT_1TUBE,
                                .on_other = hd_site_request,
                                .warmup = warmup_counts,
+                               .attach = hd_node_edge_attach,
                                .arg = n};
 }
 
@@ -539,6 +540,7 @@ static void tear_down(struct hd_node *n)
         hd_server_free(w->control);
         hd_door_free(w->door);
         hd_lambda_door_free(w->lambda);
+        hd_edgecalls_free(w->edgecalls);
         hd_caller_free(w->caller);
         hd_channel_free(w->channel);
     }

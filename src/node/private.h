@@ -6,6 +6,7 @@
 #include "functions/watch.h"
 #include "gateway/door.h"
 #include "lambda/door.h"
+#include "lambda/edgecall.h"
 #include "node/devkeys.h"
 #include "node/gate.h"
 #include "node/logtail.h"
@@ -36,6 +37,7 @@ struct hd_worker {
     int listen_fd; /* -1: given to the server */
     struct hd_caller *caller;
     struct hd_lambda_door *lambda;
+    struct hd_edgecalls *edgecalls;
     struct hd_server *control; /* of the control listener */
     int control_fd;            /* as listen_fd */
     struct hd_error failure;   /* code 0: its server listens, or has not tried yet */
@@ -64,7 +66,8 @@ struct hd_node {
     struct hd_option_list built_in_env;
     struct hd_registry *registry;
     struct hd_snapshot *snapshot;
-    struct hd_routes *routes; /* the newest table */
+    struct hd_routes *routes; /* of the folder, the newest */
+    struct hd_routes *table;  /* those, and Lambda functions with an edge URL: what doors have */
     struct hd_map stats;      /* by name: struct hd_stats with a name, see deploy.c */
     struct hd_watch *watch;
     struct hd_reload *reload;
@@ -126,8 +129,25 @@ void hd_node_undeploy(struct hd_node *n);
 /** Note what the code of a function declared. */
 void hd_node_declared(struct hd_node *n, struct hd_pool *p, const struct hd_declared *d);
 
+/** @return the counters of a function, made when they are not there. Control loop. */
+struct hd_stats *hd_node_stats(struct hd_node *n, const char *name);
+/** It is gone. */
+void hd_node_forget_stats(struct hd_node *n, const char *name);
+/** @return a breaker as the settings say, the caller's; NULL: none. */
+struct hd_breaker *hd_node_breaker(const struct hd_function *fn);
+
 /** What a backend is told of a function; borrows from it. */
 struct hd_launch hd_node_launch(const struct hd_node *n, const struct hd_function *fn);
+
+/* edgeroutes.c: what the edge doors serve */
+
+/** The folder's routes or the Lambda functions changed: make the doors' table. Control loop, or
+ *  before the loops run. */
+void hd_node_edge_routes(struct hd_node *n);
+void hd_node_edge_routes_free(struct hd_node *n);
+/** For struct hd_edge. */
+void hd_node_edge_attach(void *node, unsigned loop_index, struct hd_invocation *inv,
+                         const struct hd_edge_asks *asks);
 
 /* targets.c: functions of the folder for calls with an event */
 

@@ -32,6 +32,7 @@ enum hd_verify {
     HD_VERIFY_KNOWN,    /* those with a key of ours are checked, others pass */
     HD_VERIFY_REQUIRED, /* all */
 };
+enum hd_lambda_edge_mode { HD_LAMBDA_EDGE_OFF, HD_LAMBDA_EDGE_TAGGED, HD_LAMBDA_EDGE_ALL };
 enum hd_url_policy { HD_URL_POLICY_ENFORCE, HD_URL_POLICY_OPEN };
 enum hd_lambda_backend {
     HD_LAMBDA_BACKEND_AUTO,
@@ -141,6 +142,7 @@ struct hd_node_options {
     uint64_t lambda_stream_max_bytes, lambda_stream_rate; /* a second; UINT64_MAX: none */
     char *lambda_url_domain;
     enum hd_url_policy lambda_url_policy;
+    enum hd_lambda_edge_mode lambda_edge;
     enum hd_retired lambda_retired;
     bool lambda_credentials_env, lambda_hot_reload, lambda_inject_endpoints;
     struct hd_option_list lambda_async_delays; /* milliseconds */

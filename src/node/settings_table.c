@@ -12,6 +12,7 @@ static_assert(sizeof(enum hd_compat) == sizeof(unsigned) &&
                   sizeof(enum hd_trust) == sizeof(unsigned) &&
                   sizeof(enum hd_verify) == sizeof(unsigned) &&
                   sizeof(enum hd_url_policy) == sizeof(unsigned) &&
+                  sizeof(enum hd_lambda_edge_mode) == sizeof(unsigned) &&
                   sizeof(enum hd_retired) == sizeof(unsigned) &&
                   sizeof(enum hd_lambda_backend) == sizeof(unsigned) &&
                   sizeof(enum hd_log_format) == sizeof(unsigned),
@@ -30,6 +31,7 @@ static const char *const sandbox_words[] = {"auto", "off", "require", NULL};
 static const char *const trust_words[] = {"proxies", "all", "none", NULL};
 static const char *const verify_words[] = {"off", "known", "required", NULL};
 static const char *const policy_words[] = {"enforce", "open", NULL};
+static const char *const edge_words[] = {"off", "tagged", "all", NULL};
 static const char *const retired_words[] = {"refuse", "accept", NULL};
 static const char *const backend_words[] = {"auto", "process", "docker", NULL};
 static const char *const format_words[] = {"text", "json", NULL};
@@ -400,6 +402,11 @@ const struct hd_option hd_node_option_table[] = {
      .kind = HD_OPTION_ENUM, .words = policy_words, AT(lambda_url_policy), .fallback = "enforce",
      .group = group_lambda, .commands = NODE,
      .help = "Whether a function URL without authorization needs a policy statement too, as on AWS"},
+    {.key = "lambda.edge", .flag = "lambda-edge", .env = "HEDDLE_LAMBDA_EDGE",
+     .kind = HD_OPTION_ENUM, .words = edge_words, AT(lambda_edge), .fallback = "tagged",
+     .group = group_lambda, .commands = NODE,
+     .help = "Lambda functions at the public prefix, beside those of the folder: tagged are those "
+             "with the tag heddle.edge (protected or public), all are the others too, protected"},
     {.key = "lambda.retired_runtimes", .flag = "lambda-retired-runtimes",
      .env = "HEDDLE_LAMBDA_RETIRED_RUNTIMES", .kind = HD_OPTION_ENUM, .words = retired_words,
      AT(lambda_retired), .fallback = "refuse", .group = group_lambda, .commands = NODE,

@@ -63,12 +63,32 @@ static void refuses_what_the_service_does(void **state)
     (void)state;
 }
 
+static void says_who_may_come_by_the_edge(void **state)
+{
+    json_t *tags = json_object();
+    struct hd_error err = {.msg = ""};
+    assert_int_equal(hd_tags_edge(NULL), HD_EDGE_NONE);
+    assert_int_equal(hd_tags_edge(tags), HD_EDGE_NONE);
+    assert_int_equal(add(tags, "{\"heddle.edge\":\"Public\"}", 0, &err), HD_EINVAL);
+    assert_string_equal(err.msg, "The tag 'heddle.edge' must be 'protected' or 'public', not "
+                                 "'Public'; without it the function has no edge URL.");
+    assert_int_equal(add(tags, "{\"heddle.edge\":\"public\"}", 0, &err), 0);
+    assert_int_equal(hd_tags_edge(tags), HD_EDGE_PUBLIC);
+    assert_int_equal(add(tags, "{\"heddle.edge\":\"protected\"}", 0, &err), 0);
+    assert_int_equal(hd_tags_edge(tags), HD_EDGE_PROTECTED);
+    json_object_set_new(tags, "heddle.edge", json_string("opened")); /* from an older store */
+    assert_int_equal(hd_tags_edge(tags), HD_EDGE_NONE);
+    json_decref(tags);
+    (void)state;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tags_are_merged),
         cmocka_unit_test(there_is_a_most),
         cmocka_unit_test(refuses_what_the_service_does),
+        cmocka_unit_test(says_who_may_come_by_the_edge),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -273,6 +273,20 @@ static void tells_who_signed(void **state)
     (void)state;
 }
 
+static void tells_what_a_verified_token_says(void **state)
+{
+    struct given g;
+    give(&g, NULL, 0);
+    g.req.claims = hd_str("{\"sub\":\"ada\",\"n\":1}");
+    json_t *event = event_of(&g);
+    const json_t *context = json_object_get(event, "requestContext");
+    assert_json(context, "accountId", "\"anonymous\"");
+    assert_json(context, "authorizer",
+                "{\"jwt\":{\"claims\":{\"n\":1,\"sub\":\"ada\"},\"scopes\":null}}");
+    json_decref(event);
+    (void)state;
+}
+
 static void an_event_over_the_limit_is_told(void **state)
 {
     struct given g;
@@ -297,6 +311,7 @@ int main(void)
         cmocka_unit_test(what_is_about_the_connection_stays_here),
         cmocka_unit_test(text_stays_text_and_the_rest_is_base64),
         cmocka_unit_test(tells_who_signed),
+        cmocka_unit_test(tells_what_a_verified_token_says),
         cmocka_unit_test(an_event_over_the_limit_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
