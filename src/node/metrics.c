@@ -335,6 +335,28 @@ static void pool_times(struct scrape *s)
     }
 }
 
+static void prewarmed(struct scrape *s)
+{
+    const struct hd_backend *b = s->node->backend;
+    struct hd_process_prewarm_counts c;
+    hd_process_prewarm_counts(&c, b);
+    const struct {
+        const char *host;
+        uint64_t n;
+    } starts[] = {
+        {"ready", c.ready}, {"starting", c.starting}, {"none", c.none}, {"unfit", c.unfit}};
+    hd_prom_metric(s->out, "heddle_prewarm_starts_total", "counter",
+                   "Instances begun, by the prewarmed host that was there for them.");
+    for (size_t i = 0; i < HD_COUNT(starts); i++)
+        hd_prom_u64(s->out, "heddle_prewarm_starts_total", LABELS("host", starts[i].host),
+                    starts[i].n);
+    hd_prom_metric(s->out, "heddle_prewarm_hosts", "gauge", "Hosts that wait for a function.");
+    hd_prom_u64(s->out, "heddle_prewarm_hosts", LABELS(NULL, NULL), hd_process_prewarm_ready(b));
+    hd_prom_metric(s->out, "heddle_prewarm_memory_bytes", "gauge", "Memory of these hosts.");
+    hd_prom_u64(s->out, "heddle_prewarm_memory_bytes", LABELS(NULL, NULL),
+                hd_process_prewarm_rss_bytes(b));
+}
+
 void hd_node_metrics(struct hd_node *n, struct hd_buf *out)
 {
     struct scrape s = {.node = n, .out = out};
@@ -352,6 +374,7 @@ void hd_node_metrics(struct hd_node *n, struct hd_buf *out)
     pool_gauges(&s);
     pool_counters(&s);
     pool_times(&s);
+    prewarmed(&s);
     hd_node_metrics_lambda(n, out);
     hd_node_lanes_metrics(n, out);
     hd_node_metrics_async(n, out);

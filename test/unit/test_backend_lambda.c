@@ -115,6 +115,10 @@ static void a_prewarmed_host_sees_the_same(void **state)
     uint64_t before = ticks_now();
     rig_begin_lambda(&r, &p, &l);
     assert_true(started_at(&p) < before); /* it is the one that waited */
+    struct hd_process_prewarm_counts counts;
+    hd_process_prewarm_counts(&counts, r.backend);
+    assert_int_equal(counts.ready, 1);
+    assert_int_equal(counts.starting + counts.none + counts.unfit, 0);
     expect_layout(&r, &p);
     rig_expect(&p, "process.getuid() > 0", "true");
     rig_expect(&p, "cp.execFileSync('/bin/sh', ['-c', 'ulimit -f']).toString()", "1228800\\n");
@@ -122,6 +126,73 @@ static void a_prewarmed_host_sees_the_same(void **state)
                "Math.round(fs.statfsSync('/tmp').blocks * fs.statfsSync('/tmp').bsize / 2 ** 20)",
                "600");
     rig_finish(&r, &p);
+    (void)state;
+}
+
+struct knows {
+    struct hd_timer timer;
+    struct rig *r;
+    bool yes;
+};
+
+/* Only who knows the versions can say that this one is not there. */
+static void on_knows_tick(struct hd_timer *t)
+{
+    struct knows *k = hd_container_of(t, struct knows, timer);
+    k->yes = hd_process_runtime_note(k->r->backend, "python3.0") != NULL;
+    hd_timer_start(k->r->loop, t, 2, on_knows_tick);
+}
+
+static void a_host_waits_for_the_program_that_is_chosen_once_versions_are_known(void **state)
+{
+    char id[32] = "";
+    struct rig r;
+    struct probe p;
+    struct lambda l;
+    struct knows knows = {.r = &r};
+    struct hd_process_prewarm_counts counts;
+    if (readlink("/usr/bin/python3", id, sizeof(id) - 1) < 0 || strncmp(id, "python3.", 8) != 0) {
+        print_message("skipped: /usr/bin/python3 is no link to a version\n");
+        skip();
+    }
+    rig_open_for(&r, HD_PROCESS_SANDBOX_OFF, false);
+    rig_put(&r, "f/code/index.py", "def handler(event, context):\n    return 1\n", 0644);
+    rig_set(&r, &l, "python", id); /* python3.11, and then python3, which is found to be that */
+    r.backend->ops->prewarm(r.backend, &l.what, 1);
+    hd_timer_start(r.loop, &knows.timer, 0, on_knows_tick);
+    rig_until(&r, &knows.yes);
+    hd_timer_stop(r.loop, &knows.timer);
+    rig_until_warm(&r);
+    rig_begin_lambda(&r, &p, &l);
+    hd_process_prewarm_counts(&counts, r.backend);
+    assert_int_equal(counts.ready, 1);
+    assert_int_equal(counts.none, 0);
+    rig_finish(&r, &p);
+    (void)state;
+}
+
+static void a_kind_of_host_that_was_missing_waits_for_the_next_start(void **state)
+{
+    struct rig r;
+    struct probe p;
+    struct lambda l;
+    struct hd_process_prewarm_counts counts;
+    rig_open_for(&r, HD_PROCESS_SANDBOX_AUTO, false);
+    rig_set_node(&r, &l);
+    r.backend->ops->prewarm(r.backend, &l.what, 1);
+    rig_until_warm(&r);
+    const char *const env[] = {"LANG=C.UTF-8", NULL}; /* another kind of host */
+    l.what.env = env;
+    for (int i = 0; i < 2; i++) {
+        rig_begin_lambda(&r, &p, &l);
+        rig_expect(&p, "process.env.LANG", "C.UTF-8");
+        rig_end(&p, 0);
+        probe_done(&p);
+    }
+    hd_process_prewarm_counts(&counts, r.backend);
+    assert_int_equal(counts.none, 1);
+    assert_int_equal(counts.ready + counts.starting, 1);
+    rig_close(&r);
     (void)state;
 }
 
@@ -347,6 +418,8 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_sees_what_it_sees_at_lambda),
         cmocka_unit_test(a_prewarmed_host_sees_the_same),
+        cmocka_unit_test(a_host_waits_for_the_program_that_is_chosen_once_versions_are_known),
+        cmocka_unit_test(a_kind_of_host_that_was_missing_waits_for_the_next_start),
         cmocka_unit_test(tmp_is_its_own_and_has_a_size),
         cmocka_unit_test(without_a_sandbox_it_sees_real_places),
         cmocka_unit_test(its_environment_is_the_table_and_nothing_else),

@@ -3,6 +3,7 @@
 #include "core/clock.h"
 #include "core/map.h"
 #include "core/work.h"
+#include "pool/launch.h"
 #include "pool/process/enforce.h"
 #include "pool/process/hostclient.h"
 #include "pool/process/instance.h"
@@ -24,6 +25,14 @@ enum {
     LAMBDA_PIDS = 1024,
     LAMBDA_INIT_MS = 10000,
     LAMBDA_INIT_EXTRA_MS = 5000, /* its host keeps the limit itself, and says so better */
+    WISHES_MAX = HD_PREWARM_SHELVES_MAX,
+};
+
+/* Hosts that were asked for before it was known which program is which version. */
+struct wish {
+    struct hd_launch what; /* a copy */
+    unsigned count;
+    char *key; /* of the plan that was made then */
 };
 
 struct process {
@@ -34,7 +43,12 @@ struct process {
     struct hd_list instances;
     struct hd_prewarm prewarm;
     struct hd_interpreters interpreters, asked; /* asked: a work thread's while `asking` */
-    bool has_asked, asking;
+    bool has_asked, asking, knows;
+    struct wish wishes[WISHES_MAX];
+    size_t n_wishes;
+    unsigned
+        lambda_prewarm; /* hosts that wait for each runtime of functions with Lambda semantics */
+    struct hd_process_prewarm_counts counts;
     char note[HD_INTERPRETER_TEXT_MAX + 1];
     char *endpoint_url;
     struct hd_timer closing;
@@ -56,12 +70,16 @@ static void ask_work(void *arg)
     hd_interpreters_ask(&p->asked);
 }
 
+static void grant_wishes(struct process *p);
+
 static void on_asked(void *arg)
 {
     struct process *p = arg;
     hd_interpreters_done(&p->interpreters);
     p->interpreters = p->asked;
     p->asking = false;
+    p->knows = true;
+    grant_wishes(p);
 }
 
 /* Which versions are there is asked for when somebody wants one for the first time. */
@@ -144,10 +162,26 @@ static int make_plan(struct process *p, struct hd_hostplan *plan, const struct h
     return hd_lambdaplan_make(plan, &site, what, instance, err);
 }
 
-/* A prewarmed host that has got all that the function brings; NULL: one must be started. */
-static struct hd_hostproc *take_host(struct process *p, struct hd_hostplan *plan)
+/* Where nothing is prewarmed there is nothing to count. */
+static void count_take(struct process *p, const struct hd_hostplan *plan, bool taken, bool ready)
 {
-    struct hd_hostproc *host = hd_prewarm_take(&p->prewarm, plan);
+    if (p->prewarm.n_shelves == 0 || !plan->host)
+        return;
+    if (plan->key == NULL)
+        p->counts.unfit++;
+    else if (!taken)
+        p->counts.none++;
+    else if (ready)
+        p->counts.ready++;
+    else
+        p->counts.starting++;
+}
+
+/* A prewarmed host that has got all that the function brings; NULL: one must be started. */
+static struct hd_hostproc *take_host(struct process *p, struct hd_hostplan *plan, bool lambda)
+{
+    bool ready = false;
+    struct hd_hostproc *host = hd_prewarm_take(&p->prewarm, plan, &ready);
     struct hd_error err;
     if (plan->late.there && host != NULL && hd_hostproc_adopt(host, &plan->late, &err) < 0) {
         hd_log(p->site.log, HD_WARN, "a prewarmed host cannot be used, starting another",
@@ -155,6 +189,9 @@ static struct hd_hostproc *take_host(struct process *p, struct hd_hostplan *plan
         hd_prewarm_discard(&p->prewarm, host);
         host = NULL;
     }
+    count_take(p, plan, host != NULL, ready);
+    if (lambda && p->lambda_prewarm > 0 && plan->key != NULL && !hd_prewarm_has(&p->prewarm, plan))
+        hd_prewarm_want(&p->prewarm, plan, p->lambda_prewarm); /* for the next one */
     if (plan->late.there && host == NULL)
         hd_lambdaplan_settle(plan);
     return host;
@@ -183,7 +220,7 @@ static struct hd_instance_handle *begin(struct process *p, struct hd_hostplan *p
     } else if (plan->host) {
         hd_hostplan_load_body(&body, what);
     }
-    start.host = take_host(p, plan);
+    start.host = take_host(p, plan, what->lambda != NULL);
     return hd_process_instance_start(&p->instances, &p->site, &start, events, owner);
 }
 
@@ -208,16 +245,69 @@ static struct hd_instance_handle *launch(struct hd_backend *b, const struct hd_l
     return h;
 }
 
-static void prewarm(struct hd_backend *b, const struct hd_launch *what, unsigned count)
+/* @return the key of what waits now, for the caller to free; NULL: nothing can. */
+static char *want_hosts(struct process *p, const struct hd_launch *what, unsigned count)
 {
-    struct process *p = process_of(b);
     struct hd_hostplan plan;
     struct hd_error err;
     if (make_plan(p, &plan, what, NULL, &err) < 0)
-        return; /* a launch of it will say so */
-    if (plan.key != NULL)
+        return NULL; /* a launch of it will say so */
+    char *key = hd_strdup(plan.key);
+    if (key != NULL)
         hd_prewarm_want(&p->prewarm, &plan, count);
     hd_hostplan_done(&plan);
+    return key;
+}
+
+static void forget_wishes(struct process *p)
+{
+    for (size_t i = 0; i < p->n_wishes; i++) {
+        hd_launch_done(&p->wishes[i].what);
+        free(p->wishes[i].key);
+    }
+    p->n_wishes = 0;
+}
+
+/* Versions are found out while the first hosts start already. What is known then may choose another
+ * program: hosts of the first one would never be taken. */
+static void grant_wishes(struct process *p)
+{
+    for (size_t i = 0; i < p->n_wishes; i++) {
+        struct wish *w = &p->wishes[i];
+        hd_auto_free char *key = want_hosts(p, &w->what, w->count);
+        if (key == NULL || strcmp(w->key, key) != 0)
+            hd_prewarm_forget(&p->prewarm, w->key);
+    }
+    for (size_t i = 0; i < p->n_wishes; i++) { /* what one has dropped another one may want */
+        struct wish *w = &p->wishes[i];
+        free(want_hosts(p, &w->what, w->count));
+    }
+    forget_wishes(p);
+}
+
+static void remember(struct process *p, const struct hd_launch *what, unsigned count,
+                     const char *key)
+{
+    for (size_t i = 0; i < p->n_wishes; i++)
+        if (strcmp(p->wishes[i].what.lambda->runtime_id, what->lambda->runtime_id) == 0 &&
+            strcmp(p->wishes[i].key, key) == 0)
+            return;
+    if (p->n_wishes == WISHES_MAX)
+        return;
+    struct wish *w = &p->wishes[p->n_wishes++];
+    *w = (struct wish){.count = count, .key = hd_strdup(key)};
+    hd_launch_copy(&w->what, what);
+}
+
+static void prewarm(struct hd_backend *b, const struct hd_launch *what, unsigned count)
+{
+    struct process *p = process_of(b);
+    hd_auto_free char *key = want_hosts(p, what, count);
+    if (what->lambda == NULL)
+        return;
+    p->lambda_prewarm = count;
+    if (!p->knows && key != NULL && count > 0)
+        remember(p, what, count, key);
 }
 
 static int reap_stale(struct hd_backend *b, struct hd_error *err)
@@ -247,6 +337,7 @@ static void destroy(struct process *p)
     hd_cgroups_close(&p->site.cgroups);
     hd_rundir_close(&p->site.dir);
     hd_interpreters_done(&p->interpreters);
+    forget_wishes(p);
     free_options(&p->opt);
     free(p->endpoint_url);
     free(p);
@@ -439,4 +530,9 @@ uint64_t hd_process_prewarm_rss_bytes(const struct hd_backend *b)
 unsigned hd_process_prewarm_ready(const struct hd_backend *b)
 {
     return hd_prewarm_ready(&hd_container_of(b, struct process, base)->prewarm);
+}
+
+void hd_process_prewarm_counts(struct hd_process_prewarm_counts *out, const struct hd_backend *b)
+{
+    *out = hd_container_of(b, struct process, base)->counts;
 }

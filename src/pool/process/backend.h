@@ -78,3 +78,12 @@ void hd_process_set_endpoint(struct hd_backend *b, const char *url);
 uint64_t hd_process_prewarm_rss_bytes(const struct hd_backend *b);
 /** @return prewarmed hosts that wait for a function. Control loop. */
 unsigned hd_process_prewarm_ready(const struct hd_backend *b);
+/** Starts since the node began, of what may be prewarmed. */
+struct hd_process_prewarm_counts {
+    uint64_t ready;    /* took a host that waited */
+    uint64_t starting; /* took one that was still starting */
+    uint64_t none;     /* there was none */
+    uint64_t unfit;    /* needed a host of their own */
+};
+/** Control loop. */
+void hd_process_prewarm_counts(struct hd_process_prewarm_counts *out, const struct hd_backend *b);

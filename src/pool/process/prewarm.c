@@ -182,10 +182,10 @@ static void used(struct shelf *s)
     hd_timer_start(s->w->site->loop, &s->unused, UNUSED_MS, on_unused);
 }
 
-static struct shelf *find(struct hd_prewarm *w, const struct hd_hostplan *plan)
+static struct shelf *find(struct hd_prewarm *w, const char *key)
 {
-    hd_list_each(link, &w->shelves) if (strcmp(shelf_of(link)->plan.key, plan->key) ==
-                                        0) return shelf_of(link);
+    hd_list_each(link,
+                 &w->shelves) if (strcmp(shelf_of(link)->plan.key, key) == 0) return shelf_of(link);
     return NULL;
 }
 
@@ -225,7 +225,7 @@ void hd_prewarm_init(struct hd_prewarm *w, struct hd_hostproc_site *site, unsign
 
 void hd_prewarm_want(struct hd_prewarm *w, const struct hd_hostplan *plan, unsigned count)
 {
-    struct shelf *s = find(w, plan);
+    struct shelf *s = find(w, plan->key);
     if (w->closed)
         return;
     if (count == 0) {
@@ -242,9 +242,22 @@ void hd_prewarm_want(struct hd_prewarm *w, const struct hd_hostplan *plan, unsig
     refill_in(s, 0);
 }
 
-struct hd_hostproc *hd_prewarm_take(struct hd_prewarm *w, const struct hd_hostplan *plan)
+bool hd_prewarm_has(struct hd_prewarm *w, const struct hd_hostplan *plan)
 {
-    struct shelf *s = plan->key != NULL ? find(w, plan) : NULL;
+    return plan->key != NULL && find(w, plan->key) != NULL;
+}
+
+void hd_prewarm_forget(struct hd_prewarm *w, const char *key)
+{
+    struct shelf *s = find(w, key);
+    if (s != NULL)
+        free_shelf(s);
+}
+
+struct hd_hostproc *hd_prewarm_take(struct hd_prewarm *w, const struct hd_hostplan *plan,
+                                    bool *ready)
+{
+    struct shelf *s = plan->key != NULL ? find(w, plan->key) : NULL;
     if (s == NULL || w->closed)
         return NULL;
     used(s);
@@ -253,6 +266,7 @@ struct hd_hostproc *hd_prewarm_take(struct hd_prewarm *w, const struct hd_hostpl
         return NULL;
     struct warm *h = warm_of(s->hosts.next); /* the oldest: ready, or the first to be */
     struct hd_hostproc *host = h->host;
+    *ready = h->ready;
     off_shelf(h);
     free(h);
     return host;

@@ -26,11 +26,17 @@ void hd_prewarm_init(struct hd_prewarm *w, struct hd_hostproc_site *site, unsign
  * another. 0: none any more. What is not taken for half an hour ends, until it is asked for again.
  */
 void hd_prewarm_want(struct hd_prewarm *w, const struct hd_hostplan *plan, unsigned count);
+/** @return whether hosts of this plan are kept, or were before nobody asked for them. */
+bool hd_prewarm_has(struct hd_prewarm *w, const struct hd_hostplan *plan);
+/** Keep no hosts of this key any more. */
+void hd_prewarm_forget(struct hd_prewarm *w, const char *key);
 /**
  * Take a host, the caller's from now on; another one is started in its place a little later.
+ * @param ready  set: whether it listens already.
  * @return NULL: there is none.
  */
-struct hd_hostproc *hd_prewarm_take(struct hd_prewarm *w, const struct hd_hostplan *plan);
+struct hd_hostproc *hd_prewarm_take(struct hd_prewarm *w, const struct hd_hostplan *plan,
+                                    bool *ready);
 /** End a host that was taken and turned out to be of no use. */
 void hd_prewarm_discard(struct hd_prewarm *w, struct hd_hostproc *host);
 /** @return resident memory of all hosts on the shelves. */
