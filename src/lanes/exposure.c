@@ -12,8 +12,6 @@
 
 enum { ARENA_MAX = 64 * 1024, HELD_SLACK = 256 * 1024, VALIDATOR_MS = 10000 };
 
-static const char CONTENT_TYPE[] = "application/json; charset=utf-8";
-
 bool hd_exposure_wanted(const struct hd_topology *t)
 {
     for (size_t i = 0; i < t->n_tasks; i++) {
@@ -27,109 +25,32 @@ bool hd_exposure_wanted(const struct hd_topology *t)
     return false;
 }
 
-/* --- answers --- */
+/* --- the end --- */
 
-static void rpc_free(struct hd_rpc *r)
+static void tell_closed(struct hd_exposure *e)
+{
+    void (*closed)(void *) = e->closed;
+    if (closed == NULL || !e->server_closed || e->spools > 0)
+        return;
+    e->closed = NULL;
+    closed(e->closed_arg);
+}
+
+void hd_exposure_spool_gone(void *exposure)
+{
+    struct hd_exposure *e = exposure;
+    e->spools--;
+    tell_closed(e);
+}
+
+void hd_rpc_free(struct hd_rpc *r)
 {
     hd_list_remove(&r->link);
+    hd_rpc_form_free(r->form);
+    hd_rpc_stream_free(r->stream);
     hd_buf_done(&r->body);
     hd_arena_done(&r->arena);
     free(r);
-}
-
-static bool origin_listed(const struct hd_exposure_options *c, struct hd_str origin)
-{
-    return c->cors_origins.n > 0 && origin.len > 0 && hd_strings_has(&c->cors_origins, origin);
-}
-
-/* Fields about other origins, which every answer has. */
-static size_t cors_fields(const struct hd_rpc *r, struct hd_field *f)
-{
-    const struct hd_exposure_options *c = r->exposure->config;
-    static const struct hd_str allow = HD_LIT("Access-Control-Allow-Origin");
-    size_t n = 0;
-    bool any = c->cors_origins.n == 0 || hd_strings_has(&c->cors_origins, hd_str("*"));
-    if (any && !c->cors_credentials)
-        f[n++] = (struct hd_field){allow, hd_str("*")};
-    else if (!any && origin_listed(c, r->origin))
-        f[n++] = (struct hd_field){allow, r->origin};
-    if (!any && c->cors_vary)
-        f[n++] = (struct hd_field){hd_str("Vary"), hd_str("Origin")};
-    if (!any && c->cors_credentials && origin_listed(c, r->origin))
-        f[n++] = (struct hd_field){hd_str("Access-Control-Allow-Credentials"), hd_str("true")};
-    return n;
-}
-
-static void count(const struct hd_rpc *r, const char *code)
-{
-    const struct hd_exposure *e = r->exposure;
-    const char *what = r->task != NULL    ? r->task->wire_id
-                       : r->event != NULL ? r->event->wire_id
-                                          : "";
-    hd_lane_metrics_rpc(e->opt.metrics, e->opt.loop_index, "in", what, code,
-                        hd_clock_us() - r->start_us);
-}
-
-void hd_rpc_answer(struct hd_rpc *r, unsigned status, struct hd_str body, const char *code)
-{
-    struct hd_field f[HD_RPC_FIELDS];
-    size_t n = 0;
-    count(r, code);
-    if (r->in_base)
-        f[n++] = (struct hd_field){hd_str("x-runner-request-id"), r->id};
-    n += cors_fields(r, f + n);
-    f[n++] = (struct hd_field){hd_str("content-type"), hd_str(CONTENT_TYPE)};
-    f[n++] = (struct hd_field){hd_str("X-Content-Type-Options"), hd_str("nosniff")};
-    f[n++] = (struct hd_field){hd_str("X-Frame-Options"), hd_str("DENY")};
-    struct hd_response_head head = {
-        .status = status, .fields = f, .n_fields = n, .body_bytes = (int64_t)body.len};
-    struct hd_exchange *ex = r->ex;
-    r->ex = NULL;
-    hd_exchange_respond(ex, &head, body, true);
-    rpc_free(r);
-}
-
-void hd_rpc_refuse(struct hd_rpc *r, struct hd_lane_error error)
-{
-    char memory[512];
-    struct hd_buf body;
-    struct hd_log *log = r->exposure->opt.log;
-    if (error.status == 401 || error.status == 403)
-        hd_log(log, HD_WARN, "exposure.auth.failure", hd_kv_slice("requestId", r->id),
-               hd_kv_slice("method", r->method), hd_kv_slice("path", r->path),
-               hd_kv_int("status", error.status), hd_kv_str("code", error.code),
-               hd_kv_slice("reason", error.reason));
-    else if (error.status >= 500)
-        hd_log(log, HD_ERROR, r->event != NULL ? "exposure.event.error" : "exposure.task.error",
-               hd_kv_slice("requestId", r->id), hd_kv_slice("error", error.reason));
-    hd_buf_init_with(&body, memory, sizeof(memory), SIZE_MAX / 2);
-    hd_rpc_error(&body, &error);
-    hd_rpc_answer(r, error.status, hd_buf_view(&body), error.code);
-    hd_buf_done(&body);
-}
-
-static void preflight(struct hd_rpc *r)
-{
-    const struct hd_exposure_options *c = r->exposure->config;
-    struct hd_field f[HD_RPC_FIELDS];
-    char age[16];
-    size_t n = cors_fields(r, f);
-    hd_auto_free char *methods = hd_strings_join(&c->cors_methods, ", ");
-    hd_auto_free char *headers = hd_strings_join(&c->cors_headers, ", ");
-    f[n++] = (struct hd_field){hd_str("Access-Control-Allow-Methods"),
-                               c->cors_methods.n > 0 ? hd_str(methods) : hd_str("POST, OPTIONS")};
-    struct hd_str allowed = c->cors_headers.n > 0 ? hd_str(headers) : r->asked_headers;
-    if (allowed.len > 0)
-        f[n++] = (struct hd_field){hd_str("Access-Control-Allow-Headers"), allowed};
-    if (c->cors_max_age_s > 0) {
-        snprintf(age, sizeof(age), "%u", c->cors_max_age_s);
-        f[n++] = (struct hd_field){hd_str("Access-Control-Max-Age"), hd_str(age)};
-    }
-    struct hd_response_head head = {.status = 204, .fields = f, .n_fields = n};
-    struct hd_exchange *ex = r->ex;
-    r->ex = NULL;
-    hd_exchange_respond(ex, &head, hd_str(""), true);
-    rpc_free(r);
 }
 
 /* --- the path --- */
@@ -385,7 +306,9 @@ static void on_bad_body(struct hd_exchange *ex, unsigned status, const char *why
 
 static void on_writable(struct hd_exchange *ex)
 {
-    (void)ex;
+    struct hd_rpc *r = ex->door;
+    if (r->run != NULL)
+        hd_lane_run_resume(r->run);
 }
 
 static void on_gone(struct hd_exchange *ex, enum hd_gone why)
@@ -396,8 +319,8 @@ static void on_gone(struct hd_exchange *ex, enum hd_gone why)
         hd_call_cancel(r->validation, false);
     if (r->run != NULL)
         hd_lane_run_cancel(r->run);
-    count(r, "REQUEST_ABORTED");
-    rpc_free(r);
+    hd_rpc_count(r, "REQUEST_ABORTED");
+    hd_rpc_free(r);
 }
 
 static struct hd_str field_of(struct hd_rpc *r, const struct hd_head *head, const char *name)
@@ -471,7 +394,7 @@ static void on_request(void *user, struct hd_exchange *ex, const struct hd_head 
     }
     r->in_base = true;
     if (hd_str_is(r->method, "OPTIONS"))
-        preflight(r);
+        hd_rpc_preflight(r);
     else
         check_method(r, field_of(r, head, e->config->token_header));
 }
@@ -520,9 +443,18 @@ unsigned hd_exposure_open(const struct hd_exposure *e)
     return hd_server_open(e->server);
 }
 
+static void on_server_closed(void *arg)
+{
+    struct hd_exposure *e = arg;
+    e->server_closed = true;
+    tell_closed(e);
+}
+
 void hd_exposure_close(struct hd_exposure *e, void (*done)(void *arg), void *arg)
 {
-    hd_server_close(e->server, done, arg);
+    e->closed = done;
+    e->closed_arg = arg;
+    hd_server_close(e->server, on_server_closed, e);
 }
 
 void hd_exposure_free(struct hd_exposure *e)

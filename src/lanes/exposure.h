@@ -20,6 +20,7 @@ struct hd_exposure_loop {
     struct hd_log *log;
     struct hd_caller *caller; /* for the validator */
     const struct hd_targets *targets;
+    const char *files_dir; /* where files of inputs lie while their task runs; NULL: nowhere */
 };
 
 /** @return whether the profile serves anything. */

@@ -1,8 +1,9 @@
 /* exposure_call.c - a request that may be made: its body, its run, its answer. */
+#include "core/base64.h"
 #include "core/clock.h"
 #include "lanes/exposure_private.h"
-
-enum { VALUES_MAX = 64 << 20 };
+#include "lanes/lane_files.h"
+#include "lanes/typed_private.h"
 
 static void invalid_json(struct hd_rpc *r, const struct hd_error *err)
 {
@@ -13,22 +14,6 @@ static void invalid_json(struct hd_rpc *r, const struct hd_error *err)
 
 /* --- running --- */
 
-static void on_done(void *arg, const struct hd_lane_run_result *result)
-{
-    struct hd_rpc *r = arg;
-    r->run = NULL;
-    if (!result->ok) {
-        hd_rpc_refuse(r, result->error);
-        return;
-    }
-    char memory[1024];
-    struct hd_buf body;
-    hd_buf_init_with(&body, memory, sizeof(memory), VALUES_MAX);
-    hd_rpc_ok(&body, result->value);
-    hd_rpc_answer(r, 200, hd_buf_view(&body), "OK");
-    hd_buf_done(&body);
-}
-
 static const struct hd_strings *allowed_contexts(const struct hd_rpc *r)
 {
     if (r->lane->contexts_given)
@@ -36,7 +21,7 @@ static const struct hd_strings *allowed_contexts(const struct hd_rpc *r)
     return r->lane->allow_async_context ? &r->exposure->opt.topology->contexts : NULL;
 }
 
-static void run(struct hd_rpc *r, struct hd_arena *arena, const struct hd_rpc_body *body)
+void hd_rpc_run(struct hd_rpc *r, struct hd_arena *arena, const struct hd_rpc_body *body)
 {
     struct hd_lane_runner *runner = r->exposure->opt.runner;
     struct hd_lane_run_request request = {
@@ -45,10 +30,11 @@ static void run(struct hd_rpc *r, struct hd_arena *arena, const struct hd_rpc_bo
         .request_id = r->id,
         .traceparent = r->traceparent,
         .lane = hd_str(r->lane->id),
+        .stream = r->task != NULL ? &hd_rpc_streaming : NULL,
         .want_payload = body->return_payload};
-    struct hd_lane_run *under_way = r->task != NULL
-                                        ? hd_lane_run_task(runner, r->task, &request, on_done, r)
-                                        : hd_lane_run_event(runner, r->event, &request, on_done, r);
+    struct hd_lane_run *under_way =
+        r->task != NULL ? hd_lane_run_task(runner, r->task, &request, hd_rpc_on_ran, r)
+                        : hd_lane_run_event(runner, r->event, &request, hd_rpc_on_ran, r);
     if (under_way != NULL)
         r->run = under_way;
 }
@@ -62,7 +48,7 @@ static bool hash_ok(struct hd_rpc *r, const struct hd_rpc_body *body, struct hd_
     struct hd_buf text, raw_hash, own_hash;
     if (r->lane->auth.mode == HD_LANE_AUTH_NONE)
         return true;
-    hd_buf_init(&text, VALUES_MAX);
+    hd_buf_init(&text, HD_RPC_VALUES_MAX);
     hd_buf_init(&raw_hash, 64);
     hd_buf_init(&own_hash, 64);
     hd_rpc_body_write(&text, body, r->event != NULL);
@@ -85,6 +71,11 @@ static void call_json(struct hd_rpc *r, struct hd_arena *arena)
         invalid_json(r, &err);
         return;
     }
+    if (r->task != NULL && hd_lane_files_forged(body.value)) {
+        hd_fail(&err, HD_EINVAL, "a $file with a path: only this node says where files lie");
+        invalid_json(r, &err);
+        return;
+    }
     if (!hash_ok(r, &body, &err)) {
         struct hd_lane_error no = hd_rpc_refusal(401, "UNAUTHORIZED", "Unauthorized");
         no.reason = hd_str(err.msg);
@@ -98,13 +89,51 @@ static void call_json(struct hd_rpc *r, struct hd_arena *arena)
         hd_rpc_refuse(r, hd_rpc_refusal(400, "PARALLEL_EVENT_RETURN_UNSUPPORTED", message));
         return;
     }
-    run(r, arena, &body);
+    hd_rpc_run(r, arena, &body);
+}
+
+/* --- octets --- */
+
+/* The body as it is, in the form in which functions know bytes: {"body", "isBase64Encoded"}. */
+static struct hd_typed *octets(struct hd_arena *arena, struct hd_str bytes)
+{
+    enum { MEMBERS = 2 };
+    struct hd_typed *object = hd_typed_new(arena, HD_TYPED_OBJECT);
+    struct hd_typed *text = hd_typed_new(arena, HD_TYPED_STRING);
+    struct hd_typed *yes = hd_typed_new(arena, HD_TYPED_TRUE);
+    char *chars = hd_arena_alloc(arena, hd_base64_chars(HD_BASE64, bytes.len) + 1);
+    if (object == NULL || text == NULL || yes == NULL || chars == NULL)
+        return NULL;
+    text->text = hd_str_n(chars, hd_base64_encode(chars, HD_BASE64, bytes.ptr, bytes.len));
+    object->items = hd_arena_alloc(arena, MEMBERS * sizeof(*object->items));
+    object->names = hd_arena_alloc(arena, MEMBERS * sizeof(*object->names));
+    if (object->items == NULL || object->names == NULL)
+        return NULL;
+    object->n = MEMBERS;
+    object->names[0] = hd_str("body");
+    object->items[0] = text;
+    object->names[1] = hd_str("isBase64Encoded");
+    object->items[1] = yes;
+    return object;
+}
+
+static void call_octets(struct hd_rpc *r, struct hd_arena *arena)
+{
+    struct hd_rpc_body body = {.value = octets(arena, hd_buf_view(&r->body))};
+    if (body.value == NULL)
+        hd_rpc_refuse(r, hd_rpc_refusal(413, "PAYLOAD_TOO_LARGE", "Payload too large"));
+    else
+        hd_rpc_run(r, arena, &body);
 }
 
 /* --- the body as it comes --- */
 
 void hd_rpc_body(struct hd_rpc *r, struct hd_str bytes, bool end)
 {
+    if (r->mode == HD_RPC_FORM) {
+        hd_rpc_form_feed(r, bytes, end);
+        return;
+    }
     hd_buf_str(&r->body, bytes);
     if (hd_buf_failed(&r->body)) {
         hd_rpc_refuse(r, hd_rpc_refusal(413, "PAYLOAD_TOO_LARGE", "Payload too large"));
@@ -114,14 +143,33 @@ void hd_rpc_body(struct hd_rpc *r, struct hd_str bytes, bool end)
         return;
     struct hd_arena arena;
     char memory[4096];
-    hd_arena_init(&arena, memory, sizeof(memory), VALUES_MAX);
-    call_json(r, &arena);
+    hd_arena_init(&arena, memory, sizeof(memory), HD_RPC_VALUES_MAX);
+    if (r->mode == HD_RPC_OCTETS)
+        call_octets(r, &arena);
+    else
+        call_json(r, &arena);
     hd_arena_done(&arena);
+}
+
+/* Events are JSON whatever they say. */
+static enum hd_rpc_mode mode_of(const struct hd_rpc *r)
+{
+    struct hd_str type = r->content_type;
+    struct hd_str kind = hd_str_trim(hd_str_n(type.ptr, hd_str_find(type, ';')));
+    if (r->task == NULL)
+        return HD_RPC_JSON;
+    if (hd_str_is_nocase(kind, "multipart/form-data"))
+        return HD_RPC_FORM;
+    return hd_str_is_nocase(kind, "application/octet-stream") ? HD_RPC_OCTETS : HD_RPC_JSON;
 }
 
 void hd_rpc_begin(struct hd_rpc *r, struct hd_str body, bool end)
 {
-    hd_buf_init(&r->body, r->exposure->config->json_bytes);
+    const struct hd_exposure_options *c = r->exposure->config;
+    r->mode = mode_of(r);
+    if (r->mode == HD_RPC_FORM && !hd_rpc_form_begin(r))
+        return;
+    hd_buf_init(&r->body, r->mode == HD_RPC_OCTETS ? c->octet_bytes : c->json_bytes);
     hd_exchange_continue(r->ex);
     hd_rpc_body(r, body, end);
 }

@@ -144,6 +144,7 @@ int hd_lanes_new(struct hd_lanes **out, const struct hd_lanes_options *opt, stru
     struct hd_lanes *l = hd_new(struct hd_lanes);
     int rc = 0;
     l->opt = *opt;
+    l->opt.files_dir = hd_strdup(opt->files_dir);
     l->topology = opt->topology;
     l->metrics = hd_lane_metrics_new(opt->n_loops);
     for (size_t i = 0; i < l->topology->warnings.n; i++)
@@ -168,7 +169,8 @@ static int expose(struct hd_lanes *l, unsigned i, int fd, struct hd_error *err)
                                    .metrics = l->metrics,
                                    .log = l->opt.log,
                                    .caller = l->opt.callers[i],
-                                   .targets = l->opt.targets};
+                                   .targets = l->opt.targets,
+                                   .files_dir = l->opt.files_dir};
     int rc = hd_exposure_new(&w->exposure, &opt, err);
     return rc == 0 ? hd_exposure_listen_fd(w->exposure, fd, err) : rc;
 }
@@ -356,5 +358,6 @@ void hd_lanes_free(struct hd_lanes *l)
     free(l->queues);
     hd_lane_metrics_free(l->metrics);
     hd_topology_free(l->topology);
+    free((void *)l->opt.files_dir);
     free(l);
 }

@@ -23,6 +23,8 @@ struct hd_lanes_options {
     const struct hd_targets *targets; /* to find functions by name */
     struct hd_store *store;
     struct hd_log *log;
+    const char *files_dir; /* absolute; holds files of inputs while their task runs; copied; NULL:
+                              such inputs are refused */
     const struct hd_lane_native *natives; /* functions in this process; borrowed */
     size_t n_natives;
     /** Make a listening socket for each loop, sharing one port. @return 0, or a code. */

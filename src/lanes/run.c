@@ -8,7 +8,13 @@
 #include "core/slab.h"
 #include "lanes/runtext.h"
 
-enum { VALUE_BYTES_MAX = 64 << 20, EVENT_BYTES_MAX = 32 << 20, INLINE_BYTES = 512, KEPT = 256 };
+enum {
+    VALUE_BYTES_MAX = 64 << 20,
+    EVENT_BYTES_MAX = 32 << 20,
+    ANSWER_BYTES_MAX = 6291556,
+    INLINE_BYTES = 512,
+    KEPT = 256
+};
 
 struct hd_lane_runner {
     struct hd_lane_runner_options opt;
@@ -36,6 +42,8 @@ struct hd_lane_run {
     size_t next_hook;
     unsigned hooks_run;
     bool failed, starting;
+    bool streams;         /* the answer goes to request.stream */
+    struct hd_buf answer; /* of a task that could have streamed and did not */
     struct hd_lane_error error;
     char first[INLINE_BYTES];
 };
@@ -61,6 +69,7 @@ void hd_lane_runner_free(struct hd_lane_runner *r)
 
 static void run_free(struct hd_lane_run *run)
 {
+    hd_buf_done(&run->answer);
     hd_arena_done(&run->arena);
     hd_slab_put(&run->runner->slab, run);
 }
@@ -71,7 +80,7 @@ static void finish(struct hd_lane_run *run)
     struct hd_lane_run_result result = {
         .ok = !run->failed, .error = run->error, .hooks_run = run->hooks_run};
     hd_buf_init(&text, VALUE_BYTES_MAX);
-    if (result.ok && (run->task != NULL || run->request.want_payload))
+    if (result.ok && !run->streams && (run->task != NULL || run->request.want_payload))
         hd_typed_write(&text, run->value != NULL ? run->value : hd_typed_undefined());
     if (hd_buf_failed(&text)) {
         result.ok = false;
@@ -137,7 +146,11 @@ static void on_end(void *arg, const struct hd_call_result *result)
     *at = leg->next;
     switch (result->outcome) {
     case HD_CALL_OK:
-        take_answer(run, leg->hook, result->payload);
+        if (hd_buf_failed(&run->answer))
+            fail_text(run, "the answer is too large");
+        else if (!run->streams)
+            take_answer(run, leg->hook,
+                        run->answer.len > 0 ? hd_buf_view(&run->answer) : result->payload);
         break;
     case HD_CALL_FUNCTION_ERROR:
         hd_runtext_error(&error, &run->arena, run->runner->opt.topology, result->payload);
@@ -157,6 +170,42 @@ static void on_end(void *arg, const struct hd_call_result *result)
         finish(run);
     else
         run_hooks(run);
+}
+
+/* --- an answer as it comes --- */
+
+static bool is_json(struct hd_str content_type)
+{
+    struct hd_str kind = hd_str_trim(hd_str_n(content_type.ptr, hd_str_find(content_type, ';')));
+    return hd_str_is_nocase(kind, "application/json") ||
+           (kind.len > 5 && hd_str_is_nocase(hd_str_n(kind.ptr + kind.len - 5, 5), "+json"));
+}
+
+/* JSON is a value however it comes; anything else that streams goes on as a stream. */
+static void on_head(void *arg, const struct hd_call_head *head)
+{
+    struct leg *leg = arg;
+    struct hd_lane_run *run = leg->run;
+    run->streams = head->streaming && !is_json(head->content_type);
+    hd_buf_init(&run->answer, ANSWER_BYTES_MAX);
+    if (run->streams)
+        run->request.stream->on_head(run->arg, head->content_type);
+}
+
+static bool on_data(void *arg, struct hd_str bytes)
+{
+    struct leg *leg = arg;
+    struct hd_lane_run *run = leg->run;
+    if (run->streams)
+        return run->request.stream->on_data(run->arg, bytes);
+    hd_buf_str(&run->answer, bytes);
+    return true;
+}
+
+void hd_lane_run_resume(struct hd_lane_run *run)
+{
+    if (run->streams && run->legs != NULL)
+        hd_call_resume(run->legs->call);
 }
 
 /* --- asking a function --- */
@@ -186,7 +235,8 @@ static void run_native(struct hd_lane_run *run, const struct hd_lane_hook *hook,
 static void run_call(struct hd_lane_run *run, const struct hd_lane_hook *hook, const char *function,
                      uint32_t timeout_ms, struct hd_str event, struct hd_str context)
 {
-    static const struct hd_call_events events = {.on_end = on_end};
+    static const struct hd_call_events events = {
+        .on_head = on_head, .on_data = on_data, .on_end = on_end};
     const struct hd_targets *targets = run->runner->opt.targets;
     struct hd_error err = {0};
     struct hd_target *target =
@@ -204,6 +254,7 @@ static void run_call(struct hd_lane_run *run, const struct hd_lane_hook *hook, c
                                       .client_context = context,
                                       .traceparent = run->request.traceparent,
                                       .source = hook != NULL ? "event-lane" : "rpc-lane",
+                                      .want_stream = run->request.stream != NULL,
                                       .timeout_ms = timeout_ms};
     leg->call = hd_call_start(run->runner->opt.caller, target, &request, &events, leg);
     hd_target_unref(target);

@@ -31,13 +31,23 @@ struct hd_lane_runner *hd_lane_runner_new(const struct hd_lane_runner_options *o
 /** Nothing may be under way. NULL is fine. */
 void hd_lane_runner_free(struct hd_lane_runner *r);
 
+/** Who takes an answer as it comes; with the `arg` of done(), before it, never from inside a call
+ * of ours. A run is not canceled from inside these. */
+struct hd_lane_run_stream {
+    /** The function streams something else than JSON. */
+    void (*on_head)(void *arg, struct hd_str content_type);
+    /** @return false: enough for now; hd_lane_run_resume() later. */
+    bool (*on_data)(void *arg, struct hd_str bytes);
+};
+
 /** What is run; all borrowed until return. */
 struct hd_lane_run_request {
     const struct hd_typed *value; /* input or payload; NULL: undefined */
     struct hd_str contexts;       /* JSON object: canonical context id -> string; empty: none */
     struct hd_str request_id;     /* empty: a new one */
     struct hd_str traceparent;
-    struct hd_str lane; /* empty: none, it came from this node */
+    struct hd_str lane;                      /* empty: none, it came from this node */
+    const struct hd_lane_run_stream *stream; /* tasks; static. NULL: all answers are values */
     /* events */
     struct hd_str message_id, source_kind, source_id, created_at;
     uint32_t attempt;
@@ -59,7 +69,8 @@ struct hd_lane_error {
 /** Borrowed until done() returns. */
 struct hd_lane_run_result {
     bool ok;
-    struct hd_str value; /* canonical typed text: result, or with want_payload the payload */
+    struct hd_str value; /* canonical typed text: result, or with want_payload the payload; of a
+                            stream: nothing */
     struct hd_lane_error error;
     unsigned hooks_run; /* that succeeded */
 };
@@ -77,5 +88,6 @@ struct hd_lane_run *hd_lane_run_task(struct hd_lane_runner *r, const struct hd_l
 struct hd_lane_run *hd_lane_run_event(struct hd_lane_runner *r, const struct hd_lane_event *event,
                                       const struct hd_lane_run_request *request,
                                       hd_lane_run_done_fn *done, void *arg);
+void hd_lane_run_resume(struct hd_lane_run *run);
 /** Nobody waits any more; done() is not called. The functions are stopped. */
 void hd_lane_run_cancel(struct hd_lane_run *run);

@@ -121,6 +121,8 @@ struct hd_exposure_options {
     uint32_t cors_max_age_s; /* 0: none */
     uint64_t json_bytes, file_bytes, field_bytes, octet_bytes;
     uint32_t files, fields;
+    uint32_t parts;           /* of a form; 0: as many as files and fields */
+    uint64_t multipart_bytes; /* of a form, all of it; 0: what its other limits come to */
     bool discovery;
 };
 

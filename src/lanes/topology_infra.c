@@ -232,6 +232,10 @@ static void read_multipart(struct hd_conf *c, yaml_node_t *node, void *to)
         {.name = "field",
          .kind = HD_CONF_U64,
          .offset = offsetof(struct hd_exposure_options, field_bytes)},
+        HD_CONF_KEY(struct hd_exposure_options, parts, U32),
+        {.name = "total",
+         .kind = HD_CONF_U64,
+         .offset = offsetof(struct hd_exposure_options, multipart_bytes)},
     };
     hd_conf_map(c, node, keys, HD_COUNT(keys), to);
 }

@@ -92,6 +92,7 @@ int hd_node_lanes(struct hd_node *n, struct hd_error *err)
         l->callers[i] = n->workers[i].caller;
         l->fds[i] = -1;
     }
+    hd_auto_free char *files = hd_printf("%s/files", n->opt->data_dir);
     struct hd_lanes_options opt = {.topology = t,
                                    .loops = l->loops,
                                    .nets = l->nets,
@@ -100,6 +101,7 @@ int hd_node_lanes(struct hd_node *n, struct hd_error *err)
                                    .targets = hd_node_targets(n),
                                    .store = n->store,
                                    .log = n->log,
+                                   .files_dir = files,
                                    .listen = make_listeners};
     rc = hd_lanes_new(&l->lanes, &opt, err);
     return rc == 0 ? make_apis(l, err) : rc;

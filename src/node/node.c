@@ -3,6 +3,7 @@
 #include "core/id.h"
 #include "core/clock.h"
 #include "core/exit.h"
+#include "core/folder.h"
 #include "node/defaults.h"
 #include "node/listen.h"
 #include "node/private.h"
@@ -124,12 +125,25 @@ static int make_docker(struct hd_node *n, const char *runtimes, struct hd_error 
     return rc < 0 ? rc : n->docker->ops->reap_stale(n->docker, err);
 }
 
+/* What is sent to functions as files: each of them may pass, none may look around. Nothing of an
+ * earlier node is of use. */
+static int make_files_dir(const char *path, struct hd_error *err)
+{
+    if (chmod(path, 0700) == 0)
+        hd_remove_tree(path);
+    int rc = make_dir(path, err);
+    if (rc == 0 && chmod(path, 0311) != 0)
+        rc = hd_fail_sys(err, errno, "%s", path);
+    return rc;
+}
+
 static int make_backend(struct hd_node *n, struct hd_error *err)
 {
     const struct hd_node_options *o = n->opt;
     hd_auto_free char *run = hd_printf("%s/run", o->data_dir);
     hd_auto_free char *cache = hd_printf("%s/cache", o->data_dir);
     hd_auto_free char *bundles = hd_printf("%s/bundles", o->data_dir);
+    hd_auto_free char *files = hd_printf("%s/files", o->data_dir);
     hd_auto_free char *runtimes = hd_node_runtimes_dir(o);
     int rc = make_dir(o->data_dir, err);
     if (rc == 0)
@@ -162,6 +176,7 @@ static int make_backend(struct hd_node *n, struct hd_error *err)
                                      .state_dir = o->data_dir,
                                      .credentials_key = n->credentials_key,
                                      .bundles_dir = bundles,
+                                     .files_dir = files,
                                      .sandbox = modes[o->sandbox],
                                      .start_timeout_ms = o->start_timeout_ms,
                                      .max_prewarm = o->prewarm * 8};
@@ -172,6 +187,8 @@ static int make_backend(struct hd_node *n, struct hd_error *err)
     hd_log(n->log, HD_INFO, "sandbox",
            hd_kv_str("parts", hd_process_enforcement(n->backend)->text));
     rc = n->backend->ops->reap_stale(n->backend, err);
+    if (rc == 0)
+        rc = make_files_dir(files, err);
     return rc < 0 ? rc : make_docker(n, runtimes, err);
 }
 

@@ -322,9 +322,10 @@ static int reap_stale(struct hd_backend *b, struct hd_error *err)
 
 static void free_options(struct hd_process_options *o)
 {
-    const char *const strings[] = {
-        o->runtimes_dir, o->run_dir,    o->functions_root, o->cache_dir,   o->node_id,  o->deno_bin,
-        o->node_bin,     o->python_bin, o->shim_bin,       o->bundles_dir, o->state_dir};
+    const char *const strings[] = {o->runtimes_dir, o->run_dir,    o->functions_root,
+                                   o->cache_dir,    o->node_id,    o->deno_bin,
+                                   o->node_bin,     o->python_bin, o->shim_bin,
+                                   o->bundles_dir,  o->state_dir,  o->files_dir};
     for (size_t i = 0; i < HD_COUNT(strings); i++)
         free((void *)strings[i]);
     if (o->credentials_key != NULL)
@@ -452,6 +453,7 @@ static void copy_options(struct hd_process_options *to, const struct hd_process_
     to->shim_bin = find_shim(from->shim_bin);
     to->state_dir = hd_strdup(from->state_dir);
     to->bundles_dir = hd_strdup(from->bundles_dir);
+    to->files_dir = hd_strdup(from->files_dir);
     to->credentials_key = copy_key(from->credentials_key);
     if (to->start_timeout_ms == 0)
         to->start_timeout_ms = DEFAULT_START_TIMEOUT_MS;
@@ -476,7 +478,8 @@ static int check_options(const struct hd_process_options *o, struct hd_error *er
     if (o->cache_dir != NULL && o->cache_dir[0] != '/')
         return hd_fail(err, HD_EINVAL, "cache folder: must be an absolute path");
     if ((o->bundles_dir != NULL && o->bundles_dir[0] != '/') ||
-        (o->state_dir != NULL && o->state_dir[0] != '/'))
+        (o->state_dir != NULL && o->state_dir[0] != '/') ||
+        (o->files_dir != NULL && o->files_dir[0] != '/'))
         return hd_fail(err, HD_EINVAL, "data folder: must be an absolute path");
     return 0;
 }

@@ -30,6 +30,8 @@ struct hd_process_options {
                                    they need of it [none] */
     const char *bundles_dir;    /* absolute; holds the code of functions with Lambda semantics: a
                                    prewarmed host can take what lies there [none] */
+    const char *files_dir;      /* absolute; holds what was sent to functions as files: they may
+                                   read what they know the path of [none] */
     const uint8_t *credentials_key; /* see pool/lambdaenv.h [none] */
     enum hd_process_sandbox sandbox;
     uint32_t start_timeout_ms; /* from launch to ready [60000] */

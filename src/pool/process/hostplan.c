@@ -246,6 +246,8 @@ static void confine(struct hd_sandbox_spec *s, const struct hd_process_options *
         add(&s->keep, linked_dir(w));
     add(&s->keep, opt->runtimes_dir);
     keep_program(&s->keep, s->argv.v[0]);
+    if (opt->files_dir != NULL)
+        add(&s->keep, opt->files_dir);
     add(&s->write, HD_PLAN_DIR);
     if (opt->cache_dir != NULL && strcmp(w->runtime, "deno") == 0)
         add(&s->write, opt->cache_dir);

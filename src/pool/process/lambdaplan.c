@@ -240,7 +240,10 @@ static char *hidden_place(const struct hd_process_options *opt, const char *dir)
 static void confine_layout(struct hd_hostplan *p, const struct hd_lambdaplan_site *site)
 {
     struct hd_sandbox_spec *s = &p->spec;
+    const char *files = site->opt->files_dir;
     hd_sandbox_bind(s, RUN_PLACE, HD_PLAN_DIR, true);
+    if (files != NULL && strchr(files, ':') == NULL)
+        hd_sandbox_bind(s, files, files, false);
     if (site->seen) {
         s->seen_uid = SEEN_UID;
         s->seen_gid = SEEN_GID;
@@ -264,6 +267,8 @@ static void confine_plain(struct hd_hostplan *p, const struct hd_process_options
     if (p->late.opt_dir != NULL)
         add(&s->keep, p->late.opt_dir);
     add(&s->keep, opt->runtimes_dir);
+    if (opt->files_dir != NULL)
+        add(&s->keep, opt->files_dir);
     if (s->argv.v[0][0] == '/')
         add(&s->keep, s->argv.v[0]);
     add(&s->write, HD_PLAN_DIR);
