@@ -9,6 +9,7 @@ complete -c heddle -n __fish_use_subcommand -a logs -d 'show the logs of a runni
 complete -c heddle -n __fish_use_subcommand -a emit -d 'emit an event'
 complete -c heddle -n __fish_use_subcommand -a call -d 'call a task'
 complete -c heddle -n __fish_use_subcommand -a lanes -d 'check the lanes, and see how they fare'
+complete -c heddle -n __fish_use_subcommand -a image -d 'make the image in which zip functions run'
 complete -c heddle -n __fish_use_subcommand -a config -d 'show what holds, and who said so'
 complete -c heddle -n __fish_use_subcommand -a doctor -d 'say what is missing on this machine, and how to mend it'
 complete -c heddle -n __fish_use_subcommand -a version -d 'print the version'
@@ -393,6 +394,14 @@ complete -c heddle -n '__fish_seen_subcommand_from lanes' -l port
 complete -c heddle -n '__fish_seen_subcommand_from lanes' -l host
 complete -c heddle -n '__fish_seen_subcommand_from lanes' -l route-prefix
 complete -c heddle -n '__fish_seen_subcommand_from lanes' -l admin-socket
+complete -c heddle -n '__fish_seen_subcommand_from image' -l help
+complete -c heddle -n '__fish_seen_subcommand_from image' -l tag
+complete -c heddle -n '__fish_seen_subcommand_from image' -l output
+complete -c heddle -n '__fish_seen_subcommand_from image' -l runtime
+complete -c heddle -n '__fish_seen_subcommand_from image' -l with
+complete -c heddle -n '__fish_seen_subcommand_from image' -l docker-host
+complete -c heddle -n '__fish_seen_subcommand_from image' -l node
+complete -c heddle -n '__fish_seen_subcommand_from image' -l python
 complete -c heddle -n '__fish_seen_subcommand_from config' -l help
 complete -c heddle -n '__fish_seen_subcommand_from config' -l json
 complete -c heddle -n '__fish_seen_subcommand_from config' -l changed

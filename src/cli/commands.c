@@ -116,6 +116,18 @@ const struct hd_command hd_commands[] = {
      .n_options = &hd_lanes_options_n,
      .node_options = true,
      .run = hd_cmd_lanes},
+    {.name = "image",
+     .usage = "build [--tag REF] [--output FILE] [FLAGS]",
+     .summary = "make the image in which zip functions run",
+     .about = "build: make a container image of this machine's Node.js, Python and shell, with "
+              "what they load, and give it to the container engine. Nothing is downloaded. With "
+              "--output the root file system is written to a tar archive instead.",
+     .example = "heddle image build --with jq",
+     .bit = HD_CMD_IMAGE,
+     .options = hd_image_options,
+     .n_options = &hd_image_options_n,
+     .node_options = true,
+     .run = hd_cmd_image},
     {.name = "config",
      .usage = "show | explain NAME [FLAGS]",
      .summary = "show what holds, and who said so",

@@ -1,18 +1,11 @@
 /* doctor_runtimes.c - is each runtime there, and does it run? */
 #include "cli/doctor.h"
 
+#include "cli/child.h"
 #include "cli/term.h"
-#include "core/clock.h"
 #include "node/runtimes.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 enum { ANSWER_MS = 5000, OUTPUT_MAX = 256 };
@@ -33,87 +26,18 @@ static const struct runtime runtimes[] = {
      "apt-get install python3, or name the program with --python PATH"},
 };
 
-static bool is_program(const char *path)
-{
-    struct stat st;
-    return stat(path, &st) == 0 && S_ISREG(st.st_mode) && access(path, X_OK) == 0;
-}
-
-/* @return the program's path for the caller to free, or NULL. */
-static char *find(const char *program, const char *path)
-{
-    if (strchr(program, '/') != NULL)
-        return is_program(program) ? hd_strdup(program) : NULL;
-    struct hd_str rest = hd_str(path != NULL ? path : "/usr/local/bin:/usr/bin:/bin"), part;
-    while (hd_str_split(&part, &rest, ':')) {
-        if (part.len == 0)
-            continue;
-        char *full = hd_printf("%.*s/%s", HD_FMT(part), program);
-        if (is_program(full))
-            return full;
-        free(full);
-    }
-    return NULL;
-}
-
-/* What a child writes until it closes its output, or the deadline. */
-static size_t read_all(int fd, char *into, size_t size)
-{
-    uint64_t end = hd_clock_ms() + ANSWER_MS;
-    size_t len = 0;
-    while (len < size) {
-        uint64_t now = hd_clock_ms();
-        struct pollfd p = {.fd = fd, .events = POLLIN};
-        if (now >= end || poll(&p, 1, (int)(end - now)) <= 0)
-            break;
-        ssize_t n = read(fd, into + len, size - len);
-        if (n <= 0)
-            break;
-        len += (size_t)n;
-    }
-    return len;
-}
-
-/* Reap the child by a deadline, with SIGKILL behind it. */
-static int wait_for(pid_t pid)
-{
-    uint64_t end = hd_clock_ms() + ANSWER_MS;
-    int status = -1;
-    while (waitpid(pid, &status, WNOHANG) == 0) {
-        if (hd_clock_ms() >= end) {
-            kill(pid, SIGKILL);
-            waitpid(pid, &status, 0);
-            break;
-        }
-        poll(NULL, 0, 5);
-    }
-    return status;
-}
-
 /* @return the first line it printed, for the caller to free; NULL if it did not run well. */
 static char *first_line(const char *program, const char *const *args, char *const *env)
 {
-    int fds[2];
-    if (pipe2(fds, O_CLOEXEC) < 0)
-        return NULL;
-    char *argv[6] = {(char *)(uintptr_t)program};
-    for (size_t i = 0; i < 4 && args[i] != NULL; i++)
-        argv[i + 1] = (char *)(uintptr_t)args[i];
-    posix_spawn_file_actions_t files;
-    posix_spawn_file_actions_init(&files);
-    posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-    posix_spawn_file_actions_adddup2(&files, fds[1], STDOUT_FILENO);
-    posix_spawn_file_actions_addopen(&files, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
-    pid_t pid = 0;
-    int rc = posix_spawn(&pid, program, &files, NULL, argv, env);
-    posix_spawn_file_actions_destroy(&files);
-    close(fds[1]);
     char text[OUTPUT_MAX];
-    size_t len = rc == 0 ? read_all(fds[0], text, sizeof(text)) : 0;
-    close(fds[0]);
-    if (rc != 0 || wait_for(pid) != 0 || len == 0)
-        return NULL;
-    return hd_strdup_n(hd_str_n(text, hd_str_find(hd_str_n(text, len), '\n')));
+    struct hd_buf out;
+    const char *argv[6] = {program};
+    for (size_t i = 0; i < 4 && args[i] != NULL; i++)
+        argv[i + 1] = args[i];
+    hd_buf_init_with(&out, text, sizeof(text), sizeof(text));
+    struct hd_str line =
+        hd_child_read(&out, argv, env, ANSWER_MS) == 0 ? hd_buf_view(&out) : hd_str_n(NULL, 0);
+    return line.len > 0 ? hd_strdup_n(hd_str_n(line.ptr, hd_str_find(line, '\n'))) : NULL;
 }
 
 /* The first two numbers: "Python 3.11.2" is 3 and 11. */
@@ -131,7 +55,7 @@ static void parse_version(unsigned *major, unsigned *minor, const char *line)
 static void check(struct hd_findings *f, const struct runtime *r, const char *program,
                   char *const *env)
 {
-    hd_auto_free char *path = find(program, hd_env_get(env, "PATH"));
+    hd_auto_free char *path = hd_child_find(program, hd_env_get(env, "PATH"));
     if (path == NULL) {
         hd_findings_add(
             f, r->name, HD_HEALTH_NOTE,

@@ -9,13 +9,16 @@
 #include "core/list.h"
 #include "http/curl.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 enum { HEAD_BYTES_MAX = 64 * 1024, FIELDS_MAX = 128 };
 
 struct hd_fetcher {
     struct hd_loop *loop;
     CURLM *multi;
     struct hd_timer wake;
-    struct hd_list fetches;
+    struct hd_list fetches, fresh; /* fresh: those of which a part is to be told */
     size_t open_polls;
     bool closing, closed;
     void (*done)(void *arg);
@@ -29,12 +32,15 @@ struct watch {
 };
 
 struct hd_fetch {
-    struct hd_list link;
+    struct hd_list link, fresh;
     struct hd_fetcher *fetcher;
     CURL *easy; /* NULL: canceled */
     struct curl_slist *headers;
     struct hd_buf head, body;
+    int body_fd;
+    off_t body_at;
     hd_fetch_done_fn *done;
+    void (*on_part)(void *arg, struct hd_str bytes);
     void *arg;
     struct hd_timer canceled;
     char why[CURL_ERROR_SIZE];
@@ -75,6 +81,7 @@ static void finish(struct hd_fetch *fetch, const struct hd_fetch_result *result,
 {
     struct hd_fetcher *f = fetch->fetcher;
     hd_list_remove(&fetch->link);
+    hd_list_remove(&fetch->fresh);
     fetch->done(fetch->arg, result, err);
     hd_curl()->easy_cleanup(fetch->easy);
     hd_curl()->slist_free_all(fetch->headers);
@@ -110,11 +117,25 @@ static void finish_curl(struct hd_fetch *fetch, CURLcode rc)
     finish(fetch, &result, NULL);
 }
 
+/* What is told may start and cancel, which curl does not take from inside. */
+static void tell_parts(struct hd_fetcher *f)
+{
+    for (struct hd_list *l; (l = hd_list_pop(&f->fresh)) != NULL;) {
+        struct hd_fetch *fetch = hd_container_of(l, struct hd_fetch, fresh);
+        struct hd_buf part = fetch->body;
+        hd_buf_init(&fetch->body, part.max);
+        fetch->body.failed = part.failed;
+        fetch->on_part(fetch->arg, hd_buf_view(&part));
+        hd_buf_done(&part);
+    }
+}
+
 /* Let curl go on, then report what ended. */
 static void act(struct hd_fetcher *f, curl_socket_t fd, int events)
 {
     int running, left;
     hd_curl()->multi_socket_action(f->multi, fd, events, &running);
+    tell_parts(f);
     CURLMsg *msg;
     while (!f->closing && (msg = hd_curl()->multi_info_read(f->multi, &left)) != NULL) {
         struct hd_fetch *fetch = NULL;
@@ -205,8 +226,32 @@ static size_t on_head(char *bytes, size_t size, size_t n, void *arg)
 static size_t on_body(char *bytes, size_t size, size_t n, void *arg)
 {
     struct hd_fetch *fetch = arg;
+    long status = 0;
     hd_buf_add(&fetch->body, bytes, size * n);
+    hd_curl()->easy_getinfo(fetch->easy, CURLINFO_RESPONSE_CODE, &status);
+    if (fetch->on_part != NULL && status == 200 && hd_list_empty(&fetch->fresh))
+        hd_list_push(&fetch->fetcher->fresh, &fetch->fresh);
     return hd_buf_failed(&fetch->body) ? 0 : size * n;
+}
+
+static size_t on_upload(char *into, size_t size, size_t n, void *arg)
+{
+    struct hd_fetch *fetch = arg;
+    ssize_t got = pread(fetch->body_fd, into, size * n, fetch->body_at);
+    if (got < 0)
+        return CURL_READFUNC_ABORT;
+    fetch->body_at += got;
+    return (size_t)got;
+}
+
+/* A peer that wants it again, as after a connection that had been closed. */
+static int on_rewind(void *arg, curl_off_t offset, int origin)
+{
+    struct hd_fetch *fetch = arg;
+    if (origin != SEEK_SET)
+        return CURL_SEEKFUNC_CANTSEEK;
+    fetch->body_at = offset;
+    return CURL_SEEKFUNC_OK;
 }
 
 /* --- fetcher --- */
@@ -222,6 +267,7 @@ int hd_fetcher_new(struct hd_fetcher **out, struct hd_loop *loop, struct hd_erro
     f->loop = loop;
     f->multi = multi;
     hd_list_init(&f->fetches);
+    hd_list_init(&f->fresh);
     hd_curl()->multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, on_socket);
     hd_curl()->multi_setopt(multi, CURLMOPT_SOCKETDATA, f);
     hd_curl()->multi_setopt(multi, CURLMOPT_TIMERFUNCTION, on_timer);
@@ -302,6 +348,31 @@ static int add_headers(struct hd_fetch *fetch, const struct hd_fetch_request *r,
     return 0;
 }
 
+static void set_tls(CURL *easy, const struct hd_fetch_tls *tls)
+{
+    if (tls->ca != NULL)
+        hd_curl()->easy_setopt(easy, CURLOPT_CAINFO, tls->ca);
+    if (tls->cert != NULL)
+        hd_curl()->easy_setopt(easy, CURLOPT_SSLCERT, tls->cert);
+    if (tls->key != NULL)
+        hd_curl()->easy_setopt(easy, CURLOPT_SSLKEY, tls->key);
+}
+
+static int set_upload(struct hd_fetch *fetch, int fd, struct hd_error *err)
+{
+    struct stat st;
+    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+        return hd_fail(err, HD_EINVAL, "fetch: what is to be sent is no file");
+    fetch->body_fd = fd;
+    hd_curl()->easy_setopt(fetch->easy, CURLOPT_UPLOAD, 1L);
+    hd_curl()->easy_setopt(fetch->easy, CURLOPT_INFILESIZE_LARGE, (curl_off_t)st.st_size);
+    hd_curl()->easy_setopt(fetch->easy, CURLOPT_READFUNCTION, on_upload);
+    hd_curl()->easy_setopt(fetch->easy, CURLOPT_READDATA, fetch);
+    hd_curl()->easy_setopt(fetch->easy, CURLOPT_SEEKFUNCTION, on_rewind);
+    hd_curl()->easy_setopt(fetch->easy, CURLOPT_SEEKDATA, fetch);
+    return 0;
+}
+
 static void set_options(struct hd_fetch *fetch, const struct hd_fetch_request *r, bool secure)
 {
     CURL *easy = fetch->easy;
@@ -327,8 +398,10 @@ static void set_options(struct hd_fetch *fetch, const struct hd_fetch_request *r
     }
     if (r->method != NULL && strcmp(r->method, "HEAD") == 0)
         hd_curl()->easy_setopt(easy, CURLOPT_NOBODY, 1L);
-    else if (!is_get || r->body.ptr != NULL)
+    else if (!is_get || r->body.ptr != NULL || r->body_fd != NULL)
         hd_curl()->easy_setopt(easy, CURLOPT_CUSTOMREQUEST, is_get ? "GET" : r->method);
+    if (r->tls != NULL)
+        set_tls(easy, r->tls);
     if (r->unix_socket != NULL) {
         hd_curl()->easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, r->unix_socket);
         hd_curl()->easy_setopt(easy, CURLOPT_PROXY, ""); /* whatever the environment says */
@@ -351,7 +424,9 @@ int hd_fetch_start(struct hd_fetch **out, struct hd_fetcher *f,
     fetch->fetcher = f;
     fetch->done = done;
     fetch->arg = arg;
+    fetch->on_part = request->on_part;
     hd_list_init(&fetch->link);
+    hd_list_init(&fetch->fresh);
     hd_buf_init(&fetch->head, HEAD_BYTES_MAX);
     hd_buf_init(&fetch->body, request->max_body_bytes);
     int rc = add_headers(fetch, request, err);
@@ -360,6 +435,8 @@ int hd_fetch_start(struct hd_fetch **out, struct hd_fetcher *f,
         if (fetch->easy == NULL)
             rc = hd_fail(err, HD_EIO, "fetch: out of memory");
     }
+    if (rc == 0 && request->body_fd != NULL)
+        rc = set_upload(fetch, *request->body_fd, err);
     if (rc == 0) {
         set_options(fetch, request, secure);
         if (hd_curl()->multi_add_handle(f->multi, fetch->easy) != CURLM_OK)
@@ -390,6 +467,7 @@ void hd_fetch_cancel(struct hd_fetch *fetch)
     hd_curl()->multi_remove_handle(fetch->fetcher->multi, fetch->easy);
     hd_curl()->easy_cleanup(fetch->easy);
     fetch->easy = NULL;
+    hd_list_remove(&fetch->fresh);
     hd_timer_start(fetch->fetcher->loop, &fetch->canceled, 0, on_canceled);
 }
 

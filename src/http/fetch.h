@@ -11,17 +11,28 @@ struct hd_fetcher;
 /** One request under way. */
 struct hd_fetch;
 
+/** Who we are and whom we trust: paths of PEM files, NULL: nobody, and what the system trusts. */
+struct hd_fetch_tls {
+    const char *ca, *cert, *key;
+};
+
 /** All borrowed until hd_fetch_start() returns. */
 struct hd_fetch_request {
     const char *method; /* NULL: "GET" */
     const char *url;    /* http:// or https:// */
     const struct hd_field *fields;
     size_t n_fields;
-    struct hd_str body;      /* ptr NULL: none */
-    const char *unix_socket; /* connect there, whatever the URL's host is; NULL: no */
-    uint32_t timeout_ms;     /* from start to end, 1 or more */
-    size_t max_body_bytes;   /* of the answer */
-    uint32_t max_redirects;  /* followed to http or https, from https to https only; 0: none */
+    struct hd_str body; /* ptr NULL: none */
+    const int *body_fd; /* a file that is read from its start to its end as the body, instead;
+                         * open until the end; NULL: none */
+    const struct hd_fetch_tls *tls; /* NULL: what the system trusts */
+    const char *unix_socket;        /* connect there, whatever the URL's host is; NULL: no */
+    uint32_t timeout_ms;            /* from start to end, 1 or more */
+    size_t max_body_bytes;          /* of the answer */
+    uint32_t max_redirects; /* followed to http or https, from https to https only; 0: none */
+    /** The body of an answer with status 200, as it comes, instead of in the result; NULL: the
+     *  result has it. max_body_bytes is then for what comes in one turn. May start and cancel. */
+    void (*on_part)(void *arg, struct hd_str bytes);
 };
 
 /** Valid during the callback. */

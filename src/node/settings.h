@@ -21,6 +21,7 @@ enum hd_command_bit {
     HD_CMD_EMIT = 1 << 11,
     HD_CMD_CALL = 1 << 12,
     HD_CMD_LANES = 1 << 13,
+    HD_CMD_IMAGE = 1 << 14,
 };
 
 enum hd_compat { HD_COMPAT_NONE, HD_COMPAT_1TUBE };

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from awslambda import Gate, Lambda
+from docker_engine import docker_node, engine  # fixtures
 from heddle import Node
 
 # Retries of events that a test can wait for.

@@ -1,23 +1,26 @@
 """A container engine of the test's own: dockerd on a private socket, everything of it in a folder that
-goes; and an image made of this machine's programs, so that nothing is fetched."""
+goes; images made of this machine's programs, so that nothing is fetched; nodes that have it."""
 
+import base64
 import http.client
 import io
 import json
 import os
 import pathlib
-import re
 import shutil
 import signal
 import socket
 import subprocess
-import tarfile
 import time
 import urllib.parse
+import zipfile
 
 import pytest
 
+from heddle import Node, eventually, run
+
 IMAGE = "heddle-test/base:latest"
+NODE_IMAGE = "heddle-test/node:1"
 PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin:/usr/bin:/bin"
 
 
@@ -140,86 +143,27 @@ def clear(folder):
             shutil.rmtree(pathlib.Path(folder) / name, ignore_errors=True)
 
 
-def _libraries(program):
-    text = subprocess.run(["ldd", program], capture_output=True, text=True).stdout
-    return set(re.findall(r"(/\S+)", text))
+def build_image(*args, cwd="/", **options):
+    """`heddle image build`; Debian's own Python where it is here, which is smaller than most."""
+    python = ["--python", "/usr/bin/python3"] if os.path.exists("/usr/bin/python3") else []
+    done = run(cwd, "image", "build", *python, *args, kind="release", timeout=300, **options)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
-def program(name):
-    """Debian's own program of that name, else the first on PATH that is no script: wrappers of version
-    managers are of no use elsewhere."""
-    places = ["/usr/bin", "/bin", "/usr/local/bin", *os.environ.get("PATH", "").split(":")]
-    for place in places:
-        path = os.path.join(place, name)
-        try:
-            with open(path, "rb") as f:
-                if f.read(4) == b"\x7fELF":
-                    return os.path.realpath(path)
-        except OSError:
-            continue
-    return None
-
-
-def base_image():
-    """A tar of Python, Node where it is here, and a shell, with the libraries they need."""
-    programs = {name: program(name) for name in ("sh", "python3", "cat", "sleep", "node")}
-    out = io.BytesIO()
-    done = set()
-    tar = tarfile.open(fileobj=out, mode="w")
-
-    def folder(name):
-        parts = pathlib.PurePosixPath(name).parts
-        for i in range(1, len(parts) + 1):
-            path = "/".join(parts[:i])
-            if path not in done:
-                done.add(path)
-                info = tarfile.TarInfo(path)
-                info.type, info.mode = tarfile.DIRTYPE, 0o755
-                tar.addfile(info)
-
-    def file(source, name):
-        name = name.lstrip("/")
-        if name in done:
-            return
-        done.add(name)
-        folder(os.path.dirname(name))
-        info = tar.gettarinfo(os.path.realpath(source), name)
-        info.uid = info.gid = 0
-        with open(source, "rb") as f:
-            tar.addfile(info, f)
-
-    for name, path in programs.items():
-        if path is None:
-            continue
-        file(path, f"/usr/bin/{name}")
-        for library in _libraries(path):
-            file(library, library)
-    info = tarfile.TarInfo("bin")
-    info.type, info.linkname = tarfile.SYMTYPE, "usr/bin"
-    tar.addfile(info)
-    version = subprocess.run(
-        [programs["python3"], "-c", "import sysconfig; print(sysconfig.get_path('stdlib'))"],
-        capture_output=True, text=True, check=True).stdout.strip()
-    skip = {"test", "idlelib", "tkinter", "lib2to3", "ensurepip", "__pycache__", "dist-packages"}
-    for where, folders, files in os.walk(version):
-        folders[:] = [f for f in folders if f not in skip]
-        for name in files:
-            path = os.path.join(where, name)
-            file(path, path)
-            if name.endswith(".so"):
-                for library in _libraries(path):
-                    file(library, library)
-    for name in ("tmp", "proc", "sys", "dev", "var/task", "var/runtime", "opt", "heddle/run", "etc"):
-        folder(name)
-    for name in ("/etc/passwd", "/etc/group", "/etc/nsswitch.conf"):
-        if os.path.exists(name):
-            file(name, name)
-    tar.close()
-    return out.getvalue()
+def fill(engine):
+    """Give it the images of the tests: Python with a setting of its own, and Node where it is here."""
+    tar = engine.folder / "base.tar"
+    build_image("--runtime", "python", "--output", tar)
+    engine.import_image(tar.read_bytes(), IMAGE, "ENV PATH=/usr/local/bin:/usr/bin:/bin",
+                        "ENV FROM_IMAGE=yes")
+    tar.unlink()
+    if shutil.which("node") is not None:
+        build_image("--runtime", "node", "--tag", NODE_IMAGE, "--docker-host", engine.host)
 
 
 def start(folder):
-    """An engine with the image in it, or a skipped test that says why."""
+    """An engine with the images in it, or a skipped test that says why."""
     if find("dockerd") is None:
         pytest.skip("there is no dockerd here (Debian: docker.io, runc)")
     if os.geteuid() != 0:
@@ -229,9 +173,93 @@ def start(folder):
         if not engine.wait():
             tail = (engine.folder / "dockerd.log").read_text(errors="replace").splitlines()[-3:]
             pytest.skip("dockerd does not start here: " + " | ".join(tail))
-        engine.import_image(base_image(), IMAGE, "ENV PATH=/usr/local/bin:/usr/bin:/bin",
-                            'ENV FROM_IMAGE=yes')
+        fill(engine)
     except BaseException:
         engine.end()
         raise
     return engine
+
+
+# --- what tests of containers share ---
+
+@pytest.fixture(scope="session")
+def engine(tmp_path_factory):
+    """One engine for all of them."""
+    engine = start(tmp_path_factory.mktemp("engine"))
+    try:
+        yield engine
+    finally:
+        engine.end()
+
+
+@pytest.fixture
+def docker_node(tmp_path, request, engine):
+    """docker_node('--flag', ...): a node that has the engine, checked at the test's end."""
+    request.node.nodes = nodes = []
+    (tmp_path / "functions").mkdir()
+
+    def start(*args, host=None, env=None):
+        node = Node(tmp_path, tmp_path / "functions", "--data-dir", str(tmp_path / "data"),
+                    "--docker-host", host or engine.host, "--docker-image",
+                    f"*={IMAGE},nodejs={NODE_IMAGE}", "--lambda-queue-wait", "60000",
+                    "--lambda-init-timeout", "60000", *args, kind="release", env=env)
+        nodes.append(node)
+        return node.start()
+
+    yield start
+    try:
+        for node in nodes:
+            node.stop()
+    finally:
+        for node in nodes:
+            node.kill()
+
+
+API = "/2015-03-31/functions"
+
+
+def zipped(name, text, mode=0o644):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as z:
+        info = zipfile.ZipInfo(name)
+        info.external_attr = (0o100000 | mode) << 16
+        z.writestr(info, text)
+    return out.getvalue()
+
+
+def create(node, name, **members):
+    body = {"FunctionName": name, "Role": "arn:aws:iam::000000000000:role/r", "Timeout": 20, **members}
+    answer = node.ask_control("POST", API, {"content-type": "application/json"}, json.dumps(body))
+    assert answer.status == 201, answer
+    return answer.json()
+
+
+def create_zip(node, name, runtime, handler, file, text, mode=0o644, **members):
+    code = base64.b64encode(zipped(file, text, mode)).decode()
+    return create(node, name, Runtime=runtime, Handler=handler, Code={"ZipFile": code}, **members)
+
+
+def configuration(node, name):
+    return node.ask_control("GET", f"{API}/{name}/configuration").json()
+
+
+def active(node, name):
+    def check():
+        c = configuration(node, name)
+        return c if c.get("State") not in (None, "Pending") else None
+    return eventually(check, what=f"{name} is not pending any more")
+
+
+def invoke(node, name, event, **fields):
+    headers = {"x-amz-log-type": "Tail", **fields}
+    return node.ask_control("POST", f"{API}/{name}/invocations", headers, json.dumps(event),
+                            timeout=90)
+
+
+def tail(answer):
+    return base64.b64decode(answer.get("x-amz-log-result")).decode()
+
+
+def ours(engine, function=None):
+    return [c for c in engine.containers() if c["Labels"].get("heddle.managed") == "true"
+            and function in (None, c["Labels"].get("heddle.function"))]

@@ -1,22 +1,16 @@
 """Functions in containers of a real engine: zip functions with our hosts and images with programs of
 their own, their output, limits and ends, and what is left behind."""
 
-import base64
-import io
 import json
 import os
 import shutil
 import signal
 import subprocess
-import zipfile
 
 import pytest
 
-import docker_engine
-from docker_engine import IMAGE
+from docker_engine import IMAGE, active, create, create_zip, invoke, ours, tail, zipped
 from heddle import Node, eventually
-
-API = "/2015-03-31/functions"
 
 PYTHON = """
 import os, socket
@@ -53,82 +47,8 @@ while True:
 """
 
 
-@pytest.fixture(scope="session")
-def engine(tmp_path_factory):
-    engine = docker_engine.start(tmp_path_factory.mktemp("engine"))
-    try:
-        yield engine
-    finally:
-        engine.end()
-
-
-@pytest.fixture
-def node(tmp_path, engine):
-    nodes = []
-    (tmp_path / "functions").mkdir()
-
-    def start(*args, expect=0):
-        node = Node(tmp_path, tmp_path / "functions", "--data-dir", str(tmp_path / "data"),
-                    "--docker-host", engine.host, "--docker-image", f"*={IMAGE}",
-                    "--lambda-queue-wait", "60000", "--lambda-init-timeout", "60000", *args,
-                    kind="release")
-        nodes.append(node)
-        return node.start()
-
-    yield start
-    try:
-        for node in nodes:
-            node.stop()
-    finally:
-        for node in nodes:
-            node.kill()
-
-
-def zipped(name, text, mode=0o644):
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as z:
-        info = zipfile.ZipInfo(name)
-        info.external_attr = (0o100000 | mode) << 16
-        z.writestr(info, text)
-    return out.getvalue()
-
-
-def create(node, name, **members):
-    body = {"FunctionName": name, "Role": "arn:aws:iam::000000000000:role/r", "Timeout": 20, **members}
-    answer = node.ask_control("POST", API, {"content-type": "application/json"}, json.dumps(body))
-    assert answer.status == 201, answer
-    return answer.json()
-
-
-def create_zip(node, name, runtime, handler, file, text, mode=0o644, **members):
-    code = base64.b64encode(zipped(file, text, mode)).decode()
-    return create(node, name, Runtime=runtime, Handler=handler, Code={"ZipFile": code}, **members)
-
-
-def active(node, name):
-    def check():
-        c = node.ask_control("GET", f"{API}/{name}/configuration").json()
-        return c if c.get("State") not in (None, "Pending") else None
-    return eventually(check, what=f"{name} is not pending any more")
-
-
-def invoke(node, name, event, **fields):
-    headers = {"x-amz-log-type": "Tail", **fields}
-    return node.ask_control("POST", f"{API}/{name}/invocations", headers, json.dumps(event),
-                            timeout=90)
-
-
-def tail(answer):
-    return base64.b64decode(answer.get("x-amz-log-result")).decode()
-
-
-def ours(engine, function=None):
-    return [c for c in engine.containers() if c["Labels"].get("heddle.managed") == "true"
-            and function in (None, c["Labels"].get("heddle.function"))]
-
-
-def test_a_zip_function_runs_in_a_container_of_its_own(node, engine):
-    n = node("--lambda-backend", "docker")
+def test_a_zip_function_runs_in_a_container_of_its_own(docker_node, engine):
+    n = docker_node("--lambda-backend", "docker")
     create_zip(n, "py", "python3.11", "f.handler", "f.py", PYTHON, MemorySize=256,
                Environment={"Variables": {"MINE": "yes"}})
     assert active(n, "py")["State"] == "Active"
@@ -150,8 +70,8 @@ def test_a_zip_function_runs_in_a_container_of_its_own(node, engine):
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="there is no node here")
-def test_node_and_provided(node, engine):
-    n = node("--lambda-backend", "docker")
+def test_node_and_provided(docker_node, engine):
+    n = docker_node("--lambda-backend", "docker")
     create_zip(n, "js", "nodejs20.x", "f.handler", "f.js", NODE)
     create_zip(n, "own", "provided.al2023", "x", "bootstrap", "#!/usr/bin/python3\n" + CLIENT, 0o755)
     active(n, "js"), active(n, "own")
@@ -161,8 +81,8 @@ def test_node_and_provided(node, engine):
     assert "image got {'b': 2}" in tail(answer)
 
 
-def test_an_image_brings_its_own_entry_point(node, engine):
-    n = node()  # images are containers whatever the setting says
+def test_an_image_brings_its_own_entry_point(docker_node, engine):
+    n = docker_node()  # images are containers whatever the setting says
     create(n, "image", PackageType="Image", Code={"ImageUri": IMAGE},
            ImageConfig={"EntryPoint": ["/usr/bin/python3", "-c", CLIENT], "Command": ["one", "two"],
                         "WorkingDirectory": "/opt"})
@@ -174,8 +94,8 @@ def test_an_image_brings_its_own_entry_point(node, engine):
     assert "image got {'n': 1}" in tail(answer)
 
 
-def test_what_ends_is_known_and_replaced(node, engine):
-    n = node("--lambda-backend", "docker")
+def test_what_ends_is_known_and_replaced(docker_node, engine):
+    n = docker_node("--lambda-backend", "docker")
     create_zip(n, "py", "python3.11", "f.handler", "f.py", PYTHON, MemorySize=128)
     active(n, "py")
     assert invoke(n, "py", {}).status == 200
@@ -188,8 +108,8 @@ def test_what_ends_is_known_and_replaced(node, engine):
     assert invoke(n, "py", {}).status == 200
 
 
-def test_memory_limit(node, engine):
-    n = node("--lambda-backend", "docker")
+def test_memory_limit(docker_node, engine):
+    n = docker_node("--lambda-backend", "docker")
     create_zip(n, "py", "python3.11", "f.handler", "f.py", PYTHON, MemorySize=128)
     active(n, "py")
     assert invoke(n, "py", {}).status == 200
@@ -204,21 +124,21 @@ def test_memory_limit(node, engine):
     assert invoke(n, "py", {}).status == 200
 
 
-def test_leftovers_of_a_killed_node_are_removed(node, engine):
-    n = node("--lambda-backend", "docker")
+def test_leftovers_of_a_killed_node_are_removed(docker_node, engine):
+    n = docker_node("--lambda-backend", "docker")
     create_zip(n, "py", "python3.11", "f.handler", "f.py", PYTHON)
     active(n, "py")
     assert invoke(n, "py", {}).status == 200
     [old] = ours(engine, "py")
     n.kill()
     assert [c["Id"] for c in ours(engine)] == [old["Id"]]
-    m = node("--lambda-backend", "docker")
+    m = docker_node("--lambda-backend", "docker")
     eventually(lambda: old["Id"] not in [c["Id"] for c in ours(engine)], what="leftovers are removed")
     assert invoke(m, "py", {}).status == 200
 
 
-def test_an_image_that_is_not_there(node):
-    n = node()
+def test_an_image_that_is_not_there(docker_node):
+    n = docker_node()
     create(n, "none", PackageType="Image", Code={"ImageUri": "nobody/nothing:1"})
     active(n, "none")
     answer = invoke(n, "none", {})
@@ -226,8 +146,8 @@ def test_an_image_that_is_not_there(node):
     assert "nobody/nothing:1: the engine does not have it" in answer.body.decode()
 
 
-def test_an_entry_point_that_is_not_there(node):
-    n = node()
+def test_an_entry_point_that_is_not_there(docker_node):
+    n = docker_node()
     create(n, "bad", PackageType="Image", Code={"ImageUri": IMAGE},
            ImageConfig={"EntryPoint": ["/no/such/program"]})
     active(n, "bad")
@@ -250,17 +170,17 @@ def test_without_an_engine_nothing_else_suffers(tmp_path):
 
 def test_a_host_that_cannot_be(tmp_path):
     (tmp_path / "functions").mkdir()
-    n = Node(tmp_path, tmp_path / "functions", "--docker-host", "tcp://somewhere:2375",
+    n = Node(tmp_path, tmp_path / "functions", "--docker-host", "ssh://somewhere",
              kind="release").spawn()
     assert n.process.wait(30) != 0
-    eventually(lambda: "must be unix:///" in n.text(), what="the reason")
+    eventually(lambda: "must be unix:///path/to/socket or tcp://" in n.text(), what="the reason")
 
 
-def test_the_aws_cli(node, tmp_path):
+def test_the_aws_cli(docker_node, tmp_path):
     program = shutil.which("aws", path="/usr/bin:/usr/local/bin") or shutil.which("aws")
     if program is None:
         pytest.skip("the AWS CLI is not here (Debian: awscli)")
-    n = node("--lambda-backend", "docker")
+    n = docker_node("--lambda-backend", "docker")
     (tmp_path / "f.zip").write_bytes(zipped("f.py", PYTHON))
     env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "AWS_ACCESS_KEY_ID": "x",
            "AWS_SECRET_ACCESS_KEY": "y", "AWS_DEFAULT_REGION": "us-east-1"}

@@ -2,7 +2,9 @@
 #include "fetch_rig.h"
 #include "test.h"
 
+#include <fcntl.h>
 #include <stdio.h>
+#include <unistd.h>
 
 struct got {
     bool done;
@@ -78,6 +80,68 @@ static void sends_and_receives(void **state)
     got = get(&rig, "/nothing", (struct hd_fetch_request){.method = NULL});
     assert_int_equal(got.status, 404);
     assert_string_equal(got.field, "(none)");
+    fetch_rig_stop(&rig);
+    (void)state;
+}
+
+struct parts {
+    struct got got; /* first: what on_done() is given */
+    char text[64];
+    unsigned n;
+};
+
+static void on_part(void *arg, struct hd_str bytes)
+{
+    struct parts *p = arg;
+    assert_false(p->got.done);
+    p->n++;
+    snprintf(p->text + strlen(p->text), sizeof(p->text) - strlen(p->text), "%.*s", HD_FMT(bytes));
+}
+
+static void parts_come_before_the_end(void **state)
+{
+    struct fetch_rig rig;
+    struct parts p = {.n = 0};
+    struct hd_fetch *fetch = NULL;
+    fetch_rig_start(&rig, false);
+    hd_auto_free char *url = hd_printf("%s/chunks?abc,defg,h", rig.base);
+    struct hd_fetch_request request = {
+        .url = url, .timeout_ms = 5000, .max_body_bytes = 100, .on_part = on_part};
+    assert_int_equal(hd_fetch_start(&fetch, rig.fetcher, &request, on_done, &p, NULL), 0);
+    fetch_rig_until(&rig, &p.got.done);
+    assert_string_equal(p.text, "abcdefgh");
+    assert_true(p.n >= 1);
+    assert_int_equal(p.got.body_bytes, 0);
+
+    p = (struct parts){.n = 0}; /* what is no good answer is not in parts */
+    request.url = hd_printf("%s/nothing", rig.base);
+    assert_int_equal(hd_fetch_start(&fetch, rig.fetcher, &request, on_done, &p, NULL), 0);
+    fetch_rig_until(&rig, &p.got.done);
+    assert_int_equal(p.n, 0);
+    assert_int_equal(p.got.status, 404);
+    free((char *)request.url);
+    fetch_rig_stop(&rig);
+    (void)state;
+}
+
+static void sends_a_file(void **state)
+{
+    struct fetch_rig rig;
+    fetch_rig_start(&rig, false);
+    fetch_rig_write(&rig, "body", "from a file");
+    hd_auto_free char *path = hd_printf("%s/body", rig.dir);
+    int fd = open(path, O_RDONLY | O_CLOEXEC), none = -1;
+    struct got got =
+        get(&rig, "/echo?q", (struct hd_fetch_request){.method = "POST", .body_fd = &fd});
+    assert_string_equal(got.body, "POST q None from a file");
+    got = get(&rig, "/echo?q", (struct hd_fetch_request){.method = "PUT", .body_fd = &fd});
+    assert_string_equal(got.body, "PUT q None from a file");
+    close(fd);
+    fetch_rig_remove(&rig, "body");
+    struct hd_fetch *fetch;
+    struct hd_error err;
+    struct hd_fetch_request bad = {.url = rig.base, .timeout_ms = 1, .body_fd = &none};
+    assert_int_equal(hd_fetch_start(&fetch, rig.fetcher, &bad, on_done, &got, &err), HD_EINVAL);
     fetch_rig_stop(&rig);
     (void)state;
 }
@@ -220,6 +284,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sends_and_receives),
+        cmocka_unit_test(parts_come_before_the_end),
+        cmocka_unit_test(sends_a_file),
         cmocka_unit_test(speaks_to_a_unix_socket),
         cmocka_unit_test(stops_at_its_limits),
         cmocka_unit_test(follows_redirects_only_to_http_and_only_if_told),

@@ -25,8 +25,9 @@ TABLE = {
     "native": (["core", "http"], "functions written in C: the public handler API"),
     "node": (["core", "http", "store", "auth", "functions", "pool", "invoke", "broker", "telemetry",
               "gateway", "lambda", "lanes"], "puts the parts together"),
-    "cli": (["core", "http", "functions", "lanes", "node"],
-            "commands; `serve` and `dev` run a node, the others talk to one over HTTP"),
+    "cli": (["core", "http", "functions", "pool", "lanes", "node"],
+            "commands; `serve` and `dev` run a node, the others talk to one over HTTP, and `image`"
+            " to a container engine"),
 }
 # Files directly in src/ may include every folder.
 TOP_FILES = {"main.c"}

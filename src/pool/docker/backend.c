@@ -20,7 +20,7 @@ static const char list_path[] =
 struct docker {
     struct hd_backend base;
     struct hd_docker_site site;
-    char *host, *run_dir, *runtimes_dir, *shim_bin, *endpoint_url;
+    char *host, *certs, *run_dir, *runtimes_dir, *shim_bin, *endpoint_url;
     char **images;
     char node_id[2 * ID_BYTES + 1], boot_id[2 * ID_BYTES + 1];
     unsigned asking; /* calls to the engine of the backend's own */
@@ -80,7 +80,8 @@ static int open_all(struct docker *d, struct hd_error *err)
             return rc;
         }
     }
-    return hd_engine_new(&d->site.engine, d->site.loop, d->host, err);
+    struct hd_engine_where where = {.host = d->host, .certs = d->certs};
+    return hd_engine_new(&d->site.engine, d->site.loop, &where, err);
 }
 
 /* --- what a dead node left --- */
@@ -195,6 +196,7 @@ static void docker_free(struct docker *d)
         free(d->images[i]);
     free(d->images);
     free(d->host);
+    free(d->certs);
     free(d->run_dir);
     free(d->runtimes_dir);
     free(d->shim_bin);
@@ -266,13 +268,14 @@ int hd_docker_new(struct hd_backend **out, const struct hd_docker_options *opt,
     unsigned char random[ID_BYTES];
     size_t n = 0;
     int rc = hd_container_check_images(opt->images, err);
-    if (rc == 0 && opt->host != NULL && strncmp(opt->host, "unix:///", 8) != 0)
-        rc = hd_fail(err, HD_EINVAL, "Docker host %s: must be unix:///path/to/socket", opt->host);
+    if (rc == 0)
+        rc = hd_engine_host_check(opt->host, err);
     if (rc < 0)
         return rc;
     struct docker *d = hd_new(struct docker);
     d->base.ops = &ops;
     d->host = hd_strdup(opt->host);
+    d->certs = hd_strdup(opt->certs);
     d->run_dir = hd_strdup(opt->run_dir);
     d->runtimes_dir = hd_strdup(opt->runtimes_dir);
     d->shim_bin = hd_strdup(opt->shim_bin);

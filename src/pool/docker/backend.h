@@ -15,7 +15,7 @@
 struct hd_docker_options {
     struct hd_loop *loop; /* the control loop */
     struct hd_log *log;
-    const char *host;               /* "unix:///path" [$DOCKER_HOST, or the usual sockets] */
+    const char *host, *certs;       /* see pool/docker/enginehost.h */
     const char *const *images;      /* see pool/docker/containerplan.h [none] */
     const char *run_dir;            /* absolute; sockets, lock, who this node is */
     const char *runtimes_dir;       /* holds node/host.mjs, python/host.py */

@@ -1,6 +1,7 @@
 #include "pool/docker/containerplan.h"
 
 #include "core/base.h"
+#include "pool/docker/imageref.h"
 
 enum {
     PIDS = 1024,
@@ -9,7 +10,6 @@ enum {
     MB_PER_CPU = 1769, /* of memory: the share of a whole processor */
     SHARES_PER_CPU = 1024,
     SHARES_MIN = 2,
-    REF_MAX = 512,
 };
 #define SHIM "/heddle/shim"
 
@@ -45,16 +45,6 @@ bool hd_container_has_image(const char *runtime_id, const char *const *images)
     return runtime_id != NULL && named_image(runtime_id, images, false) != NULL;
 }
 
-int hd_container_check_ref(const char *ref, struct hd_error *err)
-{
-    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                  "0123456789._-/:@";
-    size_t len = strspn(ref, allowed);
-    if (len == 0 || len > REF_MAX || ref[len] != '\0' || ref[0] == '/' || strstr(ref, "..") != NULL)
-        return hd_fail(err, HD_EINVAL, "image %.100s: must be a reference such as name:tag", ref);
-    return 0;
-}
-
 int hd_container_check_images(const char *const *images, struct hd_error *err)
 {
     for (size_t i = 0; images != NULL && images[i] != NULL; i++) {
@@ -62,7 +52,7 @@ int hd_container_check_images(const char *const *images, struct hd_error *err)
         if (eq == NULL || eq == images[i])
             return hd_fail(err, HD_EINVAL, "%.100s: must be runtime=image, such as python3.12=ref",
                            images[i]);
-        int rc = hd_container_check_ref(eq + 1, err);
+        int rc = hd_imageref_check(eq + 1, err);
         if (rc < 0)
             return rc;
     }

@@ -29,8 +29,7 @@ struct hd_container_site {
 const char *hd_container_image(const struct hd_launch *what, const char *const *images);
 /** @return whether a setting names an image for that runtime, not counting "*". */
 bool hd_container_has_image(const char *runtime_id, const char *const *images);
-/** @return 0, or HD_EINVAL: @p ref is no image reference, or @p images no list of them. */
-int hd_container_check_ref(const char *ref, struct hd_error *err);
+/** @return 0, or HD_EINVAL: @p images is no list of them. */
 int hd_container_check_images(const char *const *images, struct hd_error *err);
 
 /**

@@ -1,17 +1,15 @@
-/* ask() ──engine not known yet──► socket found ─► GET /version ─► the call itself ─► done()
+/* ask() ──engine not known yet──► host found ─► GET /version ─► the call itself ─► done()
  *   └───────────known──────────────────────────────────────────────┘                     */
 #include "pool/docker/engine.h"
 
+#include "core/buf.h"
 #include "core/list.h"
 
-#include <errno.h>
 #include <stdio.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 enum {
     ANSWER_MAX = 16 << 20,
+    LINE_MAX_BYTES = 1 << 20,
     VERSION_MS = 10000,
     FOREVER_MS = INT32_MAX,
     NEWEST_MINOR = 44, /* API 1.44: no newer one is needed, and older engines have less */
@@ -20,8 +18,9 @@ enum {
 struct hd_engine {
     struct hd_loop *loop;
     struct hd_fetcher *fetcher;
-    char *host;              /* as it was set, or NULL */
-    char *socket;            /* NULL: not looked for yet */
+    char *host, *certs; /* as they were set, or NULL */
+    struct hd_engine_host at;
+    bool podman;
     char version[16];        /* "v1.41"; empty: not asked yet */
     struct hd_fetch *asking; /* the version */
     struct hd_list waiting;  /* calls, until it is known */
@@ -33,8 +32,12 @@ struct hd_engine {
 struct hd_engine_call {
     struct hd_list link;
     struct hd_engine *engine;
-    char *method, *path, *body;
+    char *method, *path, *body, *registry_auth;
+    const int *body_fd;
     uint32_t timeout_ms;
+    struct hd_buf line; /* the beginning of one */
+    void (*on_line)(void *arg, const json_t *line);
+    void (*on_part)(void *arg, struct hd_str bytes);
     struct hd_fetch *fetch; /* NULL: it waits */
     struct hd_timer failed;
     struct hd_error err;
@@ -51,6 +54,10 @@ static void call_free(struct hd_engine_call *c)
     if (c->body != NULL)
         explicit_bzero(c->body, strlen(c->body)); /* environment and secrets */
     free(c->body);
+    if (c->registry_auth != NULL)
+        explicit_bzero(c->registry_auth, strlen(c->registry_auth));
+    free(c->registry_auth);
+    hd_buf_done(&c->line);
     free(c);
 }
 
@@ -68,6 +75,14 @@ static void fail_later(struct hd_engine_call *c)
     hd_timer_start(c->engine->loop, &c->failed, 0, on_failed);
 }
 
+static void tell_line(struct hd_engine_call *c, struct hd_str line)
+{
+    json_t *json = line.len > 0 ? json_loadb(line.ptr, line.len, 0, NULL) : NULL;
+    if (json != NULL)
+        c->on_line(c->arg, json);
+    json_decref(json);
+}
+
 static void on_answer(void *arg, const struct hd_fetch_result *result, const struct hd_error *err)
 {
     struct hd_engine_call *c = arg;
@@ -75,6 +90,8 @@ static void on_answer(void *arg, const struct hd_fetch_result *result, const str
     json_t *json = NULL;
     if (err != NULL && err->code == HD_EIO)
         c->engine->version[0] = '\0'; /* it may come back as another one */
+    if (c->line.len > 0 && !hd_buf_failed(&c->line))
+        tell_line(c, hd_buf_view(&c->line));
     if (result != NULL) {
         a.status = result->status;
         json = json_loadb(result->body.ptr != NULL ? result->body.ptr : "", result->body.len,
@@ -86,81 +103,54 @@ static void on_answer(void *arg, const struct hd_fetch_result *result, const str
     call_free(c);
 }
 
-/* --- where it is --- */
-
-/* @return 0: somebody listens there; or an errno. */
-static int knock(const char *path)
-{
-    struct sockaddr_un a = {.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof(a.sun_path))
-        return ENAMETOOLONG;
-    memcpy(a.sun_path, path, strlen(path));
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    int sys = fd < 0 || connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0 ? errno : 0;
-    if (fd >= 0)
-        close(fd);
-    return sys == EAGAIN ? 0 : sys;
-}
-
-static int refused(struct hd_error *err, const char *path, int sys)
-{
-    const char *what = "is something wrong with it?";
-    if (sys == EACCES || sys == EPERM)
-        what = "this user may not use it: add it to the group that owns the socket (docker), or "
-               "run the engine rootless";
-    else if (sys == ENOENT)
-        what = "is Docker or Podman installed, and its service started?";
-    else if (sys == ECONNREFUSED)
-        what = "its service does not run: start it";
-    return hd_fail(err, sys == EACCES || sys == EPERM ? HD_EDENIED : HD_EIO,
-                   "cannot reach the Docker socket %s: %s: %s", path, strerrordesc_np(sys), what);
-}
-
-static int find_socket(struct hd_engine *e, struct hd_error *err)
-{
-    const char *user = getenv("XDG_RUNTIME_DIR");
-    char own[2][sizeof(((struct sockaddr_un *)NULL)->sun_path)];
-    snprintf(own[0], sizeof(own[0]), "%s/docker.sock", user != NULL ? user : "");
-    snprintf(own[1], sizeof(own[1]), "%s/podman/podman.sock", user != NULL ? user : "");
-    const char *places[] = {"/var/run/docker.sock", own[0], own[1], "/run/podman/podman.sock"};
-    const char *near = places[0];
-    int why = ENOENT;
-    for (size_t i = 0; e->host == NULL && i < HD_COUNT(places); i++) {
-        int sys = knock(places[i]);
-        if (sys == 0) {
-            e->socket = hd_strdup(places[i]);
-            return 0;
-        }
-        if (why == ENOENT && sys != ENOENT) { /* one that is there says more */
-            why = sys;
-            near = places[i];
-        }
-    }
-    if (e->host == NULL)
-        return refused(err, near, why);
-    int sys = knock(e->host);
-    if (sys != 0)
-        return refused(err, e->host, sys);
-    e->socket = hd_strdup(e->host);
-    return 0;
-}
-
 /* --- calls --- */
+
+static void on_part(void *arg, struct hd_str bytes)
+{
+    struct hd_engine_call *c = arg;
+    if (c->on_line == NULL) {
+        c->on_part(c->arg, bytes);
+        return;
+    }
+    while (bytes.len > 0) {
+        size_t n = hd_str_find(bytes, '\n');
+        hd_buf_str(&c->line, hd_str_n(bytes.ptr, n));
+        if (n == bytes.len)
+            return;
+        if (!hd_buf_failed(&c->line)) /* one that is too long is none of those that we look for */
+            tell_line(c, hd_buf_view(&c->line));
+        hd_buf_clear(&c->line);
+        bytes = hd_str_n(bytes.ptr + n + 1, bytes.len - n - 1);
+    }
+}
 
 static void send_call(struct hd_engine_call *c)
 {
-    static const struct hd_field json_type = {HD_LIT("content-type"), HD_LIT("application/json")};
     struct hd_engine *e = c->engine;
-    hd_auto_free char *url = hd_printf("http://docker/%s%s", e->version, c->path);
-    struct hd_fetch_request req = {.method = c->method,
-                                   .url = url,
-                                   .fields = &json_type,
-                                   .n_fields = c->body != NULL,
-                                   .body = hd_str(c->body),
-                                   .unix_socket = e->socket,
-                                   .timeout_ms =
-                                       c->timeout_ms > 0 ? c->timeout_ms : (uint32_t)FOREVER_MS,
-                                   .max_body_bytes = ANSWER_MAX};
+    struct hd_fetch_tls room;
+    struct hd_field fields[3];
+    size_t n = 0;
+    if (c->body != NULL || c->body_fd != NULL)
+        fields[n++] = (struct hd_field){HD_LIT("content-type"), c->body != NULL
+                                                                    ? hd_str("application/json")
+                                                                    : hd_str("application/x-tar")};
+    if (c->body_fd != NULL)
+        fields[n++] = (struct hd_field){HD_LIT("expect"), HD_LIT("")};
+    if (c->registry_auth != NULL)
+        fields[n++] = (struct hd_field){HD_LIT("x-registry-auth"), hd_str(c->registry_auth)};
+    hd_auto_free char *url = hd_printf("%s/%s%s", e->at.base, e->version, c->path);
+    struct hd_fetch_request req = {
+        .method = c->method,
+        .url = url,
+        .fields = fields,
+        .n_fields = n,
+        .body = hd_str(c->body),
+        .body_fd = c->body_fd,
+        .unix_socket = e->at.socket,
+        .tls = hd_engine_host_tls(&e->at, &room),
+        .timeout_ms = c->timeout_ms > 0 ? c->timeout_ms : (uint32_t)FOREVER_MS,
+        .max_body_bytes = ANSWER_MAX,
+        .on_part = c->on_line != NULL || c->on_part != NULL ? on_part : NULL};
     if (hd_fetch_start(&c->fetch, e->fetcher, &req, on_answer, c, &c->err) < 0)
         fail_later(c);
 }
@@ -191,23 +181,38 @@ static unsigned minor_of(const json_t *o, const char *member)
     return text != NULL && sscanf(text, "1.%u", &minor) == 1 ? minor : 0;
 }
 
+static bool is_podman(const json_t *version)
+{
+    size_t i;
+    json_t *part;
+    json_array_foreach(json_object_get(version, "Components"), i, part)
+    {
+        const char *name = json_string_value(json_object_get(part, "Name"));
+        if (name != NULL && strncmp(name, "Podman", 6) == 0)
+            return true;
+    }
+    return false;
+}
+
 static void on_version(void *arg, const struct hd_fetch_result *result, const struct hd_error *err)
 {
     struct hd_engine *e = arg;
     struct hd_error mine = {0};
+    const char *where = e->at.socket != NULL ? e->at.socket : e->at.base;
     json_t *json = result != NULL ? json_loadb(result->body.ptr, result->body.len, 0, NULL) : NULL;
     unsigned newest = minor_of(json, "ApiVersion"), oldest = minor_of(json, "MinAPIVersion");
     e->asking = NULL;
     if (err != NULL) {
         mine = *err;
-        hd_wrap(&mine, 0, "%s: asking for the engine's version", e->socket);
+        hd_wrap(&mine, 0, "%s: asking for the engine's version", where);
     } else if (result->status != 200 || newest == 0) {
         hd_fail(&mine, HD_EPROTO, "%s: what answers there is not a Docker or Podman service",
-                e->socket);
+                where);
     } else if (oldest > NEWEST_MINOR) {
         hd_fail(&mine, HD_EPROTO, "%s: the engine speaks API 1.%u and newer only; 1.%d is needed",
-                e->socket, oldest, NEWEST_MINOR);
+                where, oldest, NEWEST_MINOR);
     } else {
+        e->podman = is_podman(json);
         snprintf(e->version, sizeof(e->version), "v1.%u", HD_MIN(newest, (unsigned)NEWEST_MINOR));
     }
     json_decref(json);
@@ -219,10 +224,14 @@ static void look_for_it(struct hd_engine *e)
     struct hd_error err;
     if (e->asking != NULL)
         return;
-    free(hd_steal(e->socket));
-    int rc = find_socket(e, &err);
-    struct hd_fetch_request req = {.url = "http://docker/version",
-                                   .unix_socket = e->socket,
+    struct hd_engine_where where = {.host = e->host, .certs = e->certs};
+    struct hd_fetch_tls room;
+    hd_engine_host_done(&e->at);
+    int rc = hd_engine_host_find(&e->at, &where, &err);
+    hd_auto_free char *url = hd_printf("%s/version", rc == 0 ? e->at.base : "");
+    struct hd_fetch_request req = {.url = url,
+                                   .unix_socket = e->at.socket,
+                                   .tls = hd_engine_host_tls(&e->at, &room),
                                    .timeout_ms = VERSION_MS,
                                    .max_body_bytes = ANSWER_MAX};
     if (rc == 0)
@@ -239,10 +248,15 @@ struct hd_engine_call *hd_engine_ask(struct hd_engine *e, const struct hd_engine
                                  .method = hd_strdup(req->method),
                                  .path = hd_strdup(req->path),
                                  .body = hd_strdup(req->body),
+                                 .registry_auth = hd_strdup(req->registry_auth),
+                                 .body_fd = req->body_fd,
                                  .timeout_ms = req->timeout_ms,
+                                 .on_line = req->on_line,
+                                 .on_part = req->on_part,
                                  .done = done,
                                  .arg = arg};
     hd_list_init(&c->link);
+    hd_buf_init(&c->line, LINE_MAX_BYTES);
     if (e->version[0] != '\0') {
         send_call(c);
         return c;
@@ -276,38 +290,42 @@ int hd_engine_fail(struct hd_error *err, int code, const struct hd_engine_answer
 
 /* --- the engine --- */
 
-int hd_engine_new(struct hd_engine **out, struct hd_loop *loop, const char *host,
+int hd_engine_new(struct hd_engine **out, struct hd_loop *loop, const struct hd_engine_where *where,
                   struct hd_error *err)
 {
-    const char *from = host != NULL && host[0] != '\0' ? host : getenv("DOCKER_HOST");
-    const char *path = NULL;
-    if (from != NULL && from[0] != '\0') {
-        if (strncmp(from, "unix://", 7) != 0 || from[7] != '/')
-            return hd_fail(err, HD_EINVAL,
-                           "Docker host %s: must be unix:///path/to/socket: instances are reached "
-                           "through the file system of this machine",
-                           from);
-        path = from + 7;
-    }
     struct hd_fetcher *fetcher;
-    int rc = hd_fetcher_new(&fetcher, loop, err);
+    int rc = hd_engine_host_check(where->host, err);
+    if (rc == 0)
+        rc = hd_fetcher_new(&fetcher, loop, err);
     if (rc < 0)
         return rc;
     struct hd_engine *e = hd_new(struct hd_engine);
     e->loop = loop;
     e->fetcher = fetcher;
-    e->host = hd_strdup(path);
+    e->host = hd_strdup(where->host);
+    e->certs = hd_strdup(where->certs);
     hd_list_init(&e->waiting);
     *out = e;
     return 0;
+}
+
+bool hd_engine_is_podman(const struct hd_engine *e)
+{
+    return e->podman;
+}
+
+bool hd_engine_is_near(const struct hd_engine *e)
+{
+    return e->at.socket != NULL;
 }
 
 static void on_fetcher_closed(void *arg)
 {
     struct hd_engine *e = arg;
     e->on_closed(e->on_closed_arg);
+    hd_engine_host_done(&e->at);
     free(e->host);
-    free(e->socket);
+    free(e->certs);
     free(e);
 }
 

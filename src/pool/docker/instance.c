@@ -9,6 +9,7 @@
 #include "core/clock.h"
 #include "core/folder.h"
 #include "core/id.h"
+#include "pool/docker/imageref.h"
 #include "pool/docker/output.h"
 #include "pool/process/hostclient.h"
 #include "pool/process/lambdaplan.h"
@@ -445,7 +446,7 @@ static int prepare(struct hd_instance_handle *h, const struct hd_launch *what, s
     h->start_timeout_ms =
         HD_MAX(h->site->start_timeout_ms,
                (init_ms > 0 ? init_ms : (uint32_t)INIT_MS) + (uint32_t)INIT_EXTRA_MS);
-    int rc = hd_container_check_ref(h->image, err);
+    int rc = hd_imageref_check(h->image, err);
     if (rc == 0)
         rc = make_folder(h, err);
     if (rc == 0)
