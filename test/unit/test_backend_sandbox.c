@@ -152,7 +152,9 @@ static void it_writes_where_it_may_only(void **state)
     snprintf(code, sizeof(code), "write('%s/f/main.py')", r.functions);
     expect(&p, code, "Read-only file system");
     expect(&p, "write('/etc/heddle-test')", "Read-only file system");
-    expect(&p, "write('/var/tmp/x'), write('/tmp/x'), write('/dev/shm/x'), write('/dev/null')",
+    expect(&p,
+           "write('/var/tmp/hd-here'), write('/tmp/hd-here'), write('/dev/shm/x'),"
+           "write('/dev/null')",
            "('written', 'written', 'written', 'written')");
     expect(&p, "write(os.environ['HEDDLE_RUN_DIR'] + '/x')", "written");
     snprintf(code, sizeof(code), "write('%s/x')", dir);
@@ -161,7 +163,7 @@ static void it_writes_where_it_may_only(void **state)
     snprintf(path, sizeof(path), "%s/x", dir);
     assert_int_equal(stat(path, &st), 0);
     assert_int_equal(st.st_uid, geteuid()); /* the folder's owner can remove it again */
-    assert_int_not_equal(access("/tmp/x", F_OK), 0);
+    assert_int_not_equal(access("/tmp/hd-here", F_OK), 0);
     finish(&r, &p);
     (void)state;
 }
