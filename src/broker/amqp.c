@@ -3,9 +3,18 @@
 #include <amqp_framing.h>
 #include <amqp_ssl_socket.h>
 #include <amqp_tcp_socket.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/time.h>
 
-enum { HEARTBEAT_S = 60, CONNECT_S = 5, FRAME_BYTES = 131072 };
+enum {
+    HEARTBEAT_S = 10,
+    HEARTBEAT_MAX_S = 600,
+    CONNECT_S = 5,
+    ANSWER_S = 15,
+    CLOSE_S = 1,
+    FRAME_BYTES = 131072
+};
 
 static const char authorities[] = "/etc/ssl/certs/ca-certificates.crt";
 
@@ -46,20 +55,49 @@ int hd_amqp_check(amqp_rpc_reply_t reply, const char *what, struct hd_error *err
 
 /* --- connecting --- */
 
-static int parse(struct amqp_connection_info *info, char *url, struct hd_error *err)
+struct where {
+    struct amqp_connection_info info; /* its texts lie in `url` */
+    char *url;
+    uint64_t heartbeat_s;
+};
+
+static int read_query(struct where *w, char *query, struct hd_error *err)
 {
-    amqp_default_connection_info(info);
-    return amqp_parse_url(url, info) == AMQP_STATUS_OK
-               ? 0
-               : hd_fail(err, HD_EINVAL,
-                         "the broker's URL must be amqp://user:password@host:port/vhost, or amqps");
+    struct hd_str text = hd_str(query), key = hd_str("heartbeat=");
+    if (!hd_str_starts(text, key) ||
+        hd_str_to_u64(&w->heartbeat_s, hd_str_n(text.ptr + key.len, text.len - key.len)) < 0 ||
+        w->heartbeat_s < 1 || w->heartbeat_s > HEARTBEAT_MAX_S)
+        return hd_fail(err, HD_EINVAL,
+                       "of the broker's URL only ?heartbeat=SECONDS is known, 1 to %d",
+                       HEARTBEAT_MAX_S);
+    return 0;
+}
+
+static int parse(struct where *w, const char *url, struct hd_error *err)
+{
+    *w = (struct where){.url = hd_strdup(url), .heartbeat_s = HEARTBEAT_S};
+    char *query = strchr(w->url, '?');
+    if (query != NULL)
+        *query++ = '\0';
+    amqp_default_connection_info(&w->info);
+    if (amqp_parse_url(w->url, &w->info) != AMQP_STATUS_OK)
+        return hd_fail(err, HD_EINVAL,
+                       "the broker's URL must be amqp://user:password@host:port/vhost, or amqps");
+    return query != NULL ? read_query(w, query, err) : 0;
+}
+
+static void where_done(struct where *w)
+{
+    explicit_bzero(w->url, strlen(w->url));
+    free(w->url);
 }
 
 int hd_amqp_check_url(const char *url, struct hd_error *err)
 {
-    struct amqp_connection_info info;
-    hd_auto_free char *copy = hd_strdup(url);
-    return parse(&info, copy, err);
+    struct where w;
+    int rc = parse(&w, url, err);
+    where_done(&w);
+    return rc;
 }
 
 static int make_socket(amqp_socket_t **out, amqp_connection_state_t conn, bool tls,
@@ -79,11 +117,12 @@ static int make_socket(amqp_socket_t **out, amqp_connection_state_t conn, bool t
         "reading the certificates of authorities", err);
 }
 
-static int log_in(amqp_connection_state_t conn, const struct amqp_connection_info *info,
+static int log_in(amqp_connection_state_t conn, const struct where *w,
                   const struct hd_amqp_address *to, struct hd_error *err)
 {
+    const struct amqp_connection_info *info = &w->info;
     int rc = hd_amqp_check(amqp_login(conn, to->vhost != NULL ? to->vhost : info->vhost, 0,
-                                      FRAME_BYTES, HEARTBEAT_S, AMQP_SASL_METHOD_PLAIN,
+                                      FRAME_BYTES, (int)w->heartbeat_s, AMQP_SASL_METHOD_PLAIN,
                                       to->user != NULL ? to->user : info->user,
                                       to->password != NULL ? to->password : info->password),
                            "logging in at the broker", err);
@@ -93,43 +132,60 @@ static int log_in(amqp_connection_state_t conn, const struct amqp_connection_inf
     return hd_amqp_check(amqp_get_rpc_reply(conn), "opening a channel", err);
 }
 
+/* Heartbeats notice silence while we listen; a write into a network that is cut would wait for as
+ * long as the system likes. */
+static void limit_writes(amqp_connection_state_t conn, uint64_t heartbeat_s)
+{
+    unsigned ms = (unsigned)heartbeat_s * 2000;
+    setsockopt(amqp_get_sockfd(conn), IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof(ms));
+}
+
+static int connect_to(amqp_connection_state_t conn, const struct where *w,
+                      const struct hd_amqp_address *to, struct hd_error *err)
+{
+    struct timeval wait = {.tv_sec = CONNECT_S}, answer = {.tv_sec = ANSWER_S};
+    amqp_socket_t *socket = NULL;
+    amqp_set_handshake_timeout(conn, &wait);
+    amqp_set_rpc_timeout(conn, &answer);
+    int rc = make_socket(&socket, conn, w->info.ssl != 0, err);
+    if (rc < 0)
+        return rc;
+    int status = amqp_socket_open_noblock(socket, w->info.host, w->info.port, &wait);
+    if (status != AMQP_STATUS_OK)
+        return hd_fail(err, HD_EIO, "connecting to %s:%d: %s", w->info.host, w->info.port,
+                       amqp_error_string2(status));
+    limit_writes(conn, w->heartbeat_s);
+    return log_in(conn, w, to, err);
+}
+
 int hd_amqp_open(amqp_connection_state_t *out, const struct hd_amqp_address *to,
                  struct hd_error *err)
 {
-    struct amqp_connection_info info;
-    struct timeval wait = {.tv_sec = CONNECT_S};
-    hd_auto_free char *url = hd_strdup(to->url);
-    int rc = parse(&info, url, err);
-    if (rc < 0)
-        return rc;
-    amqp_connection_state_t conn = amqp_new_connection();
-    amqp_socket_t *socket = NULL;
-    if (conn == NULL)
-        return hd_fail(err, HD_EIO, "no memory for a connection to the broker");
-    amqp_set_handshake_timeout(conn, &wait);
-    amqp_set_rpc_timeout(conn, &wait);
-    rc = make_socket(&socket, conn, info.ssl != 0, err);
+    struct where w;
+    amqp_connection_state_t conn = NULL;
+    int rc = parse(&w, to->url, err);
     if (rc == 0) {
-        int status = amqp_socket_open_noblock(socket, info.host, info.port, &wait);
-        if (status != AMQP_STATUS_OK)
-            rc = hd_fail(err, HD_EIO, "connecting to %s:%d: %s", info.host, info.port,
-                         amqp_error_string2(status));
+        conn = amqp_new_connection();
+        rc = conn == NULL ? hd_fail(err, HD_EIO, "no memory for a connection to the broker")
+                          : connect_to(conn, &w, to, err);
     }
+    where_done(&w);
     if (rc == 0)
-        rc = log_in(conn, &info, to, err);
-    if (rc < 0)
-        amqp_destroy_connection(conn);
-    else
         *out = conn;
+    else if (conn != NULL)
+        amqp_destroy_connection(conn);
     return rc;
 }
 
 void hd_amqp_close(amqp_connection_state_t conn)
 {
+    struct timeval wait = {.tv_sec = CLOSE_S};
     if (conn == NULL)
         return;
-    /* a connection that is broken says so at once */
-    amqp_channel_close(conn, HD_AMQP_CHANNEL, AMQP_REPLY_SUCCESS);
-    amqp_connection_close(conn, AMQP_REPLY_SUCCESS);
+    amqp_set_rpc_timeout(conn, &wait);
+    /* a connection that is broken says so at once, one that is cut never does */
+    if (amqp_channel_close(conn, HD_AMQP_CHANNEL, AMQP_REPLY_SUCCESS).reply_type !=
+        AMQP_RESPONSE_LIBRARY_EXCEPTION)
+        amqp_connection_close(conn, AMQP_REPLY_SUCCESS);
     amqp_destroy_connection(conn);
 }

@@ -10,7 +10,9 @@ enum { HD_AMQP_CHANNEL = 1 };
 
 /** Where, and as whom; what is not NULL beats what the URL says. */
 struct hd_amqp_address {
-    const char *url; /* amqp://user:password@host:5672/vhost, or amqps:// */
+    /* amqp://user:password@host:5672/vhost, or amqps://; with ?heartbeat=SECONDS, 1 to 600, in
+     * which a silent peer is asked whether it is there (10); after two of them it is gone */
+    const char *url;
     const char *user, *password, *vhost;
 };
 
@@ -23,7 +25,7 @@ int hd_amqp_check_url(const char *url, struct hd_error *err);
  */
 int hd_amqp_open(amqp_connection_state_t *out, const struct hd_amqp_address *to,
                  struct hd_error *err);
-/** Politely where that still works. NULL is fine. */
+/** Politely where that still works, and for a second at most. NULL is fine. */
 void hd_amqp_close(amqp_connection_state_t conn);
 
 /** @return 0, or what is wrong; the message begins with @p what. */

@@ -251,22 +251,43 @@ static int check_token(struct delivery *d, struct hd_error *err)
     return rc;
 }
 
+static struct hd_str active_lanes(struct delivery *d)
+{
+    const struct hd_topology *t = d->consumer->opt.topology;
+    struct hd_buf ids;
+    hd_buf_init(&ids, 4096);
+    for (size_t i = 0; i < t->n_event_lanes; i++) {
+        if (t->event_lanes[i]->consumed)
+            hd_buf_fmt(&ids, "%s%s", ids.len > 0 ? "," : "", t->event_lanes[i]->id);
+    }
+    struct hd_str all = hd_arena_str(&d->arena, hd_buf_view(&ids));
+    hd_buf_done(&ids);
+    return all;
+}
+
 static void skip(struct delivery *d)
 {
     struct hd_consumer *c = d->consumer;
     const struct hd_envelope *e = &d->envelope;
     struct memory_of *m = remember(c, e->id);
-    uint32_t skips = m != NULL ? m->skips++ : 0;
+    struct hd_delivery_verdict v = hd_delivery_skip(m != NULL ? m->skips++ : 0);
+    struct hd_error err;
     if (m != NULL)
         m->attempts = d->attempt;
     hd_log(c->opt.log, HD_INFO, "event-lanes.skip-inactive-lane", hd_kv_slice("messageId", e->id),
            hd_kv_slice("eventId", e->event_id), hd_kv_slice("laneId", e->lane_id),
            hd_kv_str("profile", c->opt.topology->profile),
+           hd_kv_slice("activeLaneIds", active_lanes(d)),
            hd_kv_str("routingDecision", "lane-not-consumed-by-profile"),
-           hd_kv_bool("nackRequeue", true));
+           hd_kv_bool("nackRequeue", v.settle == HD_LANE_RETURN));
     hd_lane_metrics_event(c->opt.metrics, 0, d->lane != NULL ? d->lane->id : "unknown",
                           HD_LANE_SKIPPED, NULL);
-    decide(d, hd_delivery_skip(skips));
+    if (v.settle == HD_LANE_RETURN) {
+        decide(d, v);
+        return;
+    }
+    hd_fail(&err, HD_EINVAL, "no node that takes from this queue consumes the lane");
+    reject(d, HD_POISON_INACTIVE, &err);
 }
 
 static void check(struct delivery *d)

@@ -17,6 +17,8 @@ const char *hd_poison_name(enum hd_poison p)
         return "other_lane";
     case HD_POISON_PAYLOAD:
         return "payload";
+    case HD_POISON_INACTIVE:
+        return "inactive_lane";
     }
     return "none";
 }

@@ -12,6 +12,7 @@ enum hd_poison {
     HD_POISON_UNKNOWN_EVENT,
     HD_POISON_OTHER_LANE,
     HD_POISON_PAYLOAD,
+    HD_POISON_INACTIVE, /* came too often to a node that does not consume its lane */
 };
 /** @return "undecodable", ...: the label of metrics and the reason of dead letters. */
 const char *hd_poison_name(enum hd_poison p);
@@ -26,7 +27,8 @@ struct hd_delivery_verdict {
 /** After the hooks. @param attempt  of this delivery. */
 struct hd_delivery_verdict hd_delivery_after(bool ok, uint32_t attempt, uint32_t max_attempts,
                                              double retry_delay_ms);
-/** For a lane that this node does not consume. @param skips  how often it was here before. */
+/** For a lane that this node does not consume: given back after 1 s, 2 s, ... 30 s, and the 21st
+ * time rejected. @param skips  how often it was here before. */
 struct hd_delivery_verdict hd_delivery_skip(uint32_t skips);
 /** @return what the consumer asks the queue for: the largest wish of its lanes; 0: none has one. */
 uint32_t hd_delivery_prefetch(const struct hd_topology *t, const struct hd_lane_queue *queue);

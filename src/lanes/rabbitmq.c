@@ -41,10 +41,30 @@ static struct hd_rabbit_job *job_new(enum hd_rabbit_job_kind kind, struct hd_str
 static void publish(struct hd_lane_source *q, struct hd_str id, struct hd_str body,
                     void (*done)(void *arg, const struct hd_error *err), void *arg)
 {
+    struct hd_rabbit *r = of(q);
     struct hd_rabbit_job *job = job_new(HD_RABBIT_PUBLISH, id, body);
     job->done = done;
     job->arg = arg;
-    push(of(q), job);
+    pthread_mutex_lock(&r->lock);
+    bool refusing = r->refusing;
+    struct hd_error why, err;
+    if (refusing)
+        why = r->stats.last_error;
+    pthread_mutex_unlock(&r->lock);
+    if (!refusing) {
+        push(r, job);
+        return;
+    }
+    hd_rabbit_unreachable(r, &why, &err); /* the thread may be connecting: not to be waited for */
+    hd_rabbit_tell_published(r, job, &err);
+}
+
+void hd_rabbit_unreachable(const struct hd_rabbit *r, const struct hd_error *why,
+                           struct hd_error *out)
+{
+    bool known = why->code != 0;
+    hd_fail(out, HD_EBUSY, "the broker of the queue %s cannot be reached%s%s", r->base.config->name,
+            known ? ": " : "", known ? why->msg : "");
 }
 
 static void consume(struct hd_lane_source *q, uint32_t prefetch)

@@ -60,6 +60,7 @@ struct hd_rabbit {
     pthread_mutex_t lock;
     struct hd_list jobs, news;
     bool posted, quit, thread_ended;
+    bool refusing; /* the last attempt to connect failed: nobody waits for the next one */
     struct hd_lane_queue_stats stats; /* as the thread last said */
 
     /* the loop's own */
@@ -69,10 +70,9 @@ struct hd_rabbit {
 
     /* the thread's own */
     amqp_connection_state_t conn; /* NULL: not connected */
-    amqp_socket_t *socket;
-    uint16_t epoch;         /* of the connection: in the tags of its deliveries */
-    struct hd_list pending; /* publishes that are not confirmed, in order */
-    uint64_t next_seq;      /* the next publish's */
+    uint16_t epoch;               /* of the connection: in the tags of its deliveries */
+    struct hd_list pending;       /* publishes that are not confirmed, in order */
+    uint64_t next_seq;            /* the next publish's */
     uint64_t inflight;
     bool want_consume, consuming;
     uint32_t prefetch;
@@ -80,12 +80,15 @@ struct hd_rabbit {
 };
 
 /* rabbitmq.c */
+/** What is said of a publish that nobody can take. Any thread. */
+void hd_rabbit_unreachable(const struct hd_rabbit *r, const struct hd_error *why,
+                           struct hd_error *out);
 /** Take the news. Posted to the loop. */
 void hd_rabbit_on_news(void *rabbit);
 
 /* rabbitmq_thread.c */
 void *hd_rabbit_thread(void *rabbit);
-/** Tell the loop. Thread. */
+/** Tell the loop. Thread; what was published also the loop itself. */
 void hd_rabbit_tell_delivery(struct hd_rabbit *r, const struct hd_lane_delivery *d);
 void hd_rabbit_tell_published(struct hd_rabbit *r, struct hd_rabbit_job *job,
                               const struct hd_error *err);

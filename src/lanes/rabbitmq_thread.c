@@ -67,12 +67,14 @@ void hd_rabbit_tell_state(struct hd_rabbit *r, bool connected, const struct hd_e
     tell(r, n);
 }
 
-static void note_stats(struct hd_rabbit *r)
+/* @param refusing  nobody is to wait for a connection. */
+static void note_stats(struct hd_rabbit *r, bool refusing)
 {
     pthread_mutex_lock(&r->lock);
     r->stats.connected = r->conn != NULL;
     r->stats.inflight = r->inflight;
     r->stats.last_error = r->last_error;
+    r->refusing = r->conn == NULL && refusing;
     pthread_mutex_unlock(&r->lock);
 }
 
@@ -96,9 +98,7 @@ static bool take_jobs(struct hd_rabbit *r, struct hd_list *all)
 static void refuse(struct hd_rabbit *r, struct hd_rabbit_job *job)
 {
     struct hd_error err;
-    hd_fail(&err, HD_EBUSY, "the broker of the queue %s cannot be reached%s%s",
-            r->base.config->name, r->last_error.code != 0 ? ": " : "",
-            r->last_error.code != 0 ? r->last_error.msg : "");
+    hd_rabbit_unreachable(r, &r->last_error, &err);
     hd_rabbit_tell_published(r, job, &err);
 }
 
@@ -140,7 +140,7 @@ static void lose(struct hd_rabbit *r, const struct hd_error *why)
     r->consuming = false;
     r->inflight = 0;
     hd_rabbit_tell_state(r, false, why);
-    note_stats(r);
+    note_stats(r, false);
 }
 
 static void give_up_pending(struct hd_rabbit *r, const struct hd_error *why)
@@ -195,7 +195,7 @@ static int come_up(struct hd_rabbit *r, struct hd_error *err)
     }
     r->last_error = (struct hd_error){0};
     hd_rabbit_tell_state(r, true, NULL);
-    note_stats(r);
+    note_stats(r, false);
     return 0;
 }
 
@@ -229,7 +229,7 @@ static void try_connect(struct life *life)
                hd_kv_str("queue", c->name), hd_kv_str("error", err.msg));
     life->attempts++;
     r->last_error = err;
-    note_stats(r);
+    note_stats(r, true);
     life->gave_up = !c->reconnect || (c->give_up && life->attempts >= c->reconnect_attempts);
     uint64_t delay = (uint64_t)c->reconnect_initial_ms << HD_MIN(life->attempts - 1, 16U);
     delay = HD_MIN(delay, (uint64_t)c->reconnect_max_ms);
@@ -241,8 +241,11 @@ static void try_connect(struct life *life)
 
 static int wait_ms(const struct life *life)
 {
-    if (life->r->conn != NULL)
-        return life->quit_since_ms > 0 ? 20 : !hd_list_empty(&life->r->pending) ? 500 : IDLE_MS;
+    if (life->r->conn != NULL) {
+        int beat_ms = amqp_get_heartbeat(life->r->conn) * 1000 / 2;
+        int idle = !hd_list_empty(&life->r->pending) ? 500 : IDLE_MS;
+        return life->quit_since_ms > 0 ? 20 : HD_MIN(idle, beat_ms);
+    }
     if (life->gave_up)
         return IDLE_MS;
     uint64_t now = hd_clock_ms();
@@ -293,7 +296,7 @@ static void work(struct life *life, struct hd_list *jobs)
     if (r->conn == NULL && life->down_since_ms > 0 &&
         hd_clock_ms() - life->down_since_ms > UNCONFIRMED_MS)
         give_up_pending(r, &r->last_error);
-    note_stats(r);
+    note_stats(r, life->attempts > 0);
 }
 
 static bool may_end(const struct life *life)

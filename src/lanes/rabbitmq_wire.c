@@ -1,56 +1,18 @@
 /* rabbitmq_wire.c - AMQP 0-9-1 by librabbitmq: what is declared, published, confirmed, delivered.
  */
+#include "broker/amqp.h"
 #include "core/clock.h"
 #include "lanes/rabbitmq_private.h"
 
 #include <amqp_framing.h>
-#include <amqp_tcp_socket.h>
 #include <stdio.h>
 #include <sys/time.h>
 
-enum { CHANNEL = 1, HEARTBEAT_S = 60, CONNECT_S = 5, TAG_BITS = 48, ARGUMENTS_MAX = 32 };
-
-/* --- errors --- */
-
-static struct hd_str bytes_str(amqp_bytes_t b)
-{
-    return hd_str_n(b.bytes, b.len);
-}
+enum { CHANNEL = HD_AMQP_CHANNEL, TAG_BITS = 48, ARGUMENTS_MAX = 32 };
 
 static amqp_bytes_t str_bytes(struct hd_str s)
 {
     return (amqp_bytes_t){.len = s.len, .bytes = (void *)(uintptr_t)s.ptr};
-}
-
-static int closed_by_peer(const amqp_method_t *m, const char *what, struct hd_error *err)
-{
-    if (m->id == AMQP_CHANNEL_CLOSE_METHOD) {
-        const amqp_channel_close_t *c = m->decoded;
-        return hd_fail(err, HD_EIO, "%s: the broker closed the channel: %u %.*s", what,
-                       c->reply_code, HD_FMT(bytes_str(c->reply_text)));
-    }
-    if (m->id == AMQP_CONNECTION_CLOSE_METHOD) {
-        const amqp_connection_close_t *c = m->decoded;
-        return hd_fail(err, HD_EIO, "%s: the broker closed the connection: %u %.*s", what,
-                       c->reply_code, HD_FMT(bytes_str(c->reply_text)));
-    }
-    return hd_fail(err, HD_EPROTO, "%s: the broker sent something unexpected", what);
-}
-
-static int check_reply(amqp_rpc_reply_t reply, const char *what, struct hd_error *err)
-{
-    if (reply.reply_type == AMQP_RESPONSE_NORMAL)
-        return 0;
-    if (reply.reply_type == AMQP_RESPONSE_SERVER_EXCEPTION)
-        return closed_by_peer(&reply.reply, what, err);
-    return hd_fail(err, HD_EIO, "%s: %s", what, amqp_error_string2(reply.library_error));
-}
-
-static int check_status(int status, const char *what, struct hd_error *err)
-{
-    return status == AMQP_STATUS_OK
-               ? 0
-               : hd_fail(err, HD_EIO, "%s: %s", what, amqp_error_string2(status));
 }
 
 /* --- declaring --- */
@@ -58,7 +20,7 @@ static int check_status(int status, const char *what, struct hd_error *err)
 static void set_argument(amqp_table_entry_t *entries, int *n, const char *key, amqp_field_value_t v)
 {
     for (int i = 0; i < *n; i++) {
-        if (hd_str_is(bytes_str(entries[i].key), key)) {
+        if (hd_str_is(hd_amqp_str(entries[i].key), key)) {
             entries[i].value = v;
             return;
         }
@@ -113,7 +75,7 @@ static int declare(struct hd_rabbit *r, const char *queue, amqp_table_t argument
     snprintf(what, sizeof(what), "declaring the queue %s", queue);
     amqp_queue_declare(r->conn, CHANNEL, amqp_cstring_bytes(queue), c->declare == HD_QUEUE_PASSIVE,
                        c->durable, 0, 0, arguments);
-    return check_reply(amqp_get_rpc_reply(r->conn), what, err);
+    return hd_amqp_check(amqp_get_rpc_reply(r->conn), what, err);
 }
 
 static int declare_all(struct hd_rabbit *r, struct hd_error *err)
@@ -129,7 +91,7 @@ static int declare_all(struct hd_rabbit *r, struct hd_error *err)
     own_arguments(c, entries, &n, keys);
     bool has_type = false;
     for (int i = 0; i < n; i++)
-        has_type = has_type || hd_str_is(bytes_str(entries[i].key), "x-queue-type");
+        has_type = has_type || hd_str_is(hd_amqp_str(entries[i].key), "x-queue-type");
     if (c->quorum && !has_type)
         set_argument(entries, &n, "x-queue-type", text_value(hd_str("quorum")));
     if (c->message_ttl_ms >= 0)
@@ -146,60 +108,29 @@ static int declare_all(struct hd_rabbit *r, struct hd_error *err)
 
 /* --- connecting --- */
 
-static int open_socket(struct hd_rabbit *r, const struct amqp_connection_info *info,
-                       struct hd_error *err)
+static int set_up(struct hd_rabbit *r, struct hd_error *err)
 {
-    struct timeval wait = {.tv_sec = CONNECT_S};
-    r->conn = amqp_new_connection();
-    if (r->conn == NULL)
-        return hd_fail(err, HD_EIO, "no memory for a connection");
-    amqp_set_handshake_timeout(r->conn, &wait);
-    amqp_set_rpc_timeout(r->conn, &wait);
-    r->socket = amqp_tcp_socket_new(r->conn);
-    if (r->socket == NULL)
-        return hd_fail(err, HD_EIO, "no memory for a socket");
-    int status = amqp_socket_open_noblock(r->socket, info->host, info->port, &wait);
-    if (status != AMQP_STATUS_OK)
-        return hd_fail(err, HD_EIO, "connecting to %s:%d: %s", info->host, info->port,
-                       amqp_error_string2(status));
-    return check_reply(amqp_login(r->conn, info->vhost, 0, 131072, HEARTBEAT_S,
-                                  AMQP_SASL_METHOD_PLAIN, info->user, info->password),
-                       "logging in at the broker", err);
-}
-
-static int open_channel(struct hd_rabbit *r, struct hd_error *err)
-{
-    amqp_channel_open(r->conn, CHANNEL);
-    int rc = check_reply(amqp_get_rpc_reply(r->conn), "opening a channel", err);
-    if (rc == 0 && r->base.config->publish_confirm) {
+    int rc = 0;
+    if (r->base.config->publish_confirm) {
         amqp_confirm_select(r->conn, CHANNEL);
-        rc = check_reply(amqp_get_rpc_reply(r->conn), "asking for confirms", err);
+        rc = hd_amqp_check(amqp_get_rpc_reply(r->conn), "asking for confirms", err);
     }
     if (rc == 0)
         rc = declare_all(r, err);
     if (rc == 0) {
         amqp_basic_qos(r->conn, CHANNEL, 0, (uint16_t)r->base.config->prefetch, 0);
-        rc = check_reply(amqp_get_rpc_reply(r->conn), "setting the prefetch", err);
+        rc = hd_amqp_check(amqp_get_rpc_reply(r->conn), "setting the prefetch", err);
     }
     return rc;
 }
 
 int hd_rabbit_connect(struct hd_rabbit *r, struct hd_error *err)
 {
-    struct amqp_connection_info info;
-    hd_auto_free char *url = hd_strdup(r->base.config->url);
-    amqp_default_connection_info(&info);
-    if (amqp_parse_url(url, &info) != AMQP_STATUS_OK)
-        return hd_fail(err, HD_EINVAL,
-                       "the queue %s: its url is not amqp://user:password@host/vhost",
-                       r->base.config->name);
-    if (info.ssl)
-        return hd_fail(err, HD_EINVAL,
-                       "the queue %s: amqps is not spoken here; put a TLS proxy in front",
-                       r->base.config->name);
-    int rc = open_socket(r, &info, err);
-    if (rc == 0)
-        rc = open_channel(r, err);
+    struct hd_amqp_address to = {.url = r->base.config->url};
+    int rc = hd_amqp_open(&r->conn, &to, err);
+    if (rc < 0)
+        return rc;
+    rc = set_up(r, err);
     if (rc < 0)
         hd_rabbit_disconnect(r);
     return rc;
@@ -207,14 +138,8 @@ int hd_rabbit_connect(struct hd_rabbit *r, struct hd_error *err)
 
 void hd_rabbit_disconnect(struct hd_rabbit *r)
 {
-    if (r->conn == NULL)
-        return;
-    /* Politely where it still works; a broken connection says so at once. */
-    amqp_channel_close(r->conn, CHANNEL, AMQP_REPLY_SUCCESS);
-    amqp_connection_close(r->conn, AMQP_REPLY_SUCCESS);
-    amqp_destroy_connection(r->conn);
+    hd_amqp_close(r->conn);
     r->conn = NULL;
-    r->socket = NULL;
 }
 
 /* --- publishing --- */
@@ -238,7 +163,7 @@ int hd_rabbit_send(struct hd_rabbit *r, struct hd_rabbit_job *job, struct hd_err
     job->sent_ms = hd_clock_ms();
     hd_list_push(&r->pending, &job->link);
     if (status != AMQP_STATUS_OK)
-        return check_status(status, "publishing", err);
+        return hd_amqp_check_status(status, "publishing", err);
     if (r->base.config->publish_confirm)
         return 0;
     hd_list_remove(&job->link);
@@ -289,7 +214,7 @@ int hd_rabbit_settle(struct hd_rabbit *r, uint64_t tag, enum hd_lane_settle how,
     int status = how == HD_LANE_ACK
                      ? amqp_basic_ack(r->conn, CHANNEL, own, 0)
                      : amqp_basic_nack(r->conn, CHANNEL, own, 0, how == HD_LANE_RETURN);
-    return check_status(status, "settling", err);
+    return hd_amqp_check_status(status, "settling", err);
 }
 
 /* --- consuming --- */
@@ -299,13 +224,13 @@ int hd_rabbit_begin_consume(struct hd_rabbit *r, struct hd_error *err)
     int rc = 0;
     if (r->prefetch > 0) {
         amqp_basic_qos(r->conn, CHANNEL, 0, (uint16_t)HD_MIN(r->prefetch, 65535U), 0);
-        rc = check_reply(amqp_get_rpc_reply(r->conn), "setting the prefetch", err);
+        rc = hd_amqp_check(amqp_get_rpc_reply(r->conn), "setting the prefetch", err);
     }
     if (rc < 0)
         return rc;
     amqp_basic_consume(r->conn, CHANNEL, amqp_cstring_bytes(r->base.config->queue_name),
                        amqp_cstring_bytes("heddle"), 0, 0, 0, amqp_empty_table);
-    rc = check_reply(amqp_get_rpc_reply(r->conn), "consuming", err);
+    rc = hd_amqp_check(amqp_get_rpc_reply(r->conn), "consuming", err);
     r->consuming = rc == 0;
     return rc;
 }
@@ -316,7 +241,7 @@ int hd_rabbit_end_consume(struct hd_rabbit *r, struct hd_error *err)
         return 0;
     r->consuming = false;
     amqp_basic_cancel(r->conn, CHANNEL, amqp_cstring_bytes("heddle"));
-    return check_reply(amqp_get_rpc_reply(r->conn), "ending to consume", err);
+    return hd_amqp_check(amqp_get_rpc_reply(r->conn), "ending to consume", err);
 }
 
 static uint32_t delivery_count(const amqp_basic_properties_t *p)
@@ -324,7 +249,7 @@ static uint32_t delivery_count(const amqp_basic_properties_t *p)
     const amqp_table_entry_t *e = NULL;
     bool headers = (p->_flags & AMQP_BASIC_HEADERS_FLAG) != 0;
     for (int i = 0; headers && i < p->headers.num_entries; i++) {
-        if (hd_str_is(bytes_str(p->headers.entries[i].key), "x-delivery-count"))
+        if (hd_str_is(hd_amqp_str(p->headers.entries[i].key), "x-delivery-count"))
             e = &p->headers.entries[i];
     }
     if (e == NULL)
@@ -352,7 +277,7 @@ static uint32_t delivery_count(const amqp_basic_properties_t *p)
 static void delivered(struct hd_rabbit *r, const amqp_envelope_t *e)
 {
     struct hd_lane_delivery d = {.tag = (uint64_t)r->epoch << TAG_BITS | e->delivery_tag,
-                                 .body = bytes_str(e->message.body),
+                                 .body = hd_amqp_str(e->message.body),
                                  .delivery_count = delivery_count(&e->message.properties),
                                  .redelivered = e->redelivered};
     r->inflight++;
@@ -363,12 +288,12 @@ static void delivered(struct hd_rabbit *r, const amqp_envelope_t *e)
 static int on_return(struct hd_rabbit *r, struct hd_error *err)
 {
     amqp_message_t message;
-    int rc =
-        check_reply(amqp_read_message(r->conn, CHANNEL, &message, 0), "taking a message back", err);
+    int rc = hd_amqp_check(amqp_read_message(r->conn, CHANNEL, &message, 0),
+                           "taking a message back", err);
     if (rc < 0)
         return rc;
     struct hd_str id = (message.properties._flags & AMQP_BASIC_MESSAGE_ID_FLAG) != 0
-                           ? bytes_str(message.properties.message_id)
+                           ? hd_amqp_str(message.properties.message_id)
                            : hd_str("");
     hd_list_each(l, &r->pending)
     {
@@ -394,7 +319,7 @@ static int on_method(struct hd_rabbit *r, const amqp_method_t *m, struct hd_erro
     if (m->id == AMQP_BASIC_CANCEL_METHOD)
         return hd_fail(err, HD_EIO, "the broker took the queue %s away",
                        r->base.config->queue_name);
-    return closed_by_peer(m, "receiving", err);
+    return hd_amqp_unexpected(m, "receiving", err);
 }
 
 int hd_rabbit_receive(struct hd_rabbit *r, struct hd_error *err)
@@ -411,16 +336,16 @@ int hd_rabbit_receive(struct hd_rabbit *r, struct hd_error *err)
             continue;
         }
         if (reply.reply_type != AMQP_RESPONSE_LIBRARY_EXCEPTION)
-            return check_reply(reply, "receiving", err);
+            return hd_amqp_check(reply, "receiving", err);
         if (reply.library_error == AMQP_STATUS_TIMEOUT)
             return 0;
         if (reply.library_error != AMQP_STATUS_UNEXPECTED_STATE)
-            return check_reply(reply, "receiving", err);
+            return hd_amqp_check(reply, "receiving", err);
         int status = amqp_simple_wait_frame_noblock(r->conn, &frame, &now);
         if (status == AMQP_STATUS_TIMEOUT)
             return 0;
         if (status != AMQP_STATUS_OK)
-            return check_status(status, "receiving", err);
+            return hd_amqp_check_status(status, "receiving", err);
         if (frame.frame_type == AMQP_FRAME_METHOD) {
             int rc = on_method(r, &frame.payload.method, err);
             if (rc < 0)

@@ -34,6 +34,7 @@ int hd_node_signals(struct hd_node *n, struct hd_error *err)
 {
     const int all[] = {SIGINT, SIGTERM, SIGHUP};
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error like a full disk */
     for (size_t i = 0; i < HD_COUNT(all); i++) {
         uv_signal_t *s = &n->signals[i];
         int rc = uv_signal_init(hd_loop_uv(n->workers[0].loop), s);

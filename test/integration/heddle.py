@@ -283,14 +283,16 @@ class Node:
         return self.request(method, path, headers, body, port=int(self.control.rsplit(":", 1)[1]),
                             **options)
 
-    def admin(self, path):
-        """GET from the admin socket in the node's data folder."""
+    def admin(self, path, body=None, data_dir=".heddle"):
+        """GET from the admin socket in the node's data folder, or POST some JSON to it."""
         connection = http.client.HTTPConnection("localhost", timeout=WAIT_S)
         connection.sock = socket.socket(socket.AF_UNIX)
         connection.sock.settimeout(WAIT_S)
-        connection.sock.connect(str(self.cwd / ".heddle" / "run" / "admin.sock"))
+        connection.sock.connect(str(self.cwd / data_dir / "run" / "admin.sock"))
         try:
-            connection.request("GET", path, headers={"authorization": "Bearer " + INTERNAL_KEY})
+            connection.request("GET" if body is None else "POST", path, body,
+                               {"authorization": "Bearer " + INTERNAL_KEY,
+                                "content-type": "application/json"})
             answer = connection.getresponse()
             return Response(answer.status, answer.getheaders(), answer.read())
         finally:

@@ -12,6 +12,7 @@ import pytest
 
 import rabbit
 from heddle import Node, binary, eventually
+from proxy import Proxy
 
 pytestmark = pytest.mark.skipif(rabbit.why_not() is not None, reason=str(rabbit.why_not()))
 
@@ -55,10 +56,10 @@ def nodes(tmp_path, write_functions, start_node, broker, request):
     """nodes(): (api, worker, seen) on a queue of their own; `worker` None when not wanted."""
     name = "t-" + request.node.name[:40].replace("[", "-").replace("]", "")
 
-    def start(worker=True):
+    def start(worker=True, url=None):
         functions = write_functions({"hook/index.mjs": HOOK,
                                      "hook/heddle.json": NODE % (tmp_path / "seen")})
-        (tmp_path / "heddle.yml").write_text(CONFIG % (broker.url, name, name))
+        (tmp_path / "heddle.yml").write_text(CONFIG % (url or broker.url, name, name))
         made = [start_node(functions, "--data-dir", folder, "--sandbox", "off",
                            env={"PROFILE": profile})
                 for profile, folder in (("api", "a"), ("worker", "w"))[:2 if worker else 1]]
@@ -170,6 +171,53 @@ def test_a_broker_that_is_killed_and_comes_back(tmp_path_factory, tmp_path, writ
                    what="every accepted event")
     finally:
         own.kill()
+
+
+@pytest.fixture
+def cable(nodes, broker):
+    """cable(url options): a proxy, and the api node that reaches the broker through it alone."""
+    proxies = []
+
+    def start(options=""):
+        proxy = Proxy(broker.port)
+        proxies.append(proxy)
+        url = f"amqp://guest:guest@127.0.0.1:{proxy.port}/%2f{options}"
+        return proxy, *nodes(url=url)
+    yield start
+    for proxy in proxies:
+        proxy.close()
+
+
+def test_a_network_that_is_cut_and_mended(cable, tmp_path):
+    proxy, (api, _), _ = cable()
+    with load_on(api) as (accepted, refused):
+        eventually(lambda: len(accepted) >= 5, 60)
+        proxy.cut()
+        eventually(lambda: len(refused) >= 3, 60, what="refusals")
+        before = len(accepted)
+        proxy.mend()
+        eventually(lambda: len(accepted) >= before + 5, 60, what="acceptance again")
+    assert all(answer["retryable"] for answer in refused), refused
+    eventually(lambda: accepted <= {s["event"]["i"] for s in seen(tmp_path)}, 60,
+               what="every accepted event")
+
+
+def test_a_network_that_stalls_is_noticed_by_producer_and_consumer(cable, tmp_path):
+    proxy, (api, worker), _ = cable("?heartbeat=1")
+    with load_on(api) as (accepted, refused):
+        eventually(lambda: len(accepted) >= 5, 60)
+        before = len(worker.records())
+        proxy.stall()  # nothing is closed, nothing arrives: only time tells
+        worker.wait_record(lambda r: r["msg"] == "lane queue disconnected, trying again", 60)
+        assert "heartbeat" in next(
+            r["error"] for r in worker.records()[before:] if "disconnected" in r["msg"])
+        eventually(lambda: refused, 60, what="a refusal")
+        before = len(accepted)
+        proxy.mend()
+        eventually(lambda: len(accepted) >= before + 5, 60, what="acceptance again")
+    assert all(answer["retryable"] for answer in refused), refused
+    eventually(lambda: accepted <= {s["event"]["i"] for s in seen(tmp_path)}, 60,
+               what="every accepted event")
 
 
 @contextlib.contextmanager
