@@ -4,6 +4,7 @@ consumer that goes away in the middle."""
 import concurrent.futures
 import contextlib
 import json
+import re
 import signal
 import subprocess
 import threading
@@ -11,6 +12,7 @@ import threading
 import pytest
 
 import rabbit
+from amqp import Amqp
 from heddle import Node, binary, eventually
 from proxy import Proxy
 
@@ -34,7 +36,7 @@ lanes:
   hooks: [ { id: hook, event: placed, function: hook } ]
   event_lanes: { orders: { produce: true } }
   queues:
-    q: { driver: rabbitmq, url: '%s', queue: { name: %s, dead_letter: %s.dlq }, prefetch: 8,
+    q: { driver: rabbitmq, url: '%s', queue: { %s }, prefetch: 8,
          reconnect: { initial_delay_ms: 50, max_delay_ms: 300 } }
   profiles: { api: {}, worker: { consume: [orders] } }
   bindings: [ { lane: orders, queue: q, prefetch: 8, max_attempts: 3, retry_delay_ms: 10,
@@ -53,17 +55,18 @@ def broker(tmp_path_factory):
 
 @pytest.fixture
 def nodes(tmp_path, write_functions, start_node, broker, request):
-    """nodes(): (api, worker, seen) on a queue of their own; `worker` None when not wanted."""
+    """nodes(): (api, worker), name of a queue of their own; `worker` None when not wanted."""
     name = "t-" + request.node.name[:40].replace("[", "-").replace("]", "")
 
-    def start(worker=True, url=None):
+    def start(worker=True, url=None, queue=None, ready=True):
         functions = write_functions({"hook/index.mjs": HOOK,
                                      "hook/heddle.json": NODE % (tmp_path / "seen")})
-        (tmp_path / "heddle.yml").write_text(CONFIG % (url or broker.url, name, name))
+        (tmp_path / "heddle.yml").write_text(
+            CONFIG % (url or broker.url, queue or f"name: {name}, dead_letter: {name}.dlq"))
         made = [start_node(functions, "--data-dir", folder, "--sandbox", "off",
                            env={"PROFILE": profile})
                 for profile, folder in (("api", "a"), ("worker", "w"))[:2 if worker else 1]]
-        for node in made:
+        for node in made if ready else []:
             node.wait_record(lambda r: r["msg"] == "lane queue connected", 60)
         return made + ([None] if not worker else []), name
     return start
@@ -107,9 +110,7 @@ def test_a_consumer_that_is_killed_in_a_hook_loses_nothing(nodes, tmp_path, brok
     for i in range(12):
         emit(api, {"i": i, "slow": True})
     eventually(lambda: seen(tmp_path), 60)
-    worker.process.send_signal(signal.SIGKILL)
-    worker.process.wait()
-    worker.killed = True
+    kill(worker)
     (tmp_path / "seen.go").write_text("")
     again = Node(tmp_path, worker.functions, "--data-dir", "w", "--sandbox", "off",
                  env={"PROFILE": "worker"}).start()
@@ -136,13 +137,98 @@ def test_poison_is_rejected_at_once(nodes, tmp_path, broker):
     assert reasons == {"undecodable", "unauthorized"}
 
 
+def queue_status(node, data_dir="a"):
+    return node.admin("/lanes/v1/status", data_dir=data_dir).json()["queues"][0]
+
+
+def test_a_lane_of_others_goes_back_slowly(nodes, tmp_path, broker):
+    (api, worker), name = nodes()
+    amqp_publish(broker, name, json.dumps({
+        "laneId": "theirs", "eventId": "app.events.placed", "payload": "1", "id": "m-1",
+        "source": {"kind": "runtime", "id": "r"}, "attempts": 0}).encode())
+    skipped = [worker.wait_record(lambda r: r["msg"] == "event-lanes.skip-inactive-lane", 60)]
+    assert skipped[0]["messageId"] == "m-1" and skipped[0]["laneId"] == "theirs"
+    assert skipped[0]["profile"] == "worker" and skipped[0]["activeLaneIds"] == "orders"
+    assert broker.queues()[name] == (1, 1)  # held back, not going round
+    emit(api, {"i": 1})
+    eventually(lambda: [s["event"] for s in seen(tmp_path)] == [{"i": 1}], 60)
+    counted = worker.admin("/metrics", data_dir="w").body.decode()
+    skips = int(re.search(r"lanes_events_skipped_total{lane=.unknown.} (\d+)", counted).group(1))
+    assert 1 <= skips < 20
+
+
+def test_a_slow_consumer_holds_its_prefetch_and_no_more(nodes, tmp_path, broker):
+    (api, worker), name = nodes()
+    emit(api, {"i": 0, "slow": True})
+    eventually(lambda: seen(tmp_path), 60)
+    before, count, size = worker.rss_kb(), 200, 200000
+    for i in range(1, count):
+        body = json.dumps({"i": i, "slow": True, "fill": "x" * size})
+        assert api.admin("/lanes/v1/events/placed", body, data_dir="a").status == 202
+    eventually(lambda: broker.queues()[name] == (count, 8), 60, what="a full window")
+    assert queue_status(worker, "w")["inflight"] == 8
+    grown = worker.rss_kb() - before
+    assert grown < count * size / 1024, f"{grown} kB more for {count} messages of {size} bytes"
+    kill(worker)  # its hooks would take a minute
+
+
+def kill(node):
+    node.process.send_signal(signal.SIGKILL)
+    node.process.wait()
+    node.killed = True
+
+
+def test_a_passive_node_declares_nothing_and_waits_for_who_does(nodes, broker):
+    name = "passive-" + str(broker.port)
+    (api, _), _ = nodes(worker=False, ready=False,
+                        queue=f"name: {name}, assert: passive, dead_letter: {name}.dlq")
+    eventually(lambda: "404" in (queue_status(api).get("lastError") or ""), 60)
+    refused = emit(api, {"i": 1}, check=False)
+    assert refused["retryable"] and "404" in refused["error"]["message"], refused
+    assert not [q for q in broker.queues() if q.startswith(name)]
+    client = Amqp(broker.port)
+    client.declare(name + ".dlq")
+    client.declare(name, **{"x-max-length": 5})
+    client.close()
+    api.wait_record(lambda r: r["msg"] == "lane queue connected", 60)
+    assert emit(api, {"i": 1})["ok"]
+    assert f"{name}\tclassic\t[{{\"x-max-length\",5}}]" in declared(broker)
+
+
+def declared(broker):
+    return broker.ctl("list_queues", "name", "type", "arguments")
+
+
+def test_time_to_live_and_arguments_are_declared(nodes, broker):
+    name = "args-" + str(broker.port)
+    (api, _), _ = nodes(worker=False, queue=(
+        f"name: {name}, message_ttl_ms: 100, arguments: {{ x-max-length: 1000, "
+        f"x-overflow: reject-publish }}, dead_letter: {{ queue: {name}.dead, routing_key: {name}.dead }}"))
+    line = next(row for row in declared(broker).splitlines() if row.startswith(name + "\t"))
+    for part in ("quorum", '{"x-message-ttl",100}', '{"x-max-length",1000}',
+                 '{"x-overflow","reject-publish"}', '{"x-dead-letter-exchange",[]}',
+                 f'{{"x-dead-letter-routing-key","{name}.dead"}}'):
+        assert part in line, line
+    assert f"{name}.dead\tclassic\t[]" in declared(broker)
+    emit(api, {"i": 1})
+    eventually(lambda: broker.queues()[name + ".dead"] == (1, 0), 60, what="an expired message")
+
+
+def test_a_queue_that_is_there_with_other_arguments_is_said(nodes, broker):
+    name = "other-" + str(broker.port)
+    client = Amqp(broker.port)
+    client.declare(name)  # classic
+    (api, _), _ = nodes(worker=False, ready=False, queue=f"name: {name}")
+    said = eventually(lambda: queue_status(api).get("lastError"), 60)
+    assert f"declaring the queue {name}" in said and "406 PRECONDITION_FAILED" in said, said
+    client.close()
+
+
 def amqp_publish(broker, queue, body):
-    """Publish by another client: librabbitmq's own tool, or the management-free ctl eval."""
-    text = "<<" + ",".join(str(b) for b in body) + ">>"
-    broker.ctl("eval", f"""
-        X = rabbit_misc:r(<<"/">>, exchange, <<"">>),
-        P = rabbit_basic:message(X, <<"{queue}">>, [{{delivery_mode, 2}}], {text}),
-        rabbit_basic:publish(rabbit_basic:delivery(false, false, P, undefined)).""")
+    client = Amqp(broker.port)
+    client.publish(queue, body, delivery_mode=2)
+    eventually(lambda: sum(broker.queues()[queue]) > 0 or broker.queues()[queue + ".dlq"][0], 60)
+    client.close()
 
 
 def test_a_broker_that_is_killed_and_comes_back(tmp_path_factory, tmp_path, write_functions,
@@ -152,7 +238,7 @@ def test_a_broker_that_is_killed_and_comes_back(tmp_path_factory, tmp_path, writ
         own.start()
         functions = write_functions({"hook/index.mjs": HOOK,
                                      "hook/heddle.json": NODE % (tmp_path / "seen")})
-        (tmp_path / "heddle.yml").write_text(CONFIG % (own.url, "t", "t"))
+        (tmp_path / "heddle.yml").write_text(CONFIG % (own.url, "name: t, dead_letter: t.dlq"))
         api, worker = (start_node(functions, "--data-dir", folder, "--sandbox", "off",
                                   env={"PROFILE": profile})
                        for profile, folder in (("api", "a"), ("worker", "w")))
