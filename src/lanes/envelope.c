@@ -62,6 +62,8 @@ struct hd_str hd_envelope_traceparent(const struct hd_envelope *e)
 
 /* --- reading --- */
 
+enum { GROWTH_MAX = 8 }; /* a text that is written anew: "1e20" becomes 21 digits */
+
 struct reading {
     struct hd_envelope *e;
     struct hd_error *err;
@@ -171,6 +173,8 @@ static int read_all(struct reading *r, struct hd_arena *arena, struct hd_str jso
         hd_typed_iso(iso, (double)now_unix_ms);
         r->e->created_at = hd_arena_str(arena, hd_str(iso));
     }
+    if (hd_buf_failed(&r->others))
+        return hd_typed_no_room(r->err);
     if (r->others.len > 0)
         r->e->others = hd_arena_str(arena, hd_buf_view(&r->others));
     if (r->e->created_at.ptr == NULL || (r->others.len > 0 && r->e->others.ptr == NULL))
@@ -183,7 +187,7 @@ int hd_envelope_read(struct hd_envelope *out, struct hd_arena *arena, struct hd_
 {
     struct reading r = {.e = out, .err = err};
     *out = (struct hd_envelope){0};
-    hd_buf_init(&r.others, json.len + 1024);
+    hd_buf_init(&r.others, GROWTH_MAX * json.len + 1024);
     int rc = read_all(&r, arena, json, now_unix_ms);
     hd_buf_done(&r.others);
     return rc;

@@ -60,10 +60,11 @@ void hd_lane_auth_done(struct hd_lane_auth *a)
     *a = (struct hd_lane_auth){0};
 }
 
+/* An empty one is none: with it anybody could sign. */
 static void set_secret(struct secret *to, const char *own, const char *both)
 {
-    const char *text = own != NULL ? own : both;
-    if (text == NULL)
+    const char *text = own != NULL && own[0] != '\0' ? own : both;
+    if (text == NULL || text[0] == '\0')
         return;
     to->len = strlen(text);
     to->at = (unsigned char *)hd_strdup(text);

@@ -78,6 +78,24 @@ static void members_that_we_do_not_know_are_kept(void **state)
     (void)state;
 }
 
+/* A number may take more room as we write it than it took. */
+static void members_that_grow_are_kept_whole(void **state)
+{
+    struct hd_buf json;
+    struct hd_envelope e;
+    hd_buf_init(&json, 1 << 20);
+    hd_buf_cstr(&json, "{\"laneId\":\"l\",\"eventId\":\"e\",\"payload\":\"1\",\"source\":{\"kind\":"
+                       "\"k\",\"id\":\"s\"},\"id\":\"1\",\"more\":[1e20");
+    for (int i = 0; i < 5000; i++)
+        hd_buf_cstr(&json, ",1e20");
+    hd_buf_cstr(&json, "]}");
+    hd_buf_char(&json, '\0');
+    const char *again = rewritten(json.ptr);
+    assert_int_equal(hd_envelope_read(&e, &arena, hd_str(again), NOW, NULL), 0);
+    hd_buf_done(&json);
+    (void)state;
+}
+
 static void what_is_missing_gets_its_default(void **state)
 {
     assert_string_equal(rewritten("{" ALL ",\"id\":\"1\",\"attempts\":\"many\"}"),
@@ -117,6 +135,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_a_peer_wrote_is_read_and_written_byte_for_byte),
         cmocka_unit_test(members_that_we_do_not_know_are_kept),
+        cmocka_unit_test(members_that_grow_are_kept_whole),
         cmocka_unit_test(what_is_missing_gets_its_default),
         cmocka_unit_test(what_is_no_envelope_is_refused),
     };

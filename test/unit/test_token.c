@@ -274,6 +274,23 @@ static void secrets_can_differ_by_direction(void **state)
     (void)state;
 }
 
+/* As a variable that is set to nothing makes it: anybody could sign with that. */
+static void an_empty_secret_is_none(void **state)
+{
+    struct hd_lane_auth auth = base(HD_LANE_AUTH_HMAC, HD_ALG_HS256);
+    auth.secret = "";
+    struct hd_lane_keys *k = keys_of(&auth);
+    assert_false(hd_lane_keys_can_sign(k));
+    assert_false(hd_lane_keys_can_verify(k));
+    hd_lane_keys_free(k);
+    auth.secret = "lane-secret";
+    auth.consume_secret = "";
+    k = keys_of(&auth);
+    assert_int_equal(hd_lane_token_verify(k, hd_str(HMAC_TOKEN), &CLAIMS, NONE, NOW_MS, NULL), 0);
+    hd_lane_keys_free(k);
+    (void)state;
+}
+
 static void a_header_holds_the_token_with_or_without_its_scheme(void **state)
 {
     static const char *const cases[][3] = {{"authorization", "Bearer x.y.z", "x.y.z"},
@@ -300,6 +317,7 @@ int main(void)
         cmocka_unit_test(what_is_no_token_is_turned_away),
         cmocka_unit_test(old_peers_are_let_in_only_where_it_is_said),
         cmocka_unit_test(secrets_can_differ_by_direction),
+        cmocka_unit_test(an_empty_secret_is_none),
         cmocka_unit_test(a_header_holds_the_token_with_or_without_its_scheme),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
