@@ -353,6 +353,8 @@ static void keep_head(struct hd_rpc *r, const struct hd_head *head)
         r->id = hd_arena_str(&r->arena, hd_str(id));
     }
     r->contexts = field_of(r, head, "x-runner-context");
+    if (r->contexts.len > HD_RPC_CONTEXT_MAX)
+        r->contexts = hd_str(""); /* as one that is broken */
     r->traceparent = field_of(r, head, "traceparent");
     const struct hd_topology *t = r->exposure->opt.topology;
     r->lane_tokens = hd_arena_alloc(&r->arena, t->n_rpc_lanes * sizeof(*r->lane_tokens) + 1);
