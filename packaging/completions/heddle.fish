@@ -102,6 +102,9 @@ complete -c heddle -n '__fish_seen_subcommand_from serve' -l lambda-sns-endpoint
 complete -c heddle -n '__fish_seen_subcommand_from serve' -l lambda-events-endpoint
 complete -c heddle -n '__fish_seen_subcommand_from serve' -l lambda-backend
 complete -c heddle -n '__fish_seen_subcommand_from serve' -l docker-host
+complete -c heddle -n '__fish_seen_subcommand_from serve' -l docker-certs
+complete -c heddle -n '__fish_seen_subcommand_from serve' -l docker-pull
+complete -c heddle -n '__fish_seen_subcommand_from serve' -l docker-credentials
 complete -c heddle -n '__fish_seen_subcommand_from serve' -l docker-image
 complete -c heddle -n '__fish_seen_subcommand_from serve' -l sandbox
 complete -c heddle -n '__fish_seen_subcommand_from serve' -l sandbox-namespaces
@@ -205,6 +208,9 @@ complete -c heddle -n '__fish_seen_subcommand_from dev' -l lambda-sns-endpoint
 complete -c heddle -n '__fish_seen_subcommand_from dev' -l lambda-events-endpoint
 complete -c heddle -n '__fish_seen_subcommand_from dev' -l lambda-backend
 complete -c heddle -n '__fish_seen_subcommand_from dev' -l docker-host
+complete -c heddle -n '__fish_seen_subcommand_from dev' -l docker-certs
+complete -c heddle -n '__fish_seen_subcommand_from dev' -l docker-pull
+complete -c heddle -n '__fish_seen_subcommand_from dev' -l docker-credentials
 complete -c heddle -n '__fish_seen_subcommand_from dev' -l docker-image
 complete -c heddle -n '__fish_seen_subcommand_from dev' -l sandbox
 complete -c heddle -n '__fish_seen_subcommand_from dev' -l sandbox-namespaces
@@ -339,6 +345,9 @@ complete -c heddle -n '__fish_seen_subcommand_from list' -l lambda-sns-endpoint
 complete -c heddle -n '__fish_seen_subcommand_from list' -l lambda-events-endpoint
 complete -c heddle -n '__fish_seen_subcommand_from list' -l lambda-backend
 complete -c heddle -n '__fish_seen_subcommand_from list' -l docker-host
+complete -c heddle -n '__fish_seen_subcommand_from list' -l docker-certs
+complete -c heddle -n '__fish_seen_subcommand_from list' -l docker-pull
+complete -c heddle -n '__fish_seen_subcommand_from list' -l docker-credentials
 complete -c heddle -n '__fish_seen_subcommand_from list' -l docker-image
 complete -c heddle -n '__fish_seen_subcommand_from list' -l sandbox
 complete -c heddle -n '__fish_seen_subcommand_from list' -l sandbox-namespaces
@@ -400,6 +409,7 @@ complete -c heddle -n '__fish_seen_subcommand_from image' -l output
 complete -c heddle -n '__fish_seen_subcommand_from image' -l runtime
 complete -c heddle -n '__fish_seen_subcommand_from image' -l with
 complete -c heddle -n '__fish_seen_subcommand_from image' -l docker-host
+complete -c heddle -n '__fish_seen_subcommand_from image' -l docker-certs
 complete -c heddle -n '__fish_seen_subcommand_from image' -l node
 complete -c heddle -n '__fish_seen_subcommand_from image' -l python
 complete -c heddle -n '__fish_seen_subcommand_from config' -l help
@@ -492,6 +502,9 @@ complete -c heddle -n '__fish_seen_subcommand_from config' -l lambda-sns-endpoin
 complete -c heddle -n '__fish_seen_subcommand_from config' -l lambda-events-endpoint
 complete -c heddle -n '__fish_seen_subcommand_from config' -l lambda-backend
 complete -c heddle -n '__fish_seen_subcommand_from config' -l docker-host
+complete -c heddle -n '__fish_seen_subcommand_from config' -l docker-certs
+complete -c heddle -n '__fish_seen_subcommand_from config' -l docker-pull
+complete -c heddle -n '__fish_seen_subcommand_from config' -l docker-credentials
 complete -c heddle -n '__fish_seen_subcommand_from config' -l docker-image
 complete -c heddle -n '__fish_seen_subcommand_from config' -l sandbox
 complete -c heddle -n '__fish_seen_subcommand_from config' -l sandbox-namespaces
@@ -596,6 +609,9 @@ complete -c heddle -n '__fish_seen_subcommand_from doctor' -l lambda-sns-endpoin
 complete -c heddle -n '__fish_seen_subcommand_from doctor' -l lambda-events-endpoint
 complete -c heddle -n '__fish_seen_subcommand_from doctor' -l lambda-backend
 complete -c heddle -n '__fish_seen_subcommand_from doctor' -l docker-host
+complete -c heddle -n '__fish_seen_subcommand_from doctor' -l docker-certs
+complete -c heddle -n '__fish_seen_subcommand_from doctor' -l docker-pull
+complete -c heddle -n '__fish_seen_subcommand_from doctor' -l docker-credentials
 complete -c heddle -n '__fish_seen_subcommand_from doctor' -l docker-image
 complete -c heddle -n '__fish_seen_subcommand_from doctor' -l sandbox
 complete -c heddle -n '__fish_seen_subcommand_from doctor' -l sandbox-namespaces

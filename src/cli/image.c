@@ -117,11 +117,11 @@ static void on_imported(void *arg, const struct hd_engine_answer *a)
     hd_engine_ask(im->engine, &req, on_tagged, im);
 }
 
-static int give(struct import *im, int fd, const char *host)
+static int give(struct import *im, int fd, const struct hd_node_options *o)
 {
     static const char changes[] = "&changes=ENV%20PATH%3D/usr/local/bin:/usr/bin:/bin"
                                   "&changes=WORKDIR%20/var/task";
-    struct hd_engine_where where = {.host = host};
+    struct hd_engine_where where = {.host = o->docker_host, .certs = o->docker_certs};
     int rc = hd_loop_new(&im->loop, 0, &im->err);
     if (rc < 0)
         return rc;
@@ -206,7 +206,7 @@ static int build(struct hd_cli *cli, const struct hd_parsed *p, const struct ima
         code =
             hd_cli_fail(cli, HD_EXIT_NOINPUT, "%s does not run here; name it with --%s PATH",
                         node && !fs.node ? "node" : "python", node && !fs.node ? "node" : "python");
-    else if (v->output == NULL && give(&im, fd, p->opt.docker_host) < 0)
+    else if (v->output == NULL && give(&im, fd, &p->opt) < 0)
         code = hd_cli_fail(cli, HD_EXIT_FAILED, "%s", im.err.msg);
     else
         say(cli, v->output != NULL ? v->output : v->tag, im.id, &fs, fd);

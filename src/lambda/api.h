@@ -65,12 +65,15 @@ struct hd_api_options {
      */
     struct hd_backend *(*backend_for)(void *arg, const char *runtime, const char *architecture);
     /**
-     * Fetch the image of a function, so that instances can start: its State stays Pending, or its
-     * old image serves, until then. Control loop. May be NULL: nothing has to be fetched.
-     * @param what  borrowed until return.
+     * Fetch what instances of a function run in, so that they can start: its State stays Pending,
+     * or its old image serves, until then. Asked for zip functions too. Control loop. May be NULL:
+     * nothing has to be fetched.
+     * @param what      borrowed until return.
+     * @param progress  how far it is, from time to time, never from inside; not after done.
      * @param done  on the control loop, exactly once, never from inside.
      */
     void (*prepare_image)(void *arg, const struct hd_launch *what,
+                          void (*progress)(void *token, const char *text),
                           void (*done)(void *token, const struct hd_error *err), void *token);
     /** There is a new view; with a reference for the node, which gives it to each loop. Control
      *  loop; also from inside hd_api_new(). */

@@ -14,6 +14,7 @@ struct hd_deploy_task {
     struct hd_deploy_task_options opt; /* key and problem are its own */
     struct hd_timer again;
     bool forgotten, stopped, bad_image;
+    bool telling, ready; /* progress is on its way to the disk; it is over */
 
     /* for the work thread */
     char *runtime, *handler, *code_dir, *opt_dir;
@@ -161,6 +162,8 @@ static void look(void *arg)
     t->found = hd_deploy_has_handler(t->runtime, t->handler, t->code_dir, t->opt_dir);
 }
 
+static void fetch_image(struct hd_deploy_task *t, const json_t *doc);
+
 /* A handler that is not there is the function's own fault, and it says so when it is called. */
 static void looked(void *arg)
 {
@@ -169,7 +172,44 @@ static void looked(void *arg)
         hd_log(t->opt.api->log, HD_WARN, "the code has no file for the handler",
                hd_kv_str("function", t->opt.key), hd_kv_str("runtime", t->runtime),
                hd_kv_str("handler", t->handler));
-    settle(t);
+    json_t *doc = t->forgotten || t->stopped || t->opt.api->prepare_image == NULL
+                      ? NULL
+                      : hd_catalog_get(t->opt.catalog, t->opt.kind, t->opt.key);
+    if (doc != NULL)
+        fetch_image(t, doc);
+    else
+        settle(t);
+    json_decref(doc);
+}
+
+static void on_told(void *arg, const struct hd_error *err)
+{
+    struct hd_deploy_task *t = arg;
+    (void)err; /* the next one may get there */
+    t->telling = false;
+    if (t->ready)
+        settle(t);
+}
+
+/* The reason of a state that is not final says how far it is. */
+static void on_progress(void *arg, const char *text)
+{
+    struct hd_deploy_task *t = arg;
+    json_t *doc = t->telling || t->forgotten || t->stopped
+                      ? NULL
+                      : hd_catalog_get(t->opt.catalog, t->opt.kind, t->opt.key);
+    json_t *config = json_object_get(doc, "Config");
+    if (doc == NULL)
+        return;
+    if (hd_str_is(hd_str(json_string_value(json_object_get(config, "State"))), "Pending"))
+        say(config, "State", "Pending", text, "Creating");
+    else
+        say(config, "LastUpdateStatus", "InProgress", text, NULL);
+    struct hd_change *ch = hd_change_new(t->opt.catalog);
+    hd_change_put(ch, t->opt.kind, t->opt.key, doc);
+    json_decref(doc);
+    t->telling = true;
+    hd_change_commit(ch, on_told, t);
 }
 
 static void on_image(void *arg, const struct hd_error *err)
@@ -179,7 +219,9 @@ static void on_image(void *arg, const struct hd_error *err)
         t->bad_image = true;
         t->opt.problem = hd_strdup(err->msg);
     }
-    settle(t);
+    t->ready = true;
+    if (!t->telling)
+        settle(t);
 }
 
 /* Ask for the image of a version. */
@@ -194,7 +236,7 @@ static void fetch_image(struct hd_deploy_task *t, const json_t *doc)
                                        .instance_version = "",
                                        .reserved = -1};
     hd_deploy_spec_init(&spec, doc, &at, t->opt.api);
-    t->opt.api->prepare_image(t->opt.api->arg, &spec.pool.launch, on_image, t);
+    t->opt.api->prepare_image(t->opt.api->arg, &spec.pool.launch, on_progress, on_image, t);
     hd_deploy_spec_done(&spec);
 }
 

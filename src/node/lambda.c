@@ -132,6 +132,33 @@ static struct hd_backend *backend_for(void *arg, const char *runtime, const char
     return NULL;
 }
 
+struct prepared {
+    void (*done)(void *token, const struct hd_error *err);
+    void *token;
+};
+
+static void nothing_to_fetch(void *arg)
+{
+    struct prepared *p = arg;
+    p->done(p->token, NULL);
+    free(p);
+}
+
+static void prepare_image(void *arg, const struct hd_launch *what,
+                          void (*progress)(void *token, const char *text),
+                          void (*done)(void *token, const struct hd_error *err), void *token)
+{
+    struct hd_node *n = arg;
+    const struct hd_launch_lambda *l = what->lambda;
+    if (n->docker != NULL && backend_for(n, l->runtime_id, l->architecture) == n->docker) {
+        hd_docker_prepare(n->docker, what, progress, done, token);
+        return;
+    }
+    struct prepared *p = hd_new(struct prepared);
+    *p = (struct prepared){done, token};
+    hd_loop_post(n->workers[0].loop, nothing_to_fetch, p);
+}
+
 static const char *runtime_problem(void *arg, const char *runtime, const char *architecture)
 {
     struct hd_node *n = arg;
@@ -168,6 +195,7 @@ static int make_api(struct hd_node *n, struct hd_error *err)
                                             .unreserved_min = o->lambda_unreserved_min},
                                  .runtime_problem = runtime_problem,
                                  .backend_for = backend_for,
+                                 .prepare_image = prepare_image,
                                  .on_view = on_view,
                                  .arg = n};
     return hd_api_new(&n->api, &opt, err);
@@ -237,6 +265,8 @@ void hd_node_lambda_stop(struct hd_node *n, void (*then)(void *node))
     n->closing = 2 + (n->api != NULL);
     if (n->api != NULL)
         hd_api_close(n->api, on_part_closed, n);
+    if (n->docker != NULL)
+        hd_docker_prepare_stop(n->docker);
     hd_node_async_close(n, on_part_closed);
     on_part_closed(n);
 }

@@ -107,6 +107,9 @@ static const struct hd_pool_set_events pool_events = {.on_state = on_state,
 static int make_docker(struct hd_node *n, const char *runtimes, struct hd_error *err)
 {
     const struct hd_node_options *o = n->opt;
+    static const enum hd_pull_policy pulls[] = {[HD_DOCKER_PULL_MISSING] = HD_PULL_MISSING,
+                                                [HD_DOCKER_PULL_ALWAYS] = HD_PULL_ALWAYS,
+                                                [HD_DOCKER_PULL_NEVER] = HD_PULL_NEVER};
     const struct hd_option_list *l = &o->docker_images;
     hd_auto_free char *run = hd_printf("%s/docker", o->data_dir);
     n->docker_images = hd_new_array(const char *, l->n + 1);
@@ -115,6 +118,9 @@ static int make_docker(struct hd_node *n, const char *runtimes, struct hd_error 
     struct hd_docker_options opt = {.loop = n->workers[0].loop,
                                     .log = n->log,
                                     .host = o->docker_host,
+                                    .certs = o->docker_certs,
+                                    .pull = pulls[o->docker_pull],
+                                    .credentials = o->docker_credentials,
                                     .images = n->docker_images,
                                     .run_dir = run,
                                     .runtimes_dir = runtimes,

@@ -40,6 +40,7 @@ enum hd_lambda_backend {
     HD_LAMBDA_BACKEND_PROCESS,
     HD_LAMBDA_BACKEND_DOCKER
 };
+enum hd_docker_pull { HD_DOCKER_PULL_MISSING, HD_DOCKER_PULL_ALWAYS, HD_DOCKER_PULL_NEVER };
 enum hd_retired { HD_RETIRED_REFUSE, HD_RETIRED_ACCEPT };
 /** Whose X-Request-Id and traceparent is continued. */
 enum hd_trust { HD_TRUST_PROXIES, HD_TRUST_ALL, HD_TRUST_NONE };
@@ -153,7 +154,10 @@ struct hd_node_options {
     struct hd_option_list lambda_brokers, lambda_secrets; /* "name=amqp://...", "name=user:..." */
     char *lambda_s3_endpoint, *lambda_sqs_endpoint, *lambda_sns_endpoint, *lambda_events_endpoint;
     enum hd_lambda_backend lambda_backend;
-    char *docker_host;                   /* NULL: found */
+    char *docker_host;  /* NULL: found */
+    char *docker_certs; /* folder; NULL: as variables say */
+    enum hd_docker_pull docker_pull;
+    char *docker_credentials;            /* file; NULL: the user's */
     struct hd_option_list docker_images; /* "runtime=reference" */
 
     /* sandbox */

@@ -15,6 +15,7 @@ static_assert(sizeof(enum hd_compat) == sizeof(unsigned) &&
                   sizeof(enum hd_lambda_edge_mode) == sizeof(unsigned) &&
                   sizeof(enum hd_retired) == sizeof(unsigned) &&
                   sizeof(enum hd_lambda_backend) == sizeof(unsigned) &&
+                  sizeof(enum hd_docker_pull) == sizeof(unsigned) &&
                   sizeof(enum hd_log_format) == sizeof(unsigned),
               "enum size");
 
@@ -34,6 +35,7 @@ static const char *const policy_words[] = {"enforce", "open", NULL};
 static const char *const edge_words[] = {"off", "tagged", "all", NULL};
 static const char *const retired_words[] = {"refuse", "accept", NULL};
 static const char *const backend_words[] = {"auto", "process", "docker", NULL};
+static const char *const pull_words[] = {"missing", "always", "never", NULL};
 static const char *const format_words[] = {"text", "json", NULL};
 static const char *const level_words[] = {"debug", "info", "warn", "error", NULL};
 
@@ -450,9 +452,22 @@ const struct hd_option hd_node_option_table[] = {
              "where lambda.docker.images names one and no program is here. Images always are "
              "containers"},
     {.key = "lambda.docker.host", .flag = "docker-host", .env = "HEDDLE_LAMBDA_DOCKER_HOST",
-     .kind = HD_OPTION_STR, AT(docker_host), .arg = "unix:///PATH", .group = group_lambda,
+     .kind = HD_OPTION_STR, AT(docker_host), .arg = "URL", .group = group_lambda,
      .commands = NODE | HD_CMD_IMAGE,
-     .help = "Socket of Docker or Podman; without it DOCKER_HOST, or the first that answers"},
+     .help = "Docker or Podman at unix:///PATH or tcp://HOST:PORT; without it DOCKER_HOST, or the "
+             "first socket that answers"},
+    {.key = "lambda.docker.certs", .flag = "docker-certs", .env = "HEDDLE_LAMBDA_DOCKER_CERTS",
+     .kind = HD_OPTION_PATH, AT(docker_certs), .arg = "DIR", .group = group_lambda,
+     .commands = NODE | HD_CMD_IMAGE,
+     .help = "Folder of ca.pem, cert.pem and key.pem for a tcp:// host; without it DOCKER_CERT_PATH"},
+    {.key = "lambda.docker.pull", .flag = "docker-pull", .env = "HEDDLE_LAMBDA_DOCKER_PULL",
+     .kind = HD_OPTION_ENUM, .words = pull_words, AT(docker_pull), .fallback = "missing",
+     .group = group_lambda, .commands = NODE,
+     .help = "When images are fetched: those that are missing, for each new version, or never"},
+    {.key = "lambda.docker.credentials", .flag = "docker-credentials",
+     .env = "HEDDLE_LAMBDA_DOCKER_CREDENTIALS", .kind = HD_OPTION_PATH, AT(docker_credentials),
+     .arg = "FILE", .group = group_lambda, .commands = NODE,
+     .help = "Credentials of registries, as docker login keeps them; without it the user's own"},
     {.key = "lambda.docker.images", .flag = "docker-image", .env = "HEDDLE_LAMBDA_DOCKER_IMAGES",
      .kind = HD_OPTION_LIST, AT(docker_images), .arg = "RUNTIME=IMAGE", .group = group_lambda,
      .commands = NODE,

@@ -167,16 +167,19 @@ static void an_update_that_fails_leaves_the_old_code_in_service(void **state)
 
 struct pull {
     char image[64];
+    void (*progress)(void *token, const char *text);
     void (*done)(void *token, const struct hd_error *err);
     void *token;
     unsigned asked;
 } pull;
 
 static void prepare_image(void *arg, const struct hd_launch *what,
+                          void (*progress)(void *token, const char *text),
                           void (*done)(void *token, const struct hd_error *err), void *token)
 {
     (void)arg;
     snprintf(pull.image, sizeof(pull.image), "%s", what->lambda->image);
+    pull.progress = progress;
     pull.done = done;
     pull.token = token;
     pull.asked++;
@@ -196,6 +199,11 @@ static void an_image_is_fetched_before_it_serves(void **state)
     lr_ok(r, 200, "GET " F "/configuration", NULL);
     assert_string_equal(lr_text(r, "State"), "Pending");
     assert_null(lr_version(r, "f", "")->target->pool);
+    pull.progress(pull.token, "Fetching: 1 of 2 MiB.");
+    pull.progress(pull.token, "Fetching: 2 of 2 MiB.");
+    lr_ok(r, 200, "GET " F "/configuration", NULL);
+    assert_string_equal(lr_text(r, "StateReason"), "Fetching: 1 of 2 MiB.");
+    assert_string_equal(lr_text(r, "StateReasonCode"), "Creating");
     lr_ask(r, "PUT " F "/configuration", "{\"Timeout\":5}");
     assert_int_equal(r->status, 409);
     assert_non_null(strstr(r->text, "The function is currently in the following state: Pending"));

@@ -162,6 +162,67 @@ static int reap_stale(struct hd_backend *b, struct hd_error *err)
     return 0;
 }
 
+/* --- images --- */
+
+struct preparation {
+    struct docker *docker;
+    void (*progress)(void *token, const char *text);
+    void (*done)(void *token, const struct hd_error *err);
+    void *token;
+};
+
+static void on_progress(void *arg, const char *text)
+{
+    const struct preparation *p = arg;
+    if (p->progress != NULL)
+        p->progress(p->token, text);
+}
+
+static void on_prepared(void *arg, const json_t *image, const struct hd_error *err)
+{
+    struct preparation *p = arg;
+    bool for_good = err != NULL && (err->code == HD_EINVAL || err->code == HD_ECANCELED);
+    (void)image;
+    if (err != NULL && !for_good)
+        hd_log(p->docker->site.log, HD_WARN,
+               "an image could not be looked for; that is done when it is needed",
+               hd_kv_str("error", err->msg));
+    p->done(p->token, for_good ? err : NULL);
+    free(p);
+}
+
+static void on_no_engine(void *arg)
+{
+    on_prepared(arg, NULL, NULL);
+}
+
+void hd_docker_prepare(struct hd_backend *b, const struct hd_launch *what,
+                       void (*progress)(void *token, const char *text),
+                       void (*done)(void *token, const struct hd_error *err), void *token)
+{
+    struct docker *d = docker_of(b);
+    struct hd_error err;
+    struct preparation *p = hd_new(struct preparation);
+    *p = (struct preparation){.docker = d, .progress = progress, .done = done, .token = token};
+    if (open_all(d, &err) < 0) {
+        hd_log(d->site.log, HD_WARN, "containers cannot be run now", hd_kv_str("error", err.msg));
+        hd_loop_post(d->site.loop, on_no_engine, p);
+        return;
+    }
+    struct hd_pull_request req = {.engine = d->site.engine,
+                                  .ref = hd_container_image(what, d->site.images),
+                                  .architecture = what->lambda->architecture,
+                                  .on_progress = on_progress,
+                                  .done = on_prepared,
+                                  .arg = p};
+    hd_pulls_want(d->site.pulls, &req);
+}
+
+void hd_docker_prepare_stop(struct hd_backend *b)
+{
+    hd_pulls_stop(docker_of(b)->site.pulls);
+}
+
 /* --- operations --- */
 
 static struct hd_instance_handle *launch(struct hd_backend *b, const struct hd_launch *what,
@@ -195,6 +256,7 @@ static void docker_free(struct docker *d)
     for (size_t i = 0; d->images != NULL && d->images[i] != NULL; i++)
         free(d->images[i]);
     free(d->images);
+    hd_pulls_free(d->site.pulls);
     free(d->host);
     free(d->certs);
     free(d->run_dir);
@@ -215,7 +277,7 @@ static void on_closing(struct hd_timer *t)
 {
     enum { LOOK_MS = 5 };
     struct docker *d = hd_container_of(t, struct docker, closing);
-    if (!hd_list_empty(&d->site.instances) || d->asking > 0)
+    if (!hd_list_empty(&d->site.instances) || d->asking > 0 || hd_pulls_busy(d->site.pulls))
         hd_timer_start(d->site.loop, t, LOOK_MS, on_closing);
     else if (d->site.engine != NULL)
         hd_engine_close(d->site.engine, on_engine_closed, d);
@@ -230,6 +292,7 @@ static void close_backend(struct hd_backend *b, void (*done)(void *arg), void *a
     d->on_closed = done;
     d->on_closed_arg = arg;
     hd_timer_stop(d->site.loop, &d->reaping);
+    hd_pulls_stop(d->site.pulls);
     hd_list_each(link, &d->site.instances)
         hd_docker_instance_terminate(hd_docker_instance_of(link), 0);
     hd_timer_start(d->site.loop, &d->closing, 0, on_closing);
@@ -305,6 +368,9 @@ int hd_docker_new(struct hd_backend **out, const struct hd_docker_options *opt,
         .start_timeout_ms =
             opt->start_timeout_ms > 0 ? opt->start_timeout_ms : (uint32_t)DEFAULT_START_TIMEOUT_MS};
     hd_list_init(&d->site.instances);
+    struct hd_pulls_options pulls = {
+        .loop = opt->loop, .log = opt->log, .policy = opt->pull, .credentials = opt->credentials};
+    d->site.pulls = hd_pulls_new(&pulls);
     *out = &d->base;
     return 0;
 }

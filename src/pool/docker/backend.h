@@ -8,6 +8,7 @@
 
 #include "core/log.h"
 #include "core/loop.h"
+#include "pool/docker/pull.h"
 
 #include <heddle/sys/backend.h>
 
@@ -15,7 +16,9 @@
 struct hd_docker_options {
     struct hd_loop *loop; /* the control loop */
     struct hd_log *log;
-    const char *host, *certs;       /* see pool/docker/enginehost.h */
+    const char *host, *certs; /* see pool/docker/enginehost.h */
+    enum hd_pull_policy pull;
+    const char *credentials;        /* see pool/docker/pull.h */
     const char *const *images;      /* see pool/docker/containerplan.h [none] */
     const char *run_dir;            /* absolute; sockets, lock, who this node is */
     const char *runtimes_dir;       /* holds node/host.mjs, python/host.py */
@@ -29,6 +32,18 @@ struct hd_docker_options {
  */
 int hd_docker_new(struct hd_backend **out, const struct hd_docker_options *opt,
                   struct hd_error *err);
+/**
+ * Have the image of what will be launched; one that is not there is fetched as the policy says.
+ * @param what      borrowed until return.
+ * @param progress  sentences, from time to time; may be NULL.
+ * @param done      exactly once, never from inside; err NULL also where no engine answers: that is
+ *                  for the launch to tell, for it may be there by then.
+ */
+void hd_docker_prepare(struct hd_backend *b, const struct hd_launch *what,
+                       void (*progress)(void *token, const char *text),
+                       void (*done)(void *token, const struct hd_error *err), void *token);
+/** Cancel all of that; from here on each ends at once with HD_ECANCELED. */
+void hd_docker_prepare_stop(struct hd_backend *b);
 /**
  * Ask whether a Lambda runtime can be run in containers here.
  * @param runtime_id    "python3.12"; NULL: an image.

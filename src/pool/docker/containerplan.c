@@ -200,12 +200,12 @@ int hd_container_begin(json_t **out, const struct hd_launch *w, const char *ref,
     return rc;
 }
 
-static int check_architecture(const char *wanted, const char *ref, const json_t *image,
-                              struct hd_error *err)
+int hd_container_check_architecture(const char *wanted, const char *ref, const json_t *image,
+                                    struct hd_error *err)
 {
     const char *has = json_string_value(json_object_get(image, "Architecture"));
-    const char *same = strcmp(wanted, "arm64") == 0 ? "arm64" : "amd64";
-    if (has == NULL || wanted[0] == '\0' || strcmp(has, same) == 0)
+    const char *same = hd_str_is(hd_str(wanted), "arm64") ? "arm64" : "amd64";
+    if (has == NULL || wanted == NULL || wanted[0] == '\0' || strcmp(has, same) == 0)
         return 0;
     return hd_fail(err, HD_EINVAL, "image %s: is for %s, and the function for %s", ref, has,
                    wanted);
@@ -225,8 +225,8 @@ int hd_container_finish(char **out, json_t *body, const json_t *image, struct hd
     const json_t *config = json_object_get(image, "Config");
     const char *ref = json_string_value(json_object_get(body, "Image"));
     json_t *command = json_object_get(body, "Cmd");
-    int rc = check_architecture(json_string_value(json_object_get(wanted, "architecture")), ref,
-                                image, err);
+    int rc = hd_container_check_architecture(
+        json_string_value(json_object_get(wanted, "architecture")), ref, image, err);
     if (rc < 0)
         return rc;
     if (json_is_true(json_object_get(wanted, "image"))) {

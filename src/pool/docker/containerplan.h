@@ -42,6 +42,10 @@ int hd_container_check_images(const char *const *images, struct hd_error *err);
 int hd_container_begin(json_t **out, const struct hd_launch *what, const char *ref,
                        const struct hd_container_site *site, const char *run_dir, const char *token,
                        struct hd_error *err);
+/** @param wanted  "x86_64", "arm64"; NULL or empty: any. @return 0, or HD_EINVAL: it is for
+ * another. */
+int hd_container_check_architecture(const char *wanted, const char *ref, const json_t *image,
+                                    struct hd_error *err);
 /**
  * Complete it.
  * @param image  what the engine says of the image.

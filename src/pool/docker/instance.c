@@ -48,6 +48,7 @@ struct hd_instance_handle {
     struct hd_buf load; /* of the load request, until it is sent */
     bool terminated, exited;
     struct hd_engine_call *op, *watch; /* what it waits for; the container's end */
+    struct hd_pull_waiter *image_wait;
     struct hd_hostcall *call, *ping;
     void (*on_pong)(void *owner, int rc);
     void *pong_owner;
@@ -174,6 +175,8 @@ static void on_removed(void *arg, const struct hd_engine_answer *a)
 static void remove_it(struct hd_instance_handle *h)
 {
     h->state = REMOVING;
+    if (h->image_wait != NULL)
+        hd_pulls_leave(hd_steal(h->image_wait));
     if (h->op != NULL)
         return; /* that first */
     if (h->id == NULL)
@@ -382,20 +385,15 @@ static void on_created(void *arg, const struct hd_engine_answer *a)
     h->op = ask_container(h, "POST", "/start", CALL_MS, on_started);
 }
 
-static void on_image(void *arg, const struct hd_engine_answer *a)
+static void on_image(void *arg, const json_t *image, const struct hd_error *err)
 {
     struct hd_instance_handle *h = arg;
     char *body = NULL;
-    if (was_ended(h))
-        return;
-    if (a->status == 404)
-        hd_fail(&h->err, HD_EINVAL,
-                "image %s: the engine does not have it; pull or build it first (docker pull %s)",
-                h->image, h->image);
-    else if (a->status != 200)
-        hd_engine_fail(&h->err, HD_EIO, a, "looking for an image");
+    h->image_wait = NULL;
+    if (err != NULL)
+        h->err = *err;
     else
-        hd_container_finish(&body, h->body, a->json, &h->err);
+        hd_container_finish(&body, h->body, image, &h->err);
     if (body == NULL) {
         fail(h);
         return;
@@ -485,8 +483,13 @@ struct hd_instance_handle *hd_docker_instance_start(struct hd_docker_site *site,
         hd_timer_start(site->loop, &h->hard, 0, on_failed_start);
         return h;
     }
-    hd_auto_free char *path = hd_printf("/images/%s/json", h->image);
-    h->op = ask_engine(h, "GET", path, NULL, CALL_MS, on_image);
+    struct hd_pull_request req = {.engine = site->engine,
+                                  .ref = h->image,
+                                  .architecture = what->lambda->architecture,
+                                  .launch = true,
+                                  .done = on_image,
+                                  .arg = h};
+    h->image_wait = hd_pulls_want(site->pulls, &req);
     return h;
 }
 

@@ -5,7 +5,7 @@
 #include "core/list.h"
 #include "core/log.h"
 #include "pool/docker/containerplan.h"
-#include "pool/docker/engine.h"
+#include "pool/docker/pull.h"
 #include "pool/process/rundir.h"
 
 /** What instances have in common; the backend's. */
@@ -13,6 +13,7 @@ struct hd_docker_site {
     struct hd_loop *loop;
     struct hd_log *log;
     struct hd_engine *engine; /* NULL: there was no need for it yet */
+    struct hd_pulls *pulls;
     struct hd_rundir dir;
     struct hd_container_site container;
     const char *const *images;
