@@ -45,6 +45,8 @@ void hd_exposure_spool_gone(void *exposure)
 
 void hd_rpc_free(struct hd_rpc *r)
 {
+    if (r->freed != NULL)
+        *r->freed = true;
     hd_list_remove(&r->link);
     hd_rpc_form_free(r->form);
     hd_rpc_stream_free(r->stream);
@@ -207,7 +209,12 @@ static void on_validated(void *arg, const struct hd_call_result *result)
             : NULL;
     bool ok = json_is_true(answer) || json_is_true(json_object_get(answer, "ok"));
     json_decref(answer);
-    hd_exchange_pause(r->ex, false);
+    bool freed = false;
+    r->freed = &freed;
+    hd_exchange_pause(r->ex, false); /* what comes now may be broken */
+    if (freed)
+        return;
+    r->freed = NULL;
     if (ok)
         after_auth(r);
     else

@@ -47,6 +47,7 @@ struct hd_rpc {
     struct hd_str id, method, path, origin, token, contexts, traceparent, content_type;
     struct hd_str asked_headers; /* Access-Control-Request-Headers */
     struct hd_call *validation;
+    bool *freed; /* set when it is freed; NULL: nobody asks */
     struct hd_lane_run *run;
     struct hd_rpc_form *form;     /* NULL: the body is none */
     struct hd_rpc_stream *stream; /* NULL: the answer does not stream */

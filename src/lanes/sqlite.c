@@ -111,12 +111,17 @@ static void on_claimed(void *arg, int claimed, int64_t next_due_unix_ms, const s
 {
     struct sqlite *q = arg;
     q->claiming = false;
-    if (err != NULL) {
+    if (err != NULL)
         q->last_error = *err;
+    if (!q->consuming) {
+        answered(q); /* nobody asks again */
+        return;
+    }
+    if (err != NULL) {
         hd_timer_start(q->loop, &q->due, RETRY_MS, on_due);
     } else if (claimed > 0 || q->again) {
         claim(q);
-    } else if (next_due_unix_ms != INT64_MAX && !q->closing) {
+    } else if (next_due_unix_ms != INT64_MAX) {
         int64_t wait = next_due_unix_ms - hd_clock_unix_ms();
         hd_timer_start(q->loop, &q->due, (uint64_t)HD_MAX(wait, (int64_t)1), on_due);
     }
