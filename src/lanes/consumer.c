@@ -9,6 +9,8 @@
 #include "core/slab.h"
 #include "lanes/delivery.h"
 #include "lanes/envelope.h"
+#include "lanes/span.h"
+#include "lanes/typed_private.h"
 #include "lanes/rpcwire.h"
 
 #include <stdio.h>
@@ -51,6 +53,7 @@ struct hd_consumer {
     struct hd_slab slab;  /* of deliveries */
     struct hd_map memory; /* message id to struct memory_of */
     struct hd_list oldest;
+    struct hd_rng rng; /* of spans */
     bool stopping;
     void (*stopped)(void *arg);
     void *stopped_arg;
@@ -203,18 +206,40 @@ static void on_run(void *arg, const struct hd_lane_run_result *result)
     decide(d, v);
 }
 
+/* The message's way through the queue, from its birth to this delivery.
+ * @return the trace for the hooks. */
+static struct hd_str tell_wait(struct delivery *d, const struct hd_lane_event *event,
+                               struct hd_lane_span *span)
+{
+    const struct hd_consumer *c = d->consumer;
+    struct hd_str trace = hd_envelope_traceparent(&d->envelope);
+    int64_t now = hd_clock_unix_ms();
+    double created = (double)now;
+    if (trace.len == 0 || !hd_typed_iso_parse(&created, d->envelope.created_at))
+        created = (double)now;
+    hd_lane_span_begin(span, trace, &d->consumer->rng, (int64_t)created);
+    const struct hd_lane_span_end end = {.name = "queue",
+                                         .lane = d->lane->id,
+                                         .of = hd_str(event->wire_id),
+                                         .id = d->envelope.id,
+                                         .end_unix_ms = now};
+    hd_lane_span_tell(span, c->opt.log, c->opt.topology->debug ? HD_INFO : HD_DEBUG, &end);
+    return span->on ? hd_str(span->traceparent) : trace;
+}
+
 static void relay(struct delivery *d, const struct hd_lane_event *event,
                   const struct hd_typed *payload)
 {
     struct hd_consumer *c = d->consumer;
     const struct hd_topology *t = c->opt.topology;
     char source[256];
+    struct hd_lane_span span;
     int n = snprintf(source, sizeof(source), "%s:%s:%s", t->relay_prefix, t->profile, d->lane->id);
     struct hd_lane_run_request request = {
         .value = payload,
         .contexts = hd_rpc_contexts(&d->arena, d->envelope.contexts, &d->lane->contexts),
         .request_id = d->envelope.id,
-        .traceparent = hd_envelope_traceparent(&d->envelope),
+        .traceparent = tell_wait(d, event, &span),
         .lane = hd_str(d->lane->id),
         .message_id = d->envelope.id,
         .source_kind = hd_str("runtime"),
@@ -364,6 +389,7 @@ struct hd_consumer *hd_consumer_new(const struct hd_consumer_options *opt,
     hd_list_init(&c->deliveries);
     hd_list_init(&c->oldest);
     hd_map_init(&c->memory, seed); /* the ids are a peer's */
+    hd_rng_init(&c->rng, 0);
     return c;
 }
 

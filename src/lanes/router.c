@@ -3,6 +3,7 @@
 #include "core/clock.h"
 #include "lanes/envelope.h"
 #include "lanes/lanes_private.h"
+#include "lanes/span.h"
 #include "lanes/typed_private.h"
 
 #include <stdio.h>
@@ -19,7 +20,8 @@ struct journey {
     struct hd_typed *value;
     struct hd_str id, contexts; /* of the message; contexts: those that the lane lets pass */
     struct hd_buf envelope;
-    struct hd_error failure; /* of publishing */
+    struct hd_lane_span span; /* "emit" or "call" */
+    struct hd_error failure;  /* of publishing */
     bool failed;
     hd_lane_done_fn *done;
     void *arg;
@@ -83,6 +85,33 @@ static void answer_value(struct journey *j, struct hd_str value)
     hd_buf_done(&body);
 }
 
+/* --- spans --- */
+
+/* What follows is below ours. */
+static void begin_span(struct journey *j)
+{
+    hd_lane_span_begin(&j->span, j->m.traceparent, &j->loop->rng, hd_clock_unix_ms());
+    if (j->span.on)
+        j->m.traceparent = hd_str(j->span.traceparent);
+}
+
+static void end_span(const struct journey *j, const char *name, const char *lane, bool failed)
+{
+    const struct hd_lanes *l = j->loop->lanes;
+    if (!j->span.on)
+        return;
+    const struct hd_lane_span_end end = {
+        .name = name,
+        .lane = lane,
+        .of = hd_str(j->task != NULL ? j->task->wire_id : j->event->wire_id),
+        .id = j->id,
+        .failed = failed,
+        .end_unix_ms = hd_clock_unix_ms()};
+    hd_lane_span_tell(&j->span, l->opt.log, l->topology->debug ? HD_INFO : HD_DEBUG, &end);
+}
+
+/* --- results --- */
+
 static void on_ran(void *arg, const struct hd_lane_run_result *result)
 {
     struct journey *j = arg;
@@ -96,6 +125,7 @@ static void on_ran(void *arg, const struct hd_lane_run_result *result)
 static void on_called(void *arg, const struct hd_rpc_answer *a)
 {
     struct journey *j = arg;
+    end_span(j, "call", (j->task != NULL ? j->task->lane : j->event->rpc_lane)->id, !a->ok);
     if (a->ok) {
         answer_value(j, a->value);
         return;
@@ -174,6 +204,7 @@ static void back_on_loop(void *arg)
 {
     struct journey *j = arg;
     const struct hd_event_lane *lane = j->event->event_lane;
+    end_span(j, "emit", lane->id, j->failed);
     if (j->failed) {
         bool later = j->failure.code == HD_EBUSY || j->failure.code == HD_EIO ||
                      j->failure.code == HD_ECANCELED || j->failure.code == HD_ETIMEOUT;
@@ -260,6 +291,7 @@ static void enqueue(struct journey *j)
         signer_missing(j, lane->id);
         return;
     }
+    begin_span(j);
     if (make_envelope(j, &err) < 0) {
         refuse(j, 400, "INVALID_PAYLOAD", err.msg, false);
         return;
@@ -400,6 +432,7 @@ static void call_peer(struct journey *j, const struct hd_rpc_lane *lane)
         signer_missing(j, lane->id);
         return;
     }
+    begin_span(j);
     struct hd_rpc_call_request request = {
         .is_event = is_event,
         .id = hd_str(is_event ? j->event->wire_id : j->task->wire_id),

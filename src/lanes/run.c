@@ -4,9 +4,12 @@
  * A hook that fails keeps the next ones from starting; what runs beside it is waited for. */
 #include "lanes/run.h"
 
+#include "core/clock.h"
 #include "core/id.h"
 #include "core/slab.h"
+#include "invoke/xray.h"
 #include "lanes/runtext.h"
+#include "lanes/span.h"
 
 enum {
     VALUE_BYTES_MAX = 64 << 20,
@@ -27,6 +30,8 @@ struct leg {
     const struct hd_lane_hook *hook; /* NULL: the task's */
     struct hd_call *call;
     struct leg *next;
+    char above[HD_TRACEPARENT_CHARS + 1]; /* the trace that it is part of; "": none */
+    int64_t start_unix_ms;
 };
 
 struct hd_lane_run {
@@ -136,11 +141,35 @@ static void take_answer(struct hd_lane_run *run, const struct hd_lane_hook *hook
         take_payload(run, value);
 }
 
+static void tell_span(const struct leg *leg, const struct hd_call_result *result)
+{
+    const struct hd_lane_runner *r = leg->run->runner;
+    const struct hd_lane_event *event = leg->hook != NULL ? leg->hook->event : NULL;
+    const struct hd_lane_task *task = leg->run->task;
+    const struct hd_rpc_lane *rpc = event != NULL ? event->rpc_lane : task->lane;
+    struct hd_lane_span span;
+    if (leg->above[0] == '\0' || result->xray == NULL)
+        return;
+    hd_lane_span_made(&span, hd_str(leg->above), hd_xray_part(hd_str(result->xray), "Parent"),
+                      leg->start_unix_ms);
+    const struct hd_lane_span_end end = {
+        .name = event != NULL ? "hook" : "task",
+        .lane = event != NULL && event->event_lane != NULL ? event->event_lane->id
+                : rpc != NULL                              ? rpc->id
+                                                           : "",
+        .of = hd_str(event != NULL ? leg->hook->id : task->wire_id),
+        .id = hd_str(result->request_id),
+        .failed = result->outcome != HD_CALL_OK,
+        .end_unix_ms = hd_clock_unix_ms()};
+    hd_lane_span_tell(&span, r->opt.log, r->opt.topology->debug ? HD_INFO : HD_DEBUG, &end);
+}
+
 static void on_end(void *arg, const struct hd_call_result *result)
 {
     struct leg *leg = arg, **at;
     struct hd_lane_run *run = leg->run;
     struct hd_lane_error error;
+    tell_span(leg, result);
     for (at = &run->legs; *at != leg; at = &(*at)->next)
         ;
     *at = leg->next;
@@ -250,6 +279,10 @@ static void run_call(struct hd_lane_run *run, const struct hd_lane_hook *hook, c
     leg->hook = hook;
     leg->next = run->legs;
     run->legs = leg;
+    if (run->request.traceparent.len == HD_TRACEPARENT_CHARS) {
+        memcpy(leg->above, run->request.traceparent.ptr, HD_TRACEPARENT_CHARS);
+        leg->start_unix_ms = hd_clock_unix_ms();
+    }
     struct hd_call_request request = {.event = event,
                                       .client_context = context,
                                       .traceparent = run->request.traceparent,

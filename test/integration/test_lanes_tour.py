@@ -50,7 +50,7 @@ class Tour:
 
     def start(self, role):
         node = Node(self.folder, self.folder / "functions", "--data-dir", f".heddle-{role}", "--sandbox", "off",
-                    env={**self.env, "OUTBOX": self.outbox, "MAIL_MS": 10, "ORDERS_ROLE": role})
+                    "--trusted-proxies", "127.0.0.1", env={**self.env, "OUTBOX": self.outbox, "MAIL_MS": 10, "ORDERS_ROLE": role})
         self.nodes.append(node)
         return node.start()
 
@@ -152,6 +152,68 @@ def test_one_node_with_its_own_queue_is_killed_in_the_middle(tour):
     assert it.refused # the rest
     it.start("all")
     eventually(lambda: set(it.mails()) >= set(it.accepted), 90, what="all mails of what was accepted")
+
+
+# One trace --------------------------------------------------------------------------------------------
+
+SEEING = {
+    "order/index.ts": """
+import { call } from "heddle";
+Deno.serve(async (req) => {
+  await call("charge", { order: "t", amount: 1 });
+  return Response.json({ order: "t", trace: req.headers.get("traceparent") }, { status: 201 });
+});
+""",
+    "mailer/index.mjs": """
+import { appendFileSync } from "node:fs";
+export default { async fetch(request) {
+  appendFileSync(process.env.OUTBOX, JSON.stringify({ order: request.headers.get("traceparent") }) + "\\n");
+  return new Response("{}");
+} };
+""",
+}
+
+
+def spans_of(nodes, trace):
+    """name -> record of the trace's spans."""
+    found = {}
+    for node in nodes:
+        for record in node.records():
+            if record.get("msg") == "span" and record["traceId"] == trace:
+                assert record["name"] not in found, record
+                found[record["name"]] = record
+    return found
+
+
+def test_one_trace_from_the_client_to_the_hook(tour, broker):
+    it = tour(ORDERS_QUEUE="rabbitmq", RABBITMQ_URL=broker.url)
+    for name, text in SEEING.items():
+        (it.folder / "functions" / name).write_text(text)
+    config = it.folder / "heddle.yml"
+    config.write_text(config.read_text().replace("lanes:\n", "lanes:\n  debug: true\n", 1))
+    billing, api, worker = it.start("billing"), it.start("api"), it.start("worker")
+    trace, client = os.urandom(16).hex(), os.urandom(8).hex()
+    answer = api.post("order", "{}", {"traceparent": f"00-{trace}-{client}-01"}, timeout=60)
+    assert answer.status == 201, answer
+    seen = {"order": answer.json()["trace"], "mailer": eventually(it.mails, 60)[0]}
+    assert {text.split("-")[1] for text in seen.values()} == {trace} # and it is sampled everywhere
+    assert {text.split("-")[3] for text in seen.values()} == {"01"}
+    gateway = seen["order"].split("-")[2]
+    assert gateway != client
+
+    spans = eventually(lambda: (found := spans_of(it.nodes, trace)).keys() >= {"hook"} and found, 60)
+    assert {name: spans_of([node], trace).keys() for name, node in (("a", api), ("b", billing), ("w", worker))} \
+        == {"a": {"call"}, "b": {"task", "emit"}, "w": {"queue", "hook"}}
+    way = ["call", "task", "emit", "queue", "hook"]
+    above = [gateway] + [spans[name]["spanId"] for name in way]
+    assert [spans[name]["parentSpanId"] for name in way] == above[:-1]
+    assert above[-1] == seen["mailer"].split("-")[2] # what the hook saw
+    assert len(set(above)) == len(above)
+    assert [spans[name]["lane"] for name in way] == ["billing", "billing", "mail", "mail", "mail"]
+    assert all(spans[name]["ok"] for name in way)
+    starts = [spans[name]["startMs"] for name in way]
+    assert starts == sorted(starts) # one clock
+    assert spans["emit"]["id"] == spans["queue"]["id"]
 
 
 # The README -------------------------------------------------------------------------------------------
