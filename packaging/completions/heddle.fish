@@ -92,6 +92,7 @@ complete -c heddle -n '__fish_seen_subcommand_from serve' -l lambda-stream-rate
 complete -c heddle -n '__fish_seen_subcommand_from serve' -l lambda-url-domain
 complete -c heddle -n '__fish_seen_subcommand_from serve' -l lambda-url-policy
 complete -c heddle -n '__fish_seen_subcommand_from serve' -l lambda-edge
+complete -c heddle -n '__fish_seen_subcommand_from serve' -l lambda-logs
 complete -c heddle -n '__fish_seen_subcommand_from serve' -l lambda-retired-runtimes
 complete -c heddle -n '__fish_seen_subcommand_from serve' -l lambda-allow-credentials-env
 complete -c heddle -n '__fish_seen_subcommand_from serve' -l lambda-hot-reload
@@ -198,6 +199,7 @@ complete -c heddle -n '__fish_seen_subcommand_from dev' -l lambda-stream-rate
 complete -c heddle -n '__fish_seen_subcommand_from dev' -l lambda-url-domain
 complete -c heddle -n '__fish_seen_subcommand_from dev' -l lambda-url-policy
 complete -c heddle -n '__fish_seen_subcommand_from dev' -l lambda-edge
+complete -c heddle -n '__fish_seen_subcommand_from dev' -l lambda-logs
 complete -c heddle -n '__fish_seen_subcommand_from dev' -l lambda-retired-runtimes
 complete -c heddle -n '__fish_seen_subcommand_from dev' -l lambda-allow-credentials-env
 complete -c heddle -n '__fish_seen_subcommand_from dev' -l lambda-hot-reload
@@ -335,6 +337,7 @@ complete -c heddle -n '__fish_seen_subcommand_from list' -l lambda-stream-rate
 complete -c heddle -n '__fish_seen_subcommand_from list' -l lambda-url-domain
 complete -c heddle -n '__fish_seen_subcommand_from list' -l lambda-url-policy
 complete -c heddle -n '__fish_seen_subcommand_from list' -l lambda-edge
+complete -c heddle -n '__fish_seen_subcommand_from list' -l lambda-logs
 complete -c heddle -n '__fish_seen_subcommand_from list' -l lambda-retired-runtimes
 complete -c heddle -n '__fish_seen_subcommand_from list' -l lambda-allow-credentials-env
 complete -c heddle -n '__fish_seen_subcommand_from list' -l lambda-hot-reload
@@ -492,6 +495,7 @@ complete -c heddle -n '__fish_seen_subcommand_from config' -l lambda-stream-rate
 complete -c heddle -n '__fish_seen_subcommand_from config' -l lambda-url-domain
 complete -c heddle -n '__fish_seen_subcommand_from config' -l lambda-url-policy
 complete -c heddle -n '__fish_seen_subcommand_from config' -l lambda-edge
+complete -c heddle -n '__fish_seen_subcommand_from config' -l lambda-logs
 complete -c heddle -n '__fish_seen_subcommand_from config' -l lambda-retired-runtimes
 complete -c heddle -n '__fish_seen_subcommand_from config' -l lambda-allow-credentials-env
 complete -c heddle -n '__fish_seen_subcommand_from config' -l lambda-hot-reload
@@ -599,6 +603,7 @@ complete -c heddle -n '__fish_seen_subcommand_from doctor' -l lambda-stream-rate
 complete -c heddle -n '__fish_seen_subcommand_from doctor' -l lambda-url-domain
 complete -c heddle -n '__fish_seen_subcommand_from doctor' -l lambda-url-policy
 complete -c heddle -n '__fish_seen_subcommand_from doctor' -l lambda-edge
+complete -c heddle -n '__fish_seen_subcommand_from doctor' -l lambda-logs
 complete -c heddle -n '__fish_seen_subcommand_from doctor' -l lambda-retired-runtimes
 complete -c heddle -n '__fish_seen_subcommand_from doctor' -l lambda-allow-credentials-env
 complete -c heddle -n '__fish_seen_subcommand_from doctor' -l lambda-hot-reload

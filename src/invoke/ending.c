@@ -4,12 +4,19 @@
 
 void hd_call_log(struct hd_call *c, int level, struct hd_str text)
 {
-    if (c->caller->lines != NULL && text.len > 0 && c->target->kind == HD_TARGET_LAMBDA)
-        hd_lines_add(c->caller->lines, &(struct hd_call_line){.function = hd_str(c->target->name),
-                                                              .id = hd_str(c->request_id),
-                                                              .text = text,
-                                                              .level = level,
-                                                              .unix_ms = hd_call_unix_ms(c)});
+    const struct hd_target *t = c->target;
+    if (c->caller->lines == NULL || text.len == 0 || t->kind != HD_TARGET_LAMBDA)
+        return;
+    const struct hd_instance *i = c->lease.instance;
+    hd_lines_add(c->caller->lines, &(struct hd_call_line){
+                                       .function = hd_str(t->name),
+                                       .id = hd_str(c->request_id),
+                                       .text = text,
+                                       .arn = hd_str(t->arn),
+                                       .group = hd_str(t->log_group),
+                                       .stream = hd_str(i != NULL ? hd_instance_log_stream(i) : ""),
+                                       .level = level,
+                                       .unix_ms = hd_call_unix_ms(c)});
 }
 
 void hd_call_platform(struct hd_call *c, enum hd_platform_line line,

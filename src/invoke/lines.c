@@ -19,7 +19,7 @@ struct hd_lines {
 };
 
 struct header {
-    uint32_t function_len, id_len, text_len;
+    uint32_t function_len, id_len, text_len, arn_len, group_len, stream_len;
     int level;
     int64_t unix_ms;
 };
@@ -63,6 +63,9 @@ static void on_posted(void *arg)
         line.function = cut(&at, h.function_len);
         line.id = cut(&at, h.id_len);
         line.text = cut(&at, h.text_len);
+        line.arn = cut(&at, h.arn_len);
+        line.group = cut(&at, h.group_len);
+        line.stream = cut(&at, h.stream_len);
         l->on_line(l->arg, &line);
     }
     hd_buf_clear(&l->reading);
@@ -70,16 +73,25 @@ static void on_posted(void *arg)
 
 void hd_lines_add(struct hd_lines *l, const struct hd_call_line *line)
 {
-    struct header h = {(uint32_t)line->function.len, (uint32_t)line->id.len,
-                       (uint32_t)line->text.len, line->level, line->unix_ms};
-    size_t bytes = sizeof(h) + line->function.len + line->id.len + line->text.len;
+    const struct hd_str *const parts[] = {&line->function, &line->id,    &line->text,
+                                          &line->arn,      &line->group, &line->stream};
+    struct header h = {.function_len = (uint32_t)line->function.len,
+                       .id_len = (uint32_t)line->id.len,
+                       .text_len = (uint32_t)line->text.len,
+                       .arn_len = (uint32_t)line->arn.len,
+                       .group_len = (uint32_t)line->group.len,
+                       .stream_len = (uint32_t)line->stream.len,
+                       .level = line->level,
+                       .unix_ms = line->unix_ms};
+    size_t bytes = sizeof(h);
+    for (size_t i = 0; i < HD_COUNT(parts); i++)
+        bytes += parts[i]->len;
     pthread_mutex_lock(&l->lock);
     bool fits = hd_buf_reserve(&l->bytes, bytes) != NULL, post = fits && !l->posted;
     if (fits) {
         hd_buf_add(&l->bytes, &h, sizeof(h));
-        hd_buf_str(&l->bytes, line->function);
-        hd_buf_str(&l->bytes, line->id);
-        hd_buf_str(&l->bytes, line->text);
+        for (size_t i = 0; i < HD_COUNT(parts); i++)
+            hd_buf_str(&l->bytes, *parts[i]);
         l->posted = true;
     } else {
         l->bytes.failed = false; /* what is in it is whole: later ones may fit again */

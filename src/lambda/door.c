@@ -19,6 +19,7 @@
 enum {
     HASH_HERE_MAX = 1 << 20, /* longer bodies are hashed on a work thread */
     MEMORY_MAX = 512 * 1024, /* a head */
+    LOGS_BODY_MAX = 1 << 20,
 };
 
 /* --- life --- */
@@ -34,6 +35,7 @@ static struct hd_door_request *make(struct hd_lambda_door *d, struct hd_exchange
     r->cors = (struct hd_url_cors_answer){.n_fields = 0};
     r->in_prelude = r->cors_given = false;
     r->url_id = hd_str_n(NULL, 0);
+    r->logs = hd_str_n(NULL, 0);
     r->ask.context = (struct hd_buf){.max = 0};
     r->door = d;
     r->ex = ex;
@@ -115,7 +117,13 @@ void hd_door_fail(struct hd_door_request *r, enum hd_api_error e, struct hd_str 
         f[n++] = (struct hd_field){HD_LIT("Retry-After"), HD_LIT("1")};
     struct hd_buf body;
     hd_buf_init(&body, 16384 + message.len * 6);
-    hd_api_error_body(&body, e, message, reason);
+    if (r->logs.len > 0) { /* that service's clients look for the type here */
+        hd_buf_fmt(&body, "{\"__type\":\"%s\",\"message\":", hd_api_error_name(e));
+        hd_buf_json(&body, message);
+        hd_buf_char(&body, '}');
+    } else {
+        hd_api_error_body(&body, e, message, reason);
+    }
     hd_door_reply(r, hd_api_error_status(e), f, n, hd_buf_view(&body));
     hd_buf_done(&body);
 }
@@ -173,6 +181,26 @@ static void operate(struct hd_door_request *r, const struct hd_door_view *v)
     hd_api_handle(r->door->edge->api, &request, r->door->net->loop, on_operation_done, r);
 }
 
+static void on_logs_done(void *arg, const struct hd_logs_answer *a)
+{
+    struct hd_door_request *r = arg;
+    struct hd_field f[] = {{HD_LIT("x-amzn-RequestId"), hd_str(r->id)},
+                           {HD_LIT("content-type"), HD_LIT("application/x-amz-json-1.1")},
+                           {HD_LIT("x-amzn-ErrorType"), hd_str(a->error_type)}};
+    r->busy = false;
+    hd_door_reply(r, a->status, f, a->error_type != NULL ? 3 : 2, a->body);
+}
+
+static void read_logs(struct hd_door_request *r, const struct hd_door_view *v)
+{
+    struct hd_logs_request request = {.operation = r->logs,
+                                      .body = v->body,
+                                      .account = hd_str(r->who.account),
+                                      .region = hd_str(r->who.region)};
+    r->busy = true;
+    hd_logs_handle(r->door->edge->logs, &request, r->door->net->loop, on_logs_done, r);
+}
+
 /* --- who is it --- */
 
 static struct hd_sigv4_request to_check(const struct hd_door_request *r,
@@ -227,7 +255,9 @@ static void go_on(struct hd_door_request *r, const struct hd_door_view *v)
         operate(r, v); /* it has a signature of ours */
         return;
     }
-    if (hd_who_check(&r->who, &d->edge->who, &req, d->keys, hd_net_unix_ms(d->net) / 1000) < 0)
+    struct hd_who_rules rules = d->edge->who;
+    rules.service = r->logs.len > 0 ? "logs" : NULL;
+    if (hd_who_check(&r->who, &rules, &req, d->keys, hd_net_unix_ms(d->net) / 1000) < 0)
         hd_door_fail(r, r->who.fault, hd_str(r->who.message), NULL);
     else if (is_foreign(r, v))
         hd_door_failf(
@@ -236,6 +266,8 @@ static void go_on(struct hd_door_request *r, const struct hd_door_view *v)
             "with a signature that is checked; see lambda.keys.");
     else if (r->op != HD_INVOKE_NONE)
         hd_door_invoke(r, v);
+    else if (r->logs.len > 0)
+        read_logs(r, v);
     else
         operate(r, v);
 }
@@ -415,19 +447,33 @@ static void begin(struct hd_door_request *r, const struct hd_head *head, struct 
 
 /* --- the two listeners --- */
 
+/* All of that service's requests go to "/". */
+static struct hd_str logs_operation(const struct hd_lambda_door *d, const struct hd_head *head)
+{
+    static const struct hd_str root = HD_LIT("/");
+    if (d->edge->logs == NULL || !hd_str_eq(head->path, root) || !hd_str_is(head->method, "POST"))
+        return hd_str_n(NULL, 0);
+    const struct hd_field *f = hd_head_find(head, "x-amz-target");
+    return f != NULL ? hd_logs_operation(f->value) : hd_str_n(NULL, 0);
+}
+
 void hd_lambda_door_request(void *door, struct hd_exchange *ex, const struct hd_head *head,
                             struct hd_str body, bool end)
 {
     struct hd_lambda_door *d = door;
     struct hd_str name;
     enum hd_invoke_op op = hd_invocation_op(head->method, head->path, &name);
-    if (op == HD_INVOKE_NONE && !hd_api_is_path(head->path)) {
+    struct hd_str logs = logs_operation(d, head);
+    if (op == HD_INVOKE_NONE && logs.len == 0 && !hd_api_is_path(head->path)) {
         d->edge->on_other(d->edge->arg, ex, head);
         return;
     }
     struct hd_door_request *r = make(d, ex);
     r->op = op;
-    r->body_max = op == HD_INVOKE_NONE    ? HD_DOOR_BODY_MAX
+    if (logs.len > 0)
+        r->logs = hd_arena_str(&r->memory, logs);
+    r->body_max = logs.len > 0            ? LOGS_BODY_MAX
+                  : op == HD_INVOKE_NONE  ? HD_DOOR_BODY_MAX
                   : op == HD_INVOKE_ASYNC ? HD_INVOCATION_ASYNC_BYTES
                                           : HD_INVOCATION_EVENT_BYTES;
     begin(r, head, body, end);

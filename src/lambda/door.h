@@ -13,6 +13,7 @@
 #include "invoke/call.h"
 #include "lambda/api.h"
 #include "lambda/async.h"
+#include "lambda/logs.h"
 #include "lambda/pace.h"
 #include "lambda/view.h"
 #include "lambda/who.h"
@@ -32,6 +33,7 @@ struct hd_lambda_edge {
     bool url_open;                    /* a URL without authorization needs no policy statement */
     uint16_t public_port;             /* where they are served */
     struct hd_pace_rules pace;        /* of streamed answers */
+    struct hd_logs *logs;             /* CloudWatch Logs, on the control listener */
     /** Everything on the control listener that is not of the API. */
     void (*on_other)(void *arg, struct hd_exchange *ex, const struct hd_head *head);
     /** The client's address behind trusted proxies: at most HD_IPADDR_CHARS characters and a NUL.

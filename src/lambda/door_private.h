@@ -52,6 +52,7 @@ struct hd_door_request {
     bool responded;           /* the answer's head is out */
     bool busy;                /* somebody has it and will come back: it cannot be freed */
     bool url;                 /* a function URL's */
+    struct hd_str logs;       /* an operation of CloudWatch Logs, in `memory`; empty: none */
     bool hashed;              /* `hash` is the body's */
     bool dropping;            /* the body is too large: it is read to its end, and then refused */
     unsigned char hash[HD_SHA256_BYTES];

@@ -187,7 +187,9 @@ static int check_claim(struct hd_who *who, const struct hd_who_rules *rules,
         return 0;
     struct hd_sigv4_refusal refusal;
     struct hd_sigv4_key with = {.id = claim->key_id};
-    struct hd_sigv4_rules how = {.service = "lambda", .now_unix_s = now_unix_s, .keys = derived};
+    struct hd_sigv4_rules how = {.service = rules->service != NULL ? rules->service : "lambda",
+                                 .now_unix_s = now_unix_s,
+                                 .keys = derived};
     if (key != NULL)
         with.secret = hd_str(key->secret);
     if (key == &room.key)

@@ -33,6 +33,7 @@ struct hd_who_rules {
     enum hd_who_rule rule;
     const struct hd_access_keys *keys;
     const char *account, *region; /* where a request says none */
+    const char *service;          /* the scope of a signature; NULL: "lambda" */
     struct hd_str bearer;         /* a key that is as good as a signature; empty: none */
 };
 

@@ -5,20 +5,36 @@
 #include "core/ipaddr.h"
 #include "functions/bundle.h"
 #include "invoke/admission.h"
+#include "lambda/names.h"
 #include "node/database.h"
 #include "node/private.h"
 #include "pool/docker/containerplan.h"
 
 #include <stdatomic.h>
+#include <stdio.h>
 #include <unistd.h>
 
 enum { LOOK_MS = 10 };
 
 /* --- what each loop has --- */
 
+void hd_node_keep_log(struct hd_node *n, struct hd_str arn, struct hd_str group,
+                      struct hd_str stream, struct hd_str text, int64_t unix_ms)
+{
+    char space[80];
+    struct hd_fn_name at;
+    if (n->logstore == NULL || group.len == 0 || stream.len == 0 || hd_names_function(&at, arn) < 0)
+        return;
+    int len = snprintf(space, sizeof(space), "%.*s/%.*s", HD_FMT(at.account), HD_FMT(at.region));
+    if (len > 0 && (size_t)len < sizeof(space))
+        hd_logstore_add(n->logstore, hd_str(space), group, stream, text, unix_ms,
+                        hd_clock_unix_ms());
+}
+
 static void on_line(void *arg, const struct hd_call_line *line)
 {
     struct hd_node *n = arg;
+    hd_node_keep_log(n, line->arn, line->group, line->stream, line->text, line->unix_ms);
     hd_logtail_add(n->logtail, line->function, line->id, line->level, line->text, line->unix_ms);
     if (n->opt->access_log || line->level > HD_INFO)
         hd_node_output(n->log, line->function, line->id, (enum hd_log_level)line->level,
@@ -210,6 +226,10 @@ int hd_node_lambda(struct hd_node *n, struct hd_error *err)
     int rc = make_keys(n, err);
     if (rc < 0)
         return rc;
+    if (o->lambda_logs_mb > 0) {
+        n->logstore = hd_logstore_new((size_t)o->lambda_logs_mb << 20);
+        n->logs = hd_logs_new(n->logstore, n->workers[0].loop);
+    }
     n->lambda = (struct hd_lambda_edge){
         .log = n->log,
         .who = {.rule = rules[o->lambda_verify],
@@ -223,6 +243,7 @@ int hd_node_lambda(struct hd_node *n, struct hd_error *err)
         .url_open = o->lambda_url_policy == HD_URL_POLICY_OPEN,
         .public_port = n->port,
         .pace = {.max_bytes = o->lambda_stream_max_bytes, .rate = o->lambda_stream_rate},
+        .logs = n->logs,
         .on_other = hd_control_request,
         .client_ip = client_ip,
         .arg = n};
@@ -326,5 +347,7 @@ void hd_node_lambda_done(struct hd_node *n)
     hd_node_async_free(n);
     hd_store_free(n->store);
     hd_access_keys_free(n->access_keys);
+    hd_logs_free(n->logs);
+    hd_logstore_free(n->logstore);
     free(n->docker_images);
 }

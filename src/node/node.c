@@ -85,10 +85,16 @@ static void on_declared(void *arg, struct hd_pool *p, const struct hd_declared *
     hd_node_declared(arg, p, declared);
 }
 
-static void on_line(void *arg, struct hd_pool *p, struct hd_str id, int level, struct hd_str text)
+static void on_line(void *arg, struct hd_instance *i, struct hd_str id, int level,
+                    struct hd_str text)
 {
     struct hd_node *n = arg;
+    const struct hd_pool *p = hd_instance_pool(i);
     struct hd_str function = hd_str(hd_pool_function(p));
+    const struct hd_launch_lambda *lambda = hd_pool_lambda(p);
+    if (lambda != NULL)
+        hd_node_keep_log(n, hd_str(lambda->arn), hd_str(lambda->log_group),
+                         hd_str(hd_instance_log_stream(i)), text, hd_clock_unix_ms());
     hd_logtail_add(n->logtail, function, id, level, text, hd_clock_unix_ms());
     hd_node_output(n->log, function, id, (enum hd_log_level)level, text);
 }

@@ -7,6 +7,7 @@
 #include "gateway/door.h"
 #include "lambda/door.h"
 #include "lambda/edgecall.h"
+#include "lambda/logs.h"
 #include "node/devkeys.h"
 #include "node/gate.h"
 #include "node/logtail.h"
@@ -109,6 +110,8 @@ struct hd_node {
     struct hd_server *admin;
     bool has_admin_socket; /* made by us, removed by us */
     struct hd_logtail *logtail;
+    struct hd_logstore *logstore; /* of Lambda functions, for CloudWatch Logs; NULL: off */
+    struct hd_logs *logs;
 
     /* the end */
     uv_signal_t signals[4];
@@ -249,6 +252,10 @@ void hd_boot_state(struct hd_boot *b, struct hd_pool *p, enum hd_pool_state stat
                    const struct hd_error *why);
 /** @return whether the first starts are over, one way or the other. */
 bool hd_boot_settled(const struct hd_boot *b);
+
+/** Keep a line for CloudWatch Logs. @param arn  of the function: where its name space is. */
+void hd_node_keep_log(struct hd_node *n, struct hd_str arn, struct hd_str group,
+                      struct hd_str stream, struct hd_str text, int64_t unix_ms);
 
 /* output.c */
 

@@ -145,6 +145,7 @@ struct hd_node_options {
     char *lambda_url_domain;
     enum hd_url_policy lambda_url_policy;
     enum hd_lambda_edge_mode lambda_edge;
+    uint32_t lambda_logs_mb;
     enum hd_retired lambda_retired;
     bool lambda_credentials_env, lambda_hot_reload, lambda_inject_endpoints;
     struct hd_option_list lambda_async_delays; /* milliseconds */

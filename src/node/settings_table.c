@@ -409,6 +409,10 @@ const struct hd_option hd_node_option_table[] = {
      .group = group_lambda, .commands = NODE,
      .help = "Lambda functions at the public prefix, beside those of the folder: tagged are those "
              "with the tag heddle.edge (protected or public), all are the others too, protected"},
+    {.key = "lambda.logs_mb", .flag = "lambda-logs", .env = "HEDDLE_LAMBDA_LOGS_MB",
+     .kind = HD_OPTION_U32, .max = 4096, .zero = "off", AT(lambda_logs_mb), .fallback = "16",
+     .group = group_lambda, .commands = NODE,
+     .help = "MiB of log lines kept in memory for CloudWatch Logs clients; off: none"},
     {.key = "lambda.retired_runtimes", .flag = "lambda-retired-runtimes",
      .env = "HEDDLE_LAMBDA_RETIRED_RUNTIMES", .kind = HD_OPTION_ENUM, .words = retired_words,
      AT(lambda_retired), .fallback = "refuse", .group = group_lambda, .commands = NODE,

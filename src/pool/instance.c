@@ -178,7 +178,7 @@ static void on_line(void *owner, struct hd_str id, int level, struct hd_str text
     struct hd_pool_set *set = i->pool->set;
     hd_witness_line(i, id, text);
     if (set->events->on_line != NULL)
-        set->events->on_line(set->arg, i->pool, id, level, text);
+        set->events->on_line(set->arg, i, id, level, text);
 }
 
 static void on_exit_told(void *owner, const struct hd_exit_status *how)
@@ -245,6 +245,8 @@ static struct hd_instance_handle *launch(struct hd_instance *i)
     if (what.lambda != NULL) {
         lambda = *what.lambda;
         lambda.provisioned = i->provisioned;
+        hd_lambdaenv_stream(i->log_stream, lambda.qualifier, hd_clock_unix_ms() / 1000);
+        lambda.log_stream = i->log_stream;
         what.lambda = &lambda;
     }
     return p->backend->ops->launch(p->backend, &what, &backend_events, i);

@@ -49,18 +49,25 @@ static void make_key_id(char out[HD_LAMBDAENV_KEY_ID_CHARS + 1])
     out[HD_LAMBDAENV_KEY_ID_CHARS] = '\0';
 }
 
-void hd_lambdaenv_draw(struct hd_lambdaenv_instance *out, const uint8_t *key, const char *version,
-                       int64_t now_unix_s)
+void hd_lambdaenv_stream(char out[HD_LAMBDAENV_STREAM_MAX + 1], const char *version,
+                         int64_t now_unix_s)
 {
-    uint8_t random[16], hash[HASH_BYTES];
+    uint8_t random[16];
     char hex[2 * sizeof(random) + 1];
     struct tm day;
     time_t now = (time_t)now_unix_s;
     hd_random(random, sizeof(random));
     hd_hex(hex, random, sizeof(random));
     gmtime_r(&now, &day);
-    snprintf(out->log_stream, sizeof(out->log_stream), "%04d/%02d/%02d/[%.20s]%s",
-             day.tm_year + 1900, day.tm_mon + 1, day.tm_mday, version, hex);
+    snprintf(out, HD_LAMBDAENV_STREAM_MAX + 1, "%04d/%02d/%02d/[%.20s]%s", day.tm_year + 1900,
+             day.tm_mon + 1, day.tm_mday, version, hex);
+}
+
+void hd_lambdaenv_draw(struct hd_lambdaenv_instance *out, const uint8_t *key, const char *version,
+                       int64_t now_unix_s)
+{
+    uint8_t hash[HASH_BYTES];
+    hd_lambdaenv_stream(out->log_stream, version, now_unix_s);
     make_key_id(out->access_key_id);
     make_secret(out->secret_access_key, key, out->access_key_id);
     derive(hash, key, "session", out->access_key_id);
@@ -180,7 +187,8 @@ static void set_function(struct table *t, const struct hd_launch *what,
     set(t, "AWS_LAMBDA_FUNCTION_VERSION", l->qualifier);
     set(t, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", memory);
     set(t, "AWS_LAMBDA_LOG_GROUP_NAME", l->log_group);
-    set(t, "AWS_LAMBDA_LOG_STREAM_NAME", instance->log_stream);
+    set(t, "AWS_LAMBDA_LOG_STREAM_NAME",
+        l->log_stream != NULL ? l->log_stream : instance->log_stream);
     set(t, "AWS_LAMBDA_INITIALIZATION_TYPE",
         l->provisioned ? "provisioned-concurrency" : "on-demand");
     set(t, "AWS_LAMBDA_LOG_FORMAT", l->log_json ? "JSON" : "Text");

@@ -17,7 +17,8 @@ enum {
 
 /** What is different for each instance. Secrets: wipe it when the instance is started. */
 struct hd_lambdaenv_instance {
-    char log_stream[HD_LAMBDAENV_STREAM_MAX + 1]; /* "2026/01/31/[$LATEST]<32 hex>" */
+    char log_stream[HD_LAMBDAENV_STREAM_MAX + 1]; /* "2026/01/31/[$LATEST]<32 hex>"; one that the
+                                                     launch has counts more */
     char access_key_id[HD_LAMBDAENV_KEY_ID_CHARS + 1];
     char secret_access_key[HD_LAMBDAENV_SECRET_CHARS + 1];
     char session_token[HD_LAMBDAENV_SESSION_CHARS + 1]; /* what the token is made of, with the
@@ -34,6 +35,9 @@ struct hd_lambdaenv_places {
     const char *endpoint;    /* AWS_ENDPOINT_URL: this node, for SDKs; NULL: none */
 };
 
+/** Draw the name of an instance's log stream. @param version  "$LATEST" or a number. */
+void hd_lambdaenv_stream(char out[HD_LAMBDAENV_STREAM_MAX + 1], const char *version,
+                         int64_t now_unix_s);
 /**
  * Draw an instance's values.
  * @param key         this node's; the secret and the token follow from it and the key id, so that

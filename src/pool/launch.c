@@ -26,7 +26,7 @@ static void free_list(const char *const *list)
 
 /* Every pointer of struct hd_launch is named here and in hd_launch_done(); the size is how we learn
  * of a new one. */
-_Static_assert(sizeof(void *) != 8 || sizeof(struct hd_launch_lambda) == 15 * 8 + 2 * 4 + 8,
+_Static_assert(sizeof(void *) != 8 || sizeof(struct hd_launch_lambda) == 16 * 8 + 2 * 4 + 8,
                "struct hd_launch_lambda has changed: copy what is new");
 _Static_assert(sizeof(void *) != 8 || sizeof(struct hd_launch) == 16 * 8 + 4 * 4 + 8,
                "struct hd_launch has changed: copy what is new");
@@ -51,6 +51,7 @@ static const struct hd_launch_lambda *copy_lambda(const struct hd_launch_lambda 
     to->name = hd_strdup(from->name);
     to->qualifier = hd_strdup(from->qualifier);
     to->log_group = hd_strdup(from->log_group);
+    to->log_stream = hd_strdup(from->log_stream);
     to->log_level = hd_strdup(from->log_level);
     return to;
 }
@@ -73,6 +74,7 @@ static void free_lambda(const struct hd_launch_lambda *l)
     free((char *)l->name);
     free((char *)l->qualifier);
     free((char *)l->log_group);
+    free((char *)l->log_stream);
     free((char *)l->log_level);
     free((void *)l);
 }

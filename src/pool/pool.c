@@ -108,6 +108,11 @@ const char *hd_pool_key(const struct hd_pool *p)
     return p->group->key;
 }
 
+const struct hd_launch_lambda *hd_pool_lambda(const struct hd_pool *p)
+{
+    return p->launch.lambda;
+}
+
 const char *hd_pool_function(const struct hd_pool *p)
 {
     return p->launch.function;
@@ -161,6 +166,16 @@ uint64_t hd_instance_serial(const struct hd_instance *i)
 uint64_t hd_instance_init_us(const struct hd_instance *i)
 {
     return i->init_us;
+}
+
+const char *hd_instance_log_stream(const struct hd_instance *i)
+{
+    return i->log_stream;
+}
+
+struct hd_pool *hd_instance_pool(const struct hd_instance *i)
+{
+    return i->pool;
 }
 
 bool hd_instance_provisioned(const struct hd_instance *i)

@@ -110,6 +110,8 @@ void hd_pool_unref(struct hd_pool *p); /* NULL is fine */
 const char *hd_pool_key(const struct hd_pool *p);
 /** @return the function's name, as it was given for logs. */
 const char *hd_pool_function(const struct hd_pool *p);
+/** @return what instances with Lambda semantics are told; NULL: an edge function. Any thread. */
+const struct hd_launch_lambda *hd_pool_lambda(const struct hd_pool *p);
 const char *hd_pool_version(const struct hd_pool *p);
 enum hd_pool_state hd_pool_state(const struct hd_pool *p);
 /** Why the last launch failed; @p err->code is 0 when it did not. */
@@ -148,6 +150,10 @@ uint64_t hd_instance_serial(const struct hd_instance *i);
 uint64_t hd_instance_init_us(const struct hd_instance *i);
 /** @return whether it is one of limits.provisioned. Any thread. */
 bool hd_instance_provisioned(const struct hd_instance *i);
+/** @return its log stream as the function sees it, or "": an edge function's. Any thread. */
+const char *hd_instance_log_stream(const struct hd_instance *i);
+/** @return whose it is. Any thread. */
+struct hd_pool *hd_instance_pool(const struct hd_instance *i);
 /** @return the most memory it was seen to take, in bytes; 0: not looked at yet. Any thread. */
 uint64_t hd_instance_peak_bytes(const struct hd_instance *i);
 

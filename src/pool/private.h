@@ -23,6 +23,7 @@
 
 #include "core/id.h"
 #include "core/map.h"
+#include "pool/lambdaenv.h"
 #include "pool/launch.h"
 #include "pool/policy.h"
 
@@ -83,14 +84,15 @@ struct hd_pool {
 };
 
 struct hd_instance {
-    uint64_t serial;              /* I */
-    struct hd_pool *pool;         /* I, a reference */
-    struct hd_endpoint endpoint;  /* written before it joins `ready` */
-    uint64_t init_us;             /* same */
-    bool provisioned;             /* I */
-    enum hd_instance_state state; /* CL */
-    struct hd_list link;          /* CL: in the pool's instances, or gone */
-    struct hd_list ready_link;    /* L */
+    uint64_t serial;                              /* I */
+    struct hd_pool *pool;                         /* I, a reference */
+    struct hd_endpoint endpoint;                  /* written before it joins `ready` */
+    uint64_t init_us;                             /* same */
+    bool provisioned;                             /* I */
+    char log_stream[HD_LAMBDAENV_STREAM_MAX + 1]; /* I: Lambda semantics only, else empty */
+    enum hd_instance_state state;                 /* CL */
+    struct hd_list link;                          /* CL: in the pool's instances, or gone */
+    struct hd_list ready_link;                    /* L */
 
     atomic_uint in_flight;              /* A: raised under the lock only */
     _Atomic uint64_t last_used_ms;      /* A: 0: never */

@@ -20,7 +20,8 @@ struct hd_pool_set_events {
     /** An instance became ready and this is what the host said about the function. May be NULL. */
     void (*on_declared)(void *arg, struct hd_pool *p, const struct hd_declared *declared);
     /** One line of a function's output; as hd_backend_events.on_line. May be NULL. */
-    void (*on_line)(void *arg, struct hd_pool *p, struct hd_str id, int level, struct hd_str text);
+    void (*on_line)(void *arg, struct hd_instance *i, struct hd_str id, int level,
+                    struct hd_str text);
     /**
      * An instance is gone: close the idle connections in hd_instance_conns(i, loop). Called once on
      * each loop, on its thread; the list's memory goes after that. May be NULL.

@@ -29,6 +29,7 @@ struct hd_launch_lambda {
     const char *arn;              /* unqualified */
     const char *name, *qualifier; /* function name; "$LATEST" or the version's number */
     const char *log_group;
+    const char *log_stream; /* of this instance; NULL: the backend makes one up */
     const char *log_level; /* "INFO", ...; NULL: not set */
     uint32_t ephemeral_mb; /* size of /tmp */
     uint32_t init_timeout_ms;

@@ -423,7 +423,7 @@ void hd_lambdaplan_load_body(struct hd_buf *out, const struct hd_lambdaplan_site
     member(out, "version", l->qualifier);
     member(out, "arn", l->arn);
     member(out, "logGroup", l->log_group);
-    member(out, "logStream", instance->log_stream);
+    member(out, "logStream", l->log_stream != NULL ? l->log_stream : instance->log_stream);
     member(out, "opt", opt_dir);
     member(out, "optDir", opt_dir);
     hd_buf_fmt(out, ",\"memoryMB\":%u", what->memory_mb);
