@@ -96,7 +96,7 @@ void hd_call_cancel(struct hd_call *call, bool let_it_run);
 struct hd_call_line {
     struct hd_str function, id, text;
     struct hd_str arn, group, stream; /* stream: of the instance; empty: it got none */
-    int level; /* enum hd_log_level */
+    int level;                        /* enum hd_log_level */
     int64_t unix_ms;
 };
 

@@ -51,9 +51,7 @@ int hd_logfilter_parse(struct hd_logfilter *f, struct hd_str pattern, struct hd_
         at = *at == '"' ? quoted(f, &used, &text, at + 1, end) : bare(&text, at, end);
         if (at == NULL)
             return hd_fail(err, HD_EINVAL, "The filter pattern has a quote that is not closed.");
-        f->terms[f->n].kind = !sign      ? HD_LOGTERM_MUST
-                              : c == '-' ? HD_LOGTERM_NOT
-                                         : HD_LOGTERM_MAY;
+        f->terms[f->n].kind = !sign ? HD_LOGTERM_MUST : c == '-' ? HD_LOGTERM_NOT : HD_LOGTERM_MAY;
         f->n_must += f->terms[f->n].kind == HD_LOGTERM_MUST;
         f->n_may += f->terms[f->n].kind == HD_LOGTERM_MAY;
         f->terms[f->n++].text = text;

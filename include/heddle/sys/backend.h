@@ -30,8 +30,8 @@ struct hd_launch_lambda {
     const char *name, *qualifier; /* function name; "$LATEST" or the version's number */
     const char *log_group;
     const char *log_stream; /* of this instance; NULL: the backend makes one up */
-    const char *log_level; /* "INFO", ...; NULL: not set */
-    uint32_t ephemeral_mb; /* size of /tmp */
+    const char *log_level;  /* "INFO", ...; NULL: not set */
+    uint32_t ephemeral_mb;  /* size of /tmp */
     uint32_t init_timeout_ms;
     bool provisioned; /* AWS_LAMBDA_INITIALIZATION_TYPE */
     bool log_json;
