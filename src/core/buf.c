@@ -170,9 +170,14 @@ void hd_buf_printable(struct hd_buf *b, struct hd_str s)
 {
     const unsigned char *p = (const unsigned char *)s.ptr, *end = s.len > 0 ? p + s.len : p;
     while (p < end) {
+        const unsigned char *plain = p;
+        while (p < end && ((*p >= 0x20 && *p < 0x7f) || *p == '\t'))
+            p++;
+        hd_buf_add(b, plain, (size_t)(p - plain));
+        if (p == end)
+            break;
         size_t n = hd_utf8_len(p, end);
-        bool control =
-            (*p < 0x20 && *p != '\t') || *p == 0x7f || (n == 2 && *p == 0xc2 && p[1] < 0xa0);
+        bool control = *p < 0x20 || *p == 0x7f || (n == 2 && *p == 0xc2 && p[1] < 0xa0);
         if (n == 0)
             hd_buf_cstr(b, "\xef\xbf\xbd");
         else if (control)

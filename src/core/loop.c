@@ -17,7 +17,10 @@ struct hd_loop {
     unsigned index;
     uv_thread_t thread;
     struct post *_Atomic posts; /* newest first */
-    struct hd_timer **heap;     /* binary, smallest key first */
+    _Atomic uintptr_t runs_on;  /* the thread that runs it now; 0: none */
+    uv_prepare_t before_sleep;
+    bool own_posts;         /* there are some of its own thread: nobody has to wake it for them */
+    struct hd_timer **heap; /* binary, smallest key first */
     uint32_t heap_len, heap_cap;
     bool stopping, firing;
     bool is_virtual;
@@ -176,6 +179,24 @@ static void on_wake(uv_async_t *wake)
     run_posts(wake->data);
 }
 
+/* What its own thread posted while it was awake needs no system call to be found. */
+static void on_before_sleep(uv_prepare_t *prepare)
+{
+    struct hd_loop *l = prepare->data;
+    if (!l->own_posts)
+        return;
+    l->own_posts = false;
+    run_posts(l);
+    if (l->own_posts) /* sockets have their turn before what was posted meanwhile */
+        uv_async_send(&l->wake);
+    l->own_posts = false;
+}
+
+static bool is_on_own_thread(const struct hd_loop *l)
+{
+    return atomic_load_explicit(&l->runs_on, memory_order_relaxed) == (uintptr_t)uv_thread_self();
+}
+
 void hd_loop_post(struct hd_loop *l, void (*fn)(void *arg), void *arg)
 {
     struct post *p = hd_new(struct post);
@@ -185,7 +206,10 @@ void hd_loop_post(struct hd_loop *l, void (*fn)(void *arg), void *arg)
     while (!atomic_compare_exchange_weak_explicit(&l->posts, &p->next, p, memory_order_release,
                                                   memory_order_relaxed))
         ;
-    uv_async_send(&l->wake);
+    if (is_on_own_thread(l))
+        l->own_posts = true;
+    else
+        uv_async_send(&l->wake);
 }
 
 /* --- life --- */
@@ -212,12 +236,16 @@ int hd_loop_new(struct hd_loop **out, unsigned index, struct hd_error *err)
         free(l);
         return hd_fail_sys(err, rc, "loop %u: epoll", index);
     }
-    uv_timer_init(&l->uv, &l->tick); /* cannot fail */
+    uv_timer_init(&l->uv, &l->tick); /* these cannot fail */
     uv_unref((uv_handle_t *)&l->tick);
+    uv_prepare_init(&l->uv, &l->before_sleep);
+    uv_prepare_start(&l->before_sleep, on_before_sleep);
+    uv_unref((uv_handle_t *)&l->before_sleep);
     l->index = index;
     l->uv.data = l;
     l->wake.data = l;
     l->tick.data = l;
+    l->before_sleep.data = l;
     *out = l;
     return 0;
 }
@@ -229,6 +257,7 @@ void hd_loop_free(struct hd_loop *l)
     run_posts(l);
     uv_close((uv_handle_t *)&l->wake, NULL);
     uv_close((uv_handle_t *)&l->tick, NULL);
+    uv_close((uv_handle_t *)&l->before_sleep, NULL);
     hd_ready_close(&l->ready);
     uv_run(&l->uv, UV_RUN_NOWAIT);
     int rc = uv_loop_close(&l->uv);
@@ -241,8 +270,13 @@ void hd_loop_free(struct hd_loop *l)
 void hd_loop_run(struct hd_loop *l)
 {
     l->stopping = false;
+    atomic_store_explicit(&l->runs_on, (uintptr_t)uv_thread_self(), memory_order_relaxed);
     while (!l->stopping)
         uv_run(&l->uv, UV_RUN_DEFAULT);
+    atomic_store_explicit(&l->runs_on, 0, memory_order_relaxed);
+    if (l->own_posts) /* for whoever runs it again */
+        uv_async_send(&l->wake);
+    l->own_posts = false;
 }
 
 static void run_thread(void *arg)

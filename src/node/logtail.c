@@ -2,8 +2,6 @@
 
 #include "core/buf.h"
 
-#include <inttypes.h>
-
 struct line {
     int level;
     size_t function_len, json_len;
@@ -60,10 +58,14 @@ void hd_logtail_add(struct hd_logtail *t, struct hd_str function, struct hd_str 
                     struct hd_str text, int64_t now_unix_ms)
 {
     static const char *const levels[] = {"debug", "info", "warn", "error"};
+    char room[1024];
     struct hd_buf json;
-    hd_buf_init(&json, 64 * 1024);
-    hd_buf_fmt(&json, "{\"tsMs\":%" PRId64 ",\"level\":\"%s\",\"fn\":", now_unix_ms,
-               levels[level & 3]);
+    hd_buf_init_with(&json, room, sizeof(room), 64 * 1024);
+    hd_buf_cstr(&json, "{\"tsMs\":");
+    hd_buf_u64(&json, (uint64_t)HD_MAX(now_unix_ms, (int64_t)0));
+    hd_buf_cstr(&json, ",\"level\":\"");
+    hd_buf_cstr(&json, levels[level & 3]);
+    hd_buf_cstr(&json, "\",\"fn\":");
     hd_buf_json(&json, function);
     hd_buf_cstr(&json, ",\"id\":");
     if (id.len > 0)
