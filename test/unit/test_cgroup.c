@@ -2,6 +2,9 @@
 #include "pool/process/cgroup.h"
 #include "test.h"
 
+#include <stdio.h>
+#include <unistd.h>
+
 static const char v1[] =
     "25 30 0:23 / /sys/fs/cgroup ro shared:4 - tmpfs tmpfs ro,mode=755\n"
     "31 25 0:27 / /sys/fs/cgroup/memory rw shared:9 - cgroup cgroup rw,memory\n"
@@ -58,11 +61,34 @@ static void folders_that_serve_several_controllers_are_entered_once(void **state
     (void)state;
 }
 
+static void all_functions_weigh_as_much_as_a_busy_process_on_each_core(void **state)
+{
+    struct hd_cgroups g;
+    char name[64], text[64] = "", wanted[64];
+    snprintf(name, sizeof(name), "heddle-test-%d", (int)getpid());
+    hd_cgroups_open(&g, name);
+    if (g.version != 1 || g.cpu == NULL) {
+        print_message("skipped: no cpu cgroup of version 1 can be made here\n");
+        hd_cgroups_close(&g);
+        skip();
+    }
+    hd_auto_free char *path = hd_printf("%s/cpu.shares", g.cpu);
+    FILE *f = fopen(path, "re");
+    assert_non_null(f);
+    assert_non_null(fgets(text, sizeof(text), f));
+    fclose(f);
+    hd_cgroups_close(&g);
+    snprintf(wanted, sizeof(wanted), "%ld\n", sysconf(_SC_NPROCESSORS_ONLN) * 1024);
+    assert_string_equal(text, wanted);
+    (void)state;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(our_group_is_found),
         cmocka_unit_test(folders_that_serve_several_controllers_are_entered_once),
+        cmocka_unit_test(all_functions_weigh_as_much_as_a_busy_process_on_each_core),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,7 +11,8 @@
 
 enum {
     FILE_MAX_BYTES = 64 << 10,
-    CORE_MB = 1769, /* of memory, that come with one core */
+    CORE_MB = 1769,  /* of memory, that come with one core */
+    V1_SHARE = 1024, /* what a process has that nobody set anything for */
 };
 
 /* --- small files --- */
@@ -226,6 +227,18 @@ static void open_v2(struct hd_cgroups *g, struct hd_str mounts, struct hd_str gr
     }
 }
 
+/* Beside our group stand the node's own threads, each of them with an ordinary share: one share for
+ * all functions together would leave them next to nothing on a busy machine. Version 2 has the node
+ * in a group of its own, and both groups weigh the same. */
+static void v1_share(const struct hd_cgroups *g)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    char text[32];
+    snprintf(text, sizeof(text), "%ld", HD_MAX(cores, 1L) * V1_SHARE);
+    if (g->cpu != NULL)
+        put(g->cpu, "cpu.shares", text, NULL);
+}
+
 void hd_cgroups_open(struct hd_cgroups *g, const char *name)
 {
     *g = (struct hd_cgroups){0};
@@ -243,6 +256,7 @@ void hd_cgroups_open(struct hd_cgroups *g, const char *name)
     g->cpuacct = make_parent(g, hd_str(mounts), hd_str(groups), "cpuacct", name);
     if (g->memory != NULL || g->pids != NULL || g->cpu != NULL || g->cpuacct != NULL)
         g->version = 1;
+    v1_share(g);
 }
 
 static void add_once(struct hd_spec_list *l, const char *dir)
@@ -369,7 +383,7 @@ int hd_cgroup_share(const struct hd_cgroup *c, uint32_t memory_mb, struct hd_err
     if (c->cpu == NULL)
         return 0;
     bool v2 = has(c->cpu, "cpu.weight");
-    uint64_t ordinary = v2 ? 100 : 1024, least = v2 ? 1 : 2, most = v2 ? 10000 : 262144;
+    uint64_t ordinary = v2 ? 100 : V1_SHARE, least = v2 ? 1 : 2, most = v2 ? 10000 : 262144;
     uint64_t share = memory_mb > 0 ? memory_mb * ordinary / CORE_MB : ordinary;
     snprintf(text, sizeof(text), "%" PRIu64, HD_MIN(HD_MAX(share, least), most));
     return put(c->cpu, v2 ? "cpu.weight" : "cpu.shares", text, err);

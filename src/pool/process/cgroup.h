@@ -17,7 +17,8 @@ struct hd_cgroup {
 };
 
 /**
- * Find what is writable and make the node's parent groups.
+ * Find what is writable and make the node's parent groups. All functions together weigh as much as
+ * the node, or as a busy process on each core.
  * @param name  the parent's name, "heddle-<node id>".
  */
 void hd_cgroups_open(struct hd_cgroups *g, const char *name);
