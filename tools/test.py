@@ -35,7 +35,7 @@ WORKERS = "3"
 
 # The units that start threads; the rest would prove nothing under the thread sanitizer.
 THREADED = re.compile(r"^(loop|log|work|pool|snapshot|limit|ratelimit|jwks|metric|cache"
-                      r"|server|client|node|store|async_threads)")
+                      r"|server|client|node|store|async_threads|lanes|rabbitmq)")
 
 SANITIZER_ENV = {
     "ASAN_OPTIONS": "detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1",

@@ -27,7 +27,7 @@ struct hd_rabbit_job {
     /* publish */
     void (*done)(void *arg, const struct hd_error *err);
     void *arg;
-    uint64_t seq, sent_ms; /* the confirm that it waits for, since when */
+    uint64_t seq, sent_ms; /* the confirm that it waits for, since when; 0: not sent yet */
     bool retried, returned;
     /* settle; a publish of REPLACE has the original's tag, which is acknowledged once it is
      * confirmed */

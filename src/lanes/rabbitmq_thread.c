@@ -107,10 +107,12 @@ static int do_job(struct hd_rabbit *r, struct hd_rabbit_job *job, struct hd_erro
     int rc = 0;
     switch (job->kind) {
     case HD_RABBIT_PUBLISH:
-        if (r->conn == NULL)
+        if (r->conn != NULL)
+            rc = hd_rabbit_send(r, job, err); /* it is on `pending`, or told */
+        else if (r->refusing || job->how == HD_LANE_REPLACE)
             refuse(r, job);
         else
-            rc = hd_rabbit_send(r, job, err); /* it is on `pending`, or told */
+            hd_list_push(&r->pending, &job->link); /* the connection just broke: for the next one */
         return rc;
     case HD_RABBIT_SETTLE:
         if (r->conn != NULL)
@@ -154,6 +156,38 @@ static void give_up_pending(struct hd_rabbit *r, const struct hd_error *why)
     }
 }
 
+/* Nobody waits for a connection that cannot be made; what was sent may be there, and waits. */
+static void refuse_unsent(struct hd_rabbit *r)
+{
+    hd_list_each(l, &r->pending)
+    {
+        struct hd_rabbit_job *job = hd_container_of(l, struct hd_rabbit_job, link);
+        if (job->seq > 0)
+            continue;
+        hd_list_remove(&job->link);
+        refuse(r, job);
+    }
+}
+
+/* @return false: no, and it is dealt with. */
+static bool once_more(struct hd_rabbit *r, struct hd_rabbit_job *job)
+{
+    struct hd_error twice;
+    if (job->how == HD_LANE_REPLACE) {
+        hd_rabbit_tell_published(r, job, NULL); /* its original comes again by itself */
+        return false;
+    }
+    if (job->seq == 0)
+        return true; /* never sent yet */
+    if (job->retried) {
+        hd_fail(&twice, HD_EIO, "not confirmed by the broker, twice");
+        hd_rabbit_tell_published(r, job, &twice);
+        return false;
+    }
+    job->retried = true;
+    return true;
+}
+
 /* What the last connection did not confirm is sent once more: it may be there twice then. */
 static int resend(struct hd_rabbit *r, struct hd_error *err)
 {
@@ -164,17 +198,9 @@ static int resend(struct hd_rabbit *r, struct hd_error *err)
         hd_list_push(&again, l);
     while ((l = hd_list_pop(&again)) != NULL) {
         struct hd_rabbit_job *job = hd_container_of(l, struct hd_rabbit_job, link);
-        struct hd_error twice;
-        if (job->retried) {
-            hd_fail(&twice, HD_EIO, "not confirmed by the broker, twice");
-            hd_rabbit_tell_published(r, job, &twice);
-            continue;
-        }
-        job->retried = true;
-        job->tag = 0; /* the original comes again by itself */
         if (rc < 0)
             hd_list_push(&r->pending, &job->link);
-        else
+        else if (once_more(r, job))
             rc = hd_rabbit_send(r, job, err);
     }
     return rc;
@@ -230,6 +256,7 @@ static void try_connect(struct life *life)
     life->attempts++;
     r->last_error = err;
     note_stats(r, true);
+    refuse_unsent(r);
     life->gave_up = !c->reconnect || (c->give_up && life->attempts >= c->reconnect_attempts);
     uint64_t delay = (uint64_t)c->reconnect_initial_ms << HD_MIN(life->attempts - 1, 16U);
     delay = HD_MIN(delay, (uint64_t)c->reconnect_max_ms);
