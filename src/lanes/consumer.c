@@ -13,12 +13,11 @@
 #include "lanes/typed_private.h"
 #include "lanes/rpcwire.h"
 
-#include <stdio.h>
-
 enum {
     INLINE_BYTES = 1536,     /* of a delivery: small messages need no more */
     MESSAGE_MAX = 256 << 20, /* arena of one message */
     KEPT = 256,              /* free deliveries */
+    SOURCE_MAX = 65536,      /* of a relay's id */
     REMEMBERED_MAX = 10000,  /* messages whose attempts are remembered */
 };
 
@@ -232,9 +231,13 @@ static void relay(struct delivery *d, const struct hd_lane_event *event,
 {
     struct hd_consumer *c = d->consumer;
     const struct hd_topology *t = c->opt.topology;
-    char source[256];
     struct hd_lane_span span;
-    int n = snprintf(source, sizeof(source), "%s:%s:%s", t->relay_prefix, t->profile, d->lane->id);
+    char first[256];
+    struct hd_buf source;
+    hd_buf_init_with(&source, first, sizeof(first), SOURCE_MAX);
+    const char *const parts[] = {t->relay_prefix, ":", t->profile, ":", d->lane->id};
+    for (size_t i = 0; i < HD_COUNT(parts); i++)
+        hd_buf_cstr(&source, parts[i]);
     struct hd_lane_run_request request = {
         .value = payload,
         .contexts = hd_rpc_contexts(&d->arena, d->envelope.contexts, &d->lane->contexts),
@@ -243,7 +246,7 @@ static void relay(struct delivery *d, const struct hd_lane_event *event,
         .lane = hd_str(d->lane->id),
         .message_id = d->envelope.id,
         .source_kind = hd_str("runtime"),
-        .source_id = hd_str_n(source, HD_MIN((size_t)n, sizeof(source) - 1)),
+        .source_id = hd_buf_view(&source),
         .created_at = d->envelope.created_at,
         .attempt = d->attempt,
         .only = d->lane->hooks_limited ? &d->lane->hooks_only : NULL};
@@ -255,6 +258,7 @@ static void relay(struct delivery *d, const struct hd_lane_event *event,
     struct hd_lane_run *run = hd_lane_run_event(c->opt.runner, event, &request, on_run, d);
     if (run != NULL)
         d->run = run;
+    hd_buf_done(&source);
 }
 
 /* --- checks --- */

@@ -8,7 +8,9 @@ static void member(struct hd_buf *out, const char *name, struct hd_str value)
         return;
     if (out->ptr[out->len - 1] != '{')
         hd_buf_char(out, ',');
-    hd_buf_fmt(out, "\"%s\":", name);
+    hd_buf_char(out, '"');
+    hd_buf_cstr(out, name);
+    hd_buf_cstr(out, "\":");
     hd_buf_json(out, value);
 }
 
@@ -71,8 +73,10 @@ void hd_runtext_hook_context(struct hd_buf *out, const struct hd_lane_hook *hook
     member(out, "hook", hd_str(hook->id));
     member(out, "eventId", hd_str(hook->event->wire_id));
     member(out, "messageId", request->message_id);
-    if (request->attempt > 0)
-        hd_buf_fmt(out, ",\"attempt\":%u", request->attempt);
+    if (request->attempt > 0) {
+        hd_buf_cstr(out, ",\"attempt\":");
+        hd_buf_u64(out, request->attempt);
+    }
     if (request->source_kind.len > 0) {
         hd_buf_cstr(out, ",\"source\":{");
         member(out, "kind", request->source_kind);

@@ -153,10 +153,13 @@ static int parse_string(struct hd_str *out, struct cursor *c)
         return hd_typed_no_room(c->err);
     const char *end = c->p;
     for (c->p = begin; c->p < end;) {
-        if (*c->p != '\\') {
-            *to++ = *c->p++;
-            continue;
-        }
+        const char *next = memchr(c->p, '\\', (size_t)(end - c->p));
+        size_t plain = (size_t)((next != NULL ? next : end) - c->p);
+        memcpy(to, c->p, plain);
+        to += plain;
+        c->p += plain;
+        if (next == NULL)
+            break;
         c->p++;
         int rc = parse_escape(c, &to);
         if (rc < 0)
