@@ -15,6 +15,7 @@ from pathlib import Path
 import c_code
 import layers
 import reference
+import status
 import text
 from tree import Tree
 
@@ -33,6 +34,7 @@ CHECKS = {
     "links": (text.check_links, None),
     "shell": (text.check_shell, "shellcheck"),
     "reference": (reference.check, None),
+    "status": (status.check, None),
 }
 
 
