@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 from lambda_parts import LAMBDA_PARTS
+from lane_parts import LANE_PARTS
 from load import h2load, side_by_side, wrk
 from servers import (BARE, FUNCTIONS, POLICIES_OFF, POLICIES_ON, PREFIX, Background, Heddle,
                      Host, Nginx, entry, rss_kb, token, wait_until)
@@ -311,4 +312,5 @@ PARTS = {
     "scale": scale,
     "store": store,
     **LAMBDA_PARTS,
+    **LANE_PARTS,
 }

@@ -77,6 +77,17 @@ TARGETS = [
      lambda r: ratio(r, "first Invoke, node", "ms", "prewarmed", "bare")),
     ("first Invoke with prewarm over starting bare Python", "≤", 0.15,
      lambda r: ratio(r, "first Invoke, python", "ms", "prewarmed", "bare")),
+    ("events/s through a lane in memory, 200 B", "≥", 300000,
+     lambda r: value(r, "event lane, memory, 200 B", "events/s")),
+    ("durable events/s through a lane in SQLite, 200 B", "≥", 20000,
+     lambda r: value(r, "event lane, sqlite, 200 B", "events/s")),
+    *[(f"events/s through RabbitMQ over a bare loop of its client, {size} B", "≥", 0.8,
+       lambda r, size=size: ratio(r, f"event lane, rabbitmq, {size} B", "events/s", "heddle",
+                                  "direct")) for size in ("200", "4,096")],
+    ("calls/s of a native task by a client that only sends", "≥", 36885,
+     lambda r: value(r, "task served, function in c, no lane auth", "calls/s")),
+    ("calls/s of a native task from node to node", "≥", 29181,
+     lambda r: value(r, "a node calls a node, function in c, no lane auth", "calls/s")),
     ("cost per request from 1 to 10,000 functions grows by (%)", "≤", 5, flatness),
 ]
 
@@ -130,6 +141,11 @@ the ratio; the machine only explains the size of the numbers.
   API that has the next event at once). One load generator for both, `bench/lambda/load.c`.
   *first Invoke*: of a function that has no instance; bare: `node -e 0`, `python3 -c pass`, and the
   program in C by itself.
+- *event lane*: from the emission to a hook in the same process that does nothing, 1,024 emissions under
+  way; SQLite on the disk and RabbitMQ (quorum queue, prefetch 64) confirmed. Directly: librabbitmq in a
+  loop with the same queue, prefetch and window, `bench/lanes/bare.c`. *task served*: 64 connections that
+  send one request after the other to the exposure; *a node calls a node*: 64 calls under way by the
+  pooled client of another process.
 - gateway CPU: user and system time of the gateway's own processes, divided by the requests.
 
 ## Targets

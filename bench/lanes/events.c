@@ -1,5 +1,5 @@
 /* bench/lanes/events.c - how many events a second go through a lane, from the emission to a hook in
- * this process that does nothing: events DRIVER COUNT BYTES [URL]. Prints events/s. */
+ * this process that does nothing: events DRIVER COUNT BYTES [URL or FILE]. Prints events/s. */
 #include "core/clock.h"
 #include "lanes/lanes.h"
 
@@ -79,7 +79,7 @@ static struct hd_topology *topology(const char *driver, const char *url)
         "lanes:\n  events: { placed: { lane: orders } }\n"
         "  hooks: [ { event: placed, function: hook } ]\n  event_lanes: { orders: {} }\n"
         "  queues: { q: { driver: %s, url: '%s', prefetch: 64, concurrency: 64,\n"
-        "                 queue: { name: heddle-bench-%d, quorum: false, durable: true } } }\n"
+        "                 queue: { name: heddle-bench-%d, quorum: true, durable: true } } }\n"
         "  bindings: [ { lane: orders, queue: q, prefetch: 64 } ]\n",
         driver, url, (int)getpid());
     if (hd_topology_read(&t, "bench.yml", hd_str(text), NULL, NULL, NULL, &err) < 0) {
@@ -89,13 +89,12 @@ static struct hd_topology *topology(const char *driver, const char *url)
     return t;
 }
 
-static struct hd_store *store_for(const char *driver, char *path, size_t room)
+static struct hd_store *store_for(const char *driver, const char *path)
 {
     struct hd_store *s = NULL;
     struct hd_error err;
     if (strcmp(driver, "sqlite") != 0)
         return NULL;
-    snprintf(path, room, "/tmp/heddle-bench-%d.db", (int)getpid());
     struct hd_store_options opt = {.path = path, .boot_id = "bench"};
     if (hd_store_open(&s, &opt, &err) < 0) {
         fprintf(stderr, "%s\n", err.msg);
@@ -108,12 +107,11 @@ int main(int argc, char **argv)
 {
     static const struct hd_lane_native natives[] = {{.function = "hook", .run = hook}};
     static struct hd_caller *callers[1];
-    char path[64] = "";
     struct hd_error err;
     uint64_t bytes = 0;
     if (argc < 4 || hd_str_to_u64(&wanted, hd_str(argv[2])) < 0 ||
         hd_str_to_u64(&bytes, hd_str(argv[3])) < 0) {
-        fprintf(stderr, "usage: events sqlite|memory|rabbitmq COUNT BYTES [URL]\n");
+        fprintf(stderr, "usage: events sqlite|memory|rabbitmq COUNT BYTES [FILE or URL]\n");
         return 64;
     }
     payload = hd_alloc(bytes + 3);
@@ -122,7 +120,7 @@ int main(int argc, char **argv)
     if (hd_loop_new(&loop, 0, &err) < 0)
         return 1;
     struct hd_net *net = hd_net_new(loop);
-    struct hd_store *store = store_for(argv[1], path, sizeof(path));
+    struct hd_store *store = store_for(argv[1], argc > 4 ? argv[4] : "bench.db");
     struct hd_lanes_options opt = {.topology =
                                        topology(argv[1], argc > 4 ? argv[4] : "amqp://localhost"),
                                    .loops = &loop,
@@ -150,7 +148,6 @@ int main(int argc, char **argv)
         hd_loop_run(loop);
         hd_store_free(store);
     }
-    unlink(path);
     hd_net_free(net);
     hd_loop_free(loop);
     free(payload);
