@@ -4,6 +4,7 @@
 
 #include "core/id.h"
 #include "http/path.h"
+#include "lanes/cloudevent.h"
 #include "lanes/rpcwire.h"
 #include "store/queue.h"
 
@@ -20,8 +21,7 @@ struct hd_lane_api {
     struct hd_server *server; /* NULL: for the admin listener alone */
 };
 
-/* CloudEvents in HTTP's binary mode lie in fields; the structured one is a body of its own. */
-enum body_kind { PLAIN, TYPED, CLOUD_EVENT };
+enum body_kind { PLAIN, TYPED, CLOUD_BINARY, CLOUD_STRUCTURED };
 
 struct request {
     struct hd_lane_api *api;
@@ -32,7 +32,8 @@ struct request {
     bool under_way;
     char name[NAME_MAX_BYTES], function[NAME_MAX_BYTES];
     struct hd_arena arena;
-    struct hd_str request_id, contexts, traceparent;
+    struct hd_str request_id, contexts, traceparent, content_type;
+    struct hd_cloud_event cloud;
 };
 
 /* --- tokens --- */
@@ -112,37 +113,46 @@ static void on_done(void *arg, const struct hd_lane_answer *a)
 
 /* --- emissions and calls --- */
 
-/* `data` of a structured CloudEvent. @return false: it is none. */
-static bool cloud_data(struct request *r, struct hd_str *data)
+/* The whole of a CloudEvent, now that its body is here. */
+static int read_cloud(struct request *r, struct hd_error *err)
 {
-    json_t *event = json_loadb(r->body.ptr, r->body.len, 0, NULL);
-    bool ok = json_is_string(json_object_get(event, "specversion")) &&
-              json_is_string(json_object_get(event, "type"));
-    const json_t *inside = json_object_get(event, "data");
-    char *text = inside != NULL ? json_dumps(inside, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
-    *data = text != NULL ? hd_arena_str(&r->arena, hd_str(text)) : hd_str("");
-    free(text);
-    json_decref(event);
-    return ok;
+    struct hd_str body = hd_buf_view(&r->body);
+    int rc = r->kind == CLOUD_BINARY
+                 ? hd_cloud_binary_data(&r->cloud, &r->arena, r->content_type, body, err)
+                 : hd_cloud_structured(&r->cloud, &r->arena, body, err);
+    if (rc == 0 && r->name[0] == '\0' && r->cloud.type.len >= sizeof(r->name))
+        rc = hd_fail(err, HD_EINVAL, "CloudEvent: type: is too long for an event's name");
+    if (rc == 0 && r->name[0] == '\0')
+        snprintf(r->name, sizeof(r->name), "%.*s", HD_FMT(r->cloud.type));
+    if (rc == 0 && r->traceparent.len == 0)
+        r->traceparent = r->cloud.traceparent;
+    return rc;
+}
+
+static void refuse_request(struct request *r, unsigned status, const char *code,
+                           const char *message)
+{
+    struct hd_exchange *ex = r->ex;
+    request_free(r);
+    refuse(ex, status, code, message);
 }
 
 static void depart(struct request *r)
 {
-    struct hd_str body = hd_buf_view(&r->body);
-    struct hd_exchange *ex = r->ex;
-    if (r->kind == CLOUD_EVENT && !cloud_data(r, &body)) {
-        r->ex = NULL;
-        request_free(r);
-        refuse(ex, 400, "INVALID_CLOUD_EVENT", "a CloudEvent has specversion and type");
+    struct hd_error err = {0};
+    bool is_cloud = r->kind == CLOUD_BINARY || r->kind == CLOUD_STRUCTURED;
+    if (is_cloud && read_cloud(r, &err) < 0) {
+        refuse_request(r, 400, "INVALID_CLOUD_EVENT", err.msg);
         return;
     }
     struct hd_lane_message m = {.name = hd_str(r->name),
-                                .body = body,
-                                .typed = r->kind == TYPED,
+                                .body = is_cloud ? r->cloud.data : hd_buf_view(&r->body),
+                                .typed = r->kind == TYPED || r->cloud.typed,
                                 .want_payload = false,
                                 .contexts = r->contexts,
                                 .request_id = r->request_id,
                                 .traceparent = r->traceparent,
+                                .cloud = r->cloud.attributes,
                                 .source_kind = hd_str(r->function[0] != '\0' ? "task" : ""),
                                 .source_id = hd_str(r->function)};
     r->under_way = true;
@@ -207,6 +217,34 @@ static bool content_is(const struct hd_head *head, const char *type)
     return hd_str_is_nocase(hd_str_trim(hd_str_n(f->value.ptr, end)), type);
 }
 
+/* @return false: it has been refused. */
+static bool take_cloud_head(struct request *r, const struct hd_head *head)
+{
+    struct hd_error err = {0};
+    switch (hd_cloud_mode(head)) {
+    case HD_CLOUD_NONE:
+        if (r->name[0] != '\0')
+            return true;
+        refuse_request(r, 400, "INVALID_CLOUD_EVENT",
+                       "name the event in the path, or send a CloudEvent whose type names it");
+        return false;
+    case HD_CLOUD_STRUCTURED:
+        r->kind = CLOUD_STRUCTURED;
+        return true;
+    case HD_CLOUD_BINARY:
+        r->kind = CLOUD_BINARY;
+        if (hd_cloud_binary(&r->cloud, &r->arena, head, &err) == 0)
+            return true;
+        refuse_request(r, 400, "INVALID_CLOUD_EVENT", err.msg);
+        return false;
+    case HD_CLOUD_OTHER:
+        break;
+    }
+    refuse_request(r, 415, "INVALID_CLOUD_EVENT",
+                   "CloudEvents are taken one at a time, in JSON: application/cloudevents+json");
+    return false;
+}
+
 static void begin(struct hd_lane_api *a, struct hd_exchange *ex, const struct hd_head *head,
                   struct hd_str name, bool is_event, const char *function, struct hd_str body,
                   bool end)
@@ -225,10 +263,11 @@ static void begin(struct hd_lane_api *a, struct hd_exchange *ex, const struct hd
     r->request_id = keep(r, head, "x-runner-request-id");
     r->contexts = keep(r, head, "x-heddle-contexts");
     r->traceparent = keep(r, head, "traceparent");
+    r->content_type = keep(r, head, "content-type");
     if (content_is(head, "application/vnd.heddle.typed+json"))
         r->kind = TYPED;
-    else if (content_is(head, "application/cloudevents+json"))
-        r->kind = CLOUD_EVENT;
+    if (is_event && !take_cloud_head(r, head))
+        return;
     hd_exchange_continue(ex);
     take(r, body, end);
 }
@@ -397,6 +436,8 @@ static void serve(struct hd_lane_api *a, struct hd_exchange *ex, const struct hd
         refuse(ex, 404, "NOT_FOUND", "Not Found");
     else if (cut(&path, "events/") && path.len > 0 && post)
         begin(a, ex, head, path, true, function, body, end);
+    else if (hd_str_is(path, "events") && post)
+        begin(a, ex, head, hd_str(""), true, function, body, end);
     else if (cut(&path, "tasks/") && path.len > 0 && post)
         begin(a, ex, head, path, false, function, body, end);
     else if (hd_str_is(path, "status") && get)

@@ -248,6 +248,7 @@ static void relay(struct delivery *d, const struct hd_lane_event *event,
         .source_kind = hd_str("runtime"),
         .source_id = hd_buf_view(&source),
         .created_at = d->envelope.created_at,
+        .cloud = d->envelope.cloud,
         .attempt = d->attempt,
         .only = d->lane->hooks_limited ? &d->lane->hooks_only : NULL};
     hd_log(c->opt.log, t->debug ? HD_INFO : HD_DEBUG, "event-lanes.relay-emit",

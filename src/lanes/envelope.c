@@ -68,6 +68,7 @@ struct reading {
     struct hd_envelope *e;
     struct hd_error *err;
     struct hd_buf others;
+    size_t cloud_at, cloud_bytes; /* where in it the value of cloudEvent is */
 };
 
 static int want_text(struct reading *r, struct hd_str *to, const struct hd_typed *v,
@@ -102,7 +103,12 @@ static void keep_other(struct reading *r, struct hd_str name, const struct hd_ty
         hd_buf_char(&r->others, ',');
     hd_typed_write_string(&r->others, name);
     hd_buf_char(&r->others, ':');
+    size_t at = r->others.len;
     hd_typed_to_plain(&r->others, value); /* it holds no records: as it was */
+    if (hd_str_is(name, "cloudEvent") && value->kind == HD_TYPED_OBJECT) {
+        r->cloud_at = at;
+        r->cloud_bytes = r->others.len - at;
+    }
 }
 
 static int read_member(struct reading *r, struct hd_str name, const struct hd_typed *v)
@@ -177,6 +183,8 @@ static int read_all(struct reading *r, struct hd_arena *arena, struct hd_str jso
         return hd_typed_no_room(r->err);
     if (r->others.len > 0)
         r->e->others = hd_arena_str(arena, hd_buf_view(&r->others));
+    if (r->cloud_bytes > 0 && r->e->others.ptr != NULL)
+        r->e->cloud = hd_str_n(r->e->others.ptr + r->cloud_at, r->cloud_bytes);
     if (r->e->created_at.ptr == NULL || (r->others.len > 0 && r->e->others.ptr == NULL))
         return hd_typed_no_room(r->err);
     return 0;

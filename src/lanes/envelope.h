@@ -15,6 +15,8 @@ struct hd_envelope {
     struct hd_str created_at; /* ISO 8601, milliseconds, Z */
     uint32_t max_attempts;    /* written always; read: 0: absent */
     uint32_t attempts;
+    struct hd_str cloud;  /* attributes of the CloudEvent that it came as, a JSON object: the member
+                           * cloudEvent, which is one of `others`; read only; empty: none */
     struct hd_str others; /* unknown members as JSON text `"k":v,"k2":v2`; kept when republished */
 };
 

@@ -57,6 +57,7 @@ struct hd_lane_message {
     struct hd_str contexts;    /* JSON object: context id or name -> string; empty: none */
     struct hd_str request_id;  /* empty: a new one */
     struct hd_str traceparent; /* empty: none */
+    struct hd_str cloud;       /* events: attributes of a CloudEvent, a JSON object; empty: none */
     struct hd_str source_kind, source_id; /* "task", "app.tasks.x"; empty: runtime.api */
 };
 

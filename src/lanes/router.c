@@ -8,7 +8,7 @@
 
 #include <stdio.h>
 
-enum { VALUES_MAX = 64 << 20, INLINE_BYTES = 1024 };
+enum { VALUES_MAX = 64 << 20, OTHERS_MAX = 64 << 10, INLINE_BYTES = 1024 };
 
 struct journey {
     struct hd_lanes_loop *loop;
@@ -155,6 +155,7 @@ static struct hd_lane_run_request request_of(struct journey *j, const char *lane
                                         .message_id = j->id,
                                         .source_kind = j->m.source_kind,
                                         .source_id = j->m.source_id,
+                                        .cloud = j->m.cloud,
                                         .want_payload = j->m.want_payload};
 }
 
@@ -248,12 +249,16 @@ static int make_envelope(struct journey *j, struct hd_error *err)
     struct hd_lane_claims claims = {
         .lane = hd_str(lane->id), .target = hd_str(j->event->wire_id), .kind = HD_LANE_EVENT};
     hd_buf_init_with(&payload, small, sizeof(small), VALUES_MAX);
-    hd_buf_init(&others, 1024);
+    hd_buf_init(&others, OTHERS_MAX);
     hd_typed_write(&payload, j->value);
     hd_typed_iso(created, (double)hd_clock_unix_ms());
     if (j->m.traceparent.len > 0) {
         hd_buf_cstr(&others, "\"traceparent\":");
         hd_typed_write_string(&others, j->m.traceparent);
+    }
+    if (j->m.cloud.len > 0) {
+        hd_buf_cstr(&others, others.len > 0 ? ",\"cloudEvent\":" : "\"cloudEvent\":");
+        hd_buf_str(&others, j->m.cloud);
     }
     struct hd_envelope e = {.lane_id = claims.lane,
                             .event_id = claims.target,
@@ -502,6 +507,7 @@ static struct journey *begin(struct hd_lanes *l, unsigned loop_index,
     j->m.request_id = keep(j, m->request_id);
     j->m.traceparent = keep(j, m->traceparent);
     j->m.contexts = keep(j, m->contexts);
+    j->m.cloud = keep(j, m->cloud);
     j->m.source_kind = m->source_kind.len > 0 ? keep(j, m->source_kind) : hd_str("runtime");
     j->m.source_id = m->source_id.len > 0 ? keep(j, m->source_id) : hd_str("runtime.api");
     hd_uuid4(id, &j->loop->rng);

@@ -377,6 +377,7 @@ static bool keep_request(struct hd_lane_run *run)
     q->source_kind = keep(run, q->source_kind);
     q->source_id = keep(run, q->source_id);
     q->created_at = keep(run, q->created_at);
+    q->cloud = keep(run, q->cloud);
     return ok;
 }
 

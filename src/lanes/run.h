@@ -50,6 +50,7 @@ struct hd_lane_run_request {
     const struct hd_lane_run_stream *stream; /* tasks; static. NULL: all answers are values */
     /* events */
     struct hd_str message_id, source_kind, source_id, created_at;
+    struct hd_str cloud; /* attributes of the CloudEvent that it came as; empty: it did not */
     uint32_t attempt;
     const struct hd_strings *only; /* ids of the hooks that may run; NULL: all */
     bool want_payload;             /* a hook may replace the payload for the next */

@@ -2,6 +2,8 @@
 
 #include <jansson.h>
 
+enum { ATTRIBUTES_MAX = 4 << 20 };
+
 static void member(struct hd_buf *out, const char *name, struct hd_str value)
 {
     if (value.len == 0)
@@ -24,12 +26,37 @@ void hd_runtext_value(struct hd_buf *out, const struct hd_typed *value, enum hd_
         hd_typed_to_plain(out, value);
 }
 
-void hd_runtext_cloud_event(struct hd_buf *out, const struct hd_lane_event *event,
-                            const struct hd_lane_run_request *request)
+/* The attributes of the CloudEvent that the message came as. @return whether there are any. */
+static bool cloud_attributes(struct hd_buf *out, struct hd_str attributes)
+{
+    static const char *const ours[] = {"specversion", "data", "data_base64", "datacontenttype",
+                                       "traceparent"};
+    struct hd_arena arena;
+    struct hd_typed *all = NULL;
+    if (attributes.len == 0)
+        return false;
+    hd_arena_init(&arena, NULL, 0, ATTRIBUTES_MAX);
+    bool ok = hd_typed_from_plain(&all, &arena, attributes, NULL) == 0 &&
+              all->kind == HD_TYPED_OBJECT && hd_typed_get(all, "id") != NULL;
+    for (size_t i = 0; ok && i < all->n; i++) {
+        bool skip = false;
+        for (size_t k = 0; k < HD_COUNT(ours); k++)
+            skip |= hd_str_is(all->names[i], ours[k]);
+        if (skip)
+            continue;
+        hd_buf_char(out, ',');
+        hd_buf_json(out, all->names[i]);
+        hd_buf_char(out, ':');
+        hd_typed_to_plain(out, all->items[i]);
+    }
+    hd_arena_done(&arena);
+    return ok;
+}
+
+static void own_attributes(struct hd_buf *out, const struct hd_lane_event *event,
+                           const struct hd_lane_run_request *request)
 {
     struct hd_str kind = request->source_kind, id = request->source_id;
-    hd_buf_char(out, '{');
-    member(out, "specversion", hd_str("1.0"));
     member(out, "id", request->message_id.len > 0 ? request->message_id : request->request_id);
     hd_buf_cstr(out, ",\"source\":");
     hd_auto_free char *source =
@@ -37,10 +64,29 @@ void hd_runtext_cloud_event(struct hd_buf *out, const struct hd_lane_event *even
     hd_buf_json(out, hd_str(source));
     member(out, "type", hd_str(event->wire_id));
     member(out, "time", request->created_at);
+}
+
+static bool is_bytes(const struct hd_typed *value)
+{
+    return value->kind == HD_TYPED_RECORD && value->tag >= HD_TAG_ARRAY_BUFFER;
+}
+
+void hd_runtext_cloud_event(struct hd_buf *out, const struct hd_lane_event *event,
+                            const struct hd_lane_run_request *request)
+{
+    const struct hd_typed *value = request->value;
+    hd_buf_cstr(out, "{\"specversion\":\"1.0\"");
+    if (!cloud_attributes(out, request->cloud))
+        own_attributes(out, event, request);
     member(out, "traceparent", request->traceparent);
-    member(out, "datacontenttype", hd_str("application/json"));
-    hd_buf_cstr(out, ",\"data\":");
-    hd_runtext_value(out, request->value, HD_CODEC_PLAIN);
+    if (value != NULL && is_bytes(value)) {
+        hd_buf_cstr(out, ",\"datacontenttype\":\"application/octet-stream\",\"data_base64\":");
+        hd_typed_to_plain(out, value);
+    } else if (value != NULL &&
+               !(value->kind == HD_TYPED_RECORD && value->tag == HD_TAG_UNDEFINED)) {
+        hd_buf_cstr(out, ",\"datacontenttype\":\"application/json\",\"data\":");
+        hd_typed_to_plain(out, value);
+    }
     hd_buf_char(out, '}');
 }
 
