@@ -205,6 +205,7 @@ class Host:
         gc.freeze()
         await asyncio.wait((self.server.stopped, self.taken), return_when=asyncio.FIRST_COMPLETED)
         if self.taken.done():
+            loop.remove_signal_handler(signal.SIGTERM)
             return
         await self.idle()
         if self.lifespan is not None:
@@ -235,8 +236,9 @@ def main():
     log.capture()
     lanes.offer()
     host = Host(token)
-    asyncio.run(host.run(path, int(port) if path is None else None))
-    lambda_server.serve(token, *host.taken.result(), host.what)
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(host.run(path, int(port) if path is None else None))
+    lambda_server.serve(token, *host.taken.result(), host.what, loop.close)
 
 
 if __name__ == "__main__":

@@ -287,11 +287,11 @@ def exit_code(error):
     return 1
 
 
-def serve(token, listeners, connections, loader, what):
+def serve(token, listeners, connections, loader, what, loaded):
     """
     Load the function and serve it; does not return.
     connections: (socket, bytes that came) of those that are open; loader: the one among the sockets
-    on which the load request came.
+    on which the load request came; loaded: what is to be called when that is answered.
     """
     server = Server(token, listeners, [Connection(*c) for c in connections])
     try:
@@ -300,6 +300,7 @@ def serve(token, listeners, connections, loader, what):
             server.connections[loader.fileno()].send_json(200, answer)
         except Gone:
             server.drop(server.connections[loader.fileno()], loader.fileno())
+        loaded()
         server.run()
     except SystemExit as error:
         code = exit_code(error)
