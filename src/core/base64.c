@@ -57,6 +57,43 @@ static int value_of(unsigned char c, enum hd_base64 kind)
     return -1;
 }
 
+enum { BLOCK = 64 };
+
+/* The same for a block, in arithmetic that the compiler does on many characters at once.
+ * @return whether all of them are digits. */
+static bool values_of(unsigned char v[BLOCK], const char *in, enum hd_base64 kind)
+{
+    const unsigned char d62 = kind == HD_BASE64 ? '+' : '-', d63 = kind == HD_BASE64 ? '/' : '_';
+    unsigned char bad = 0;
+    for (int i = 0; i < BLOCK; i++) {
+        unsigned char c = (unsigned char)in[i];
+        unsigned char upper = (unsigned char)-((unsigned char)(c - 'A') < 26);
+        unsigned char lower = (unsigned char)-((unsigned char)(c - 'a') < 26);
+        unsigned char digit = (unsigned char)-((unsigned char)(c - '0') < 10);
+        unsigned char is62 = (unsigned char)-(c == d62), is63 = (unsigned char)-(c == d63);
+        v[i] = (unsigned char)((upper & (c - 'A')) | (lower & (c - 'a' + 26)) |
+                               (digit & (c - '0' + 52)) | (is62 & 62) | (is63 & 63));
+        bad |= (unsigned char)~(upper | lower | digit | is62 | is63);
+    }
+    return bad == 0;
+}
+
+/* Decode whole blocks. @return how many characters; what is wrong with the rest is not known. */
+static size_t decode_blocks(unsigned char *to, enum hd_base64 kind, const char *in, size_t n)
+{
+    unsigned char v[BLOCK];
+    size_t at = 0;
+    for (; n - at >= BLOCK && values_of(v, in + at, kind); at += BLOCK) {
+        for (int i = 0; i < BLOCK; i += 4, to += 3) {
+            to[0] = (unsigned char)(v[i] << 2 | v[i + 1] >> 4);
+            to[1] = (unsigned char)(v[i + 1] << 4 | v[i + 2] >> 2);
+            to[2] = (unsigned char)(v[i + 2] << 6 | v[i + 3]);
+        }
+    }
+    explicit_bzero(v, sizeof(v));
+    return at;
+}
+
 int hd_base64_decode(void *out, size_t *used, enum hd_base64 kind, struct hd_str in)
 {
     unsigned char *to = out;
@@ -75,7 +112,9 @@ int hd_base64_decode(void *out, size_t *used, enum hd_base64 kind, struct hd_str
     }
     uint32_t bits = 0;
     unsigned have = 0; /* bits in `bits` that were not written */
-    for (size_t i = 0; i < n; i++) {
+    size_t begin = decode_blocks(to, kind, in.ptr, n);
+    written = begin / 4 * 3;
+    for (size_t i = begin; i < n; i++) {
         int v = value_of((unsigned char)in.ptr[i], kind);
         if (v < 0) {
             *used = i;

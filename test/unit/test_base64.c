@@ -76,12 +76,56 @@ static void decodes_in_place(void **state)
     (void)state;
 }
 
+/* Long texts are decoded in blocks: each length around them, in place as well. */
+static void long_values_come_back(void **state)
+{
+    unsigned char bytes[300];
+    char text[408];
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        bytes[i] = (unsigned char)(i * 37 + i / 7);
+    for (int kind = HD_BASE64; kind <= HD_BASE64URL; kind++) {
+        for (size_t len = 0; len <= sizeof(bytes); len++) {
+            size_t n = hd_base64_encode(text, (enum hd_base64)kind, bytes, len), used = 0;
+            assert_true(n <= sizeof(text));
+            assert_int_equal(hd_base64_decode(text, &used, (enum hd_base64)kind, hd_str_n(text, n)),
+                             0);
+            assert_int_equal(used, len);
+            assert_memory_equal(text, bytes, len);
+        }
+    }
+    (void)state;
+}
+
+static void one_wrong_character_of_many_is_found(void **state)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    char text[132], out[132];
+    for (int kind = HD_BASE64; kind <= HD_BASE64URL; kind++) {
+        for (size_t at = 0; at < sizeof(text) - 4; at += 3) {
+            for (int c = 0; c < 256; c++) {
+                size_t used = 999;
+                memset(text, 'A', sizeof(text));
+                text[at] = (char)c;
+                bool good = (c != 0 && strchr(digits, c) != NULL) ||
+                            (kind == HD_BASE64 ? c == '+' || c == '/' : c == '-' || c == '_');
+                int rc = hd_base64_decode(out, &used, (enum hd_base64)kind,
+                                          hd_str_n(text, sizeof(text)));
+                assert_int_equal(rc, good ? 0 : HD_EINVAL);
+                assert_int_equal(used, good ? sizeof(text) / 4 * 3 : at);
+            }
+        }
+    }
+    (void)state;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(encodes_and_decodes_the_rfc_vectors),
         cmocka_unit_test(refuses_every_second_spelling),
         cmocka_unit_test(decodes_in_place),
+        cmocka_unit_test(long_values_come_back),
+        cmocka_unit_test(one_wrong_character_of_many_is_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
