@@ -98,6 +98,8 @@ void hd_rabbit_tell_state(struct hd_rabbit *r, bool connected, const struct hd_e
 int hd_rabbit_connect(struct hd_rabbit *r, struct hd_error *err);
 void hd_rabbit_disconnect(struct hd_rabbit *r);
 int hd_rabbit_send(struct hd_rabbit *r, struct hd_rabbit_job *job, struct hd_error *err);
+/** @return whether a delivery is of an earlier connection: the broker has it again. */
+bool hd_rabbit_is_void(const struct hd_rabbit *r, uint64_t tag);
 int hd_rabbit_settle(struct hd_rabbit *r, uint64_t tag, enum hd_lane_settle how,
                      struct hd_error *err);
 int hd_rabbit_begin_consume(struct hd_rabbit *r, struct hd_error *err);

@@ -107,7 +107,9 @@ static int do_job(struct hd_rabbit *r, struct hd_rabbit_job *job, struct hd_erro
     int rc = 0;
     switch (job->kind) {
     case HD_RABBIT_PUBLISH:
-        if (r->conn != NULL)
+        if (job->how == HD_LANE_REPLACE && hd_rabbit_is_void(r, job->tag))
+            hd_rabbit_tell_published(r, job, NULL); /* its original comes again by itself */
+        else if (r->conn != NULL)
             rc = hd_rabbit_send(r, job, err); /* it is on `pending`, or told */
         else if (r->refusing || job->how == HD_LANE_REPLACE)
             refuse(r, job);

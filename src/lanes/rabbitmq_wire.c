@@ -203,11 +203,16 @@ static int on_confirm(struct hd_rabbit *r, uint64_t seq, bool multiple, bool ok,
 
 /* --- settling --- */
 
+bool hd_rabbit_is_void(const struct hd_rabbit *r, uint64_t tag)
+{
+    return tag >> TAG_BITS != r->epoch;
+}
+
 int hd_rabbit_settle(struct hd_rabbit *r, uint64_t tag, enum hd_lane_settle how,
                      struct hd_error *err)
 {
     uint64_t own = tag & (((uint64_t)1 << TAG_BITS) - 1);
-    if (tag >> TAG_BITS != r->epoch)
+    if (hd_rabbit_is_void(r, tag))
         return 0; /* of an earlier connection: the broker delivers it again */
     if (r->inflight > 0)
         r->inflight--;

@@ -13,7 +13,7 @@ import pytest
 
 import rabbit
 from amqp import Amqp
-from heddle import Node, binary, eventually
+from heddle import INTERNAL_KEY, Node, bearer, binary, eventually
 from proxy import Proxy
 
 pytestmark = pytest.mark.skipif(rabbit.why_not() is not None, reason=str(rabbit.why_not()))
@@ -26,6 +26,8 @@ export const handler = async (event, context) => {
   appendFileSync(process.env.SEEN, JSON.stringify({ event, attempt, messageId }) + "\\n");
   if (event.slow && !existsSync(process.env.SEEN + ".go"))
     await new Promise((resolve) => setTimeout(resolve, 60000));
+  while (event.waits && !existsSync(process.env.SEEN + ".go"))
+    await new Promise((resolve) => setTimeout(resolve, 20));
   if (event.fails) throw new Error("never");
 };
 """
@@ -304,6 +306,21 @@ def test_a_network_that_stalls_is_noticed_by_producer_and_consumer(cable, tmp_pa
     assert all(answer["retryable"] for answer in refused), refused
     eventually(lambda: accepted <= {s["event"]["i"] for s in seen(tmp_path)}, 60,
                what="every accepted event")
+
+
+def test_a_retry_that_is_under_way_when_the_network_is_cut_is_one_message(cable, tmp_path, broker):
+    proxy, (api, worker), name = cable()
+    emit(api, {"waits": True, "fails": True})
+    eventually(lambda: seen(tmp_path), 60)
+    proxy.stall()  # the message that takes its place is not confirmed
+    (tmp_path / "seen.go").write_text("")
+    retried = 'lanes_events_retried_total{lane="orders"} 1'
+    eventually(lambda: retried in worker.get("/metrics", bearer(INTERNAL_KEY)).body.decode(), 60)
+    proxy.cut()
+    proxy.mend()
+    eventually(lambda: broker.queues().get(name + ".dlq") == (1, 0) and
+               broker.queues()[name] == (0, 0), 60, what="its dead letter, and nothing else")
+    assert len(seen(tmp_path)) == 3
 
 
 @contextlib.contextmanager
