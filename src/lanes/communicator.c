@@ -21,6 +21,7 @@ struct hd_rpc_client {
     uint16_t port;
     struct hd_list idle;    /* connections */
     struct hd_list waiting; /* calls that need an address or a connection */
+    struct hd_list sent;    /* the others */
     unsigned busy;          /* connections that a call has */
     struct hd_endpoint at;
     uint64_t resolved_ms; /* 0: never */
@@ -32,7 +33,7 @@ struct hd_rpc_client {
 
 struct hd_rpc_call {
     struct hd_rpc_client *client;
-    struct hd_list link; /* while it waits */
+    struct hd_list link; /* in waiting or sent */
     struct hd_client_conn *conn;
     struct hd_timer timer;
     struct hd_buf head, body, answer;
@@ -204,6 +205,7 @@ static void on_failed(void *owner, const struct hd_error *err, enum hd_client_lo
     /* An idle connection that the peer had given up: it got nothing, so this is no second time. */
     if (lost == HD_LOST_UNSENT && !call->retried) {
         call->retried = true;
+        hd_list_remove(&call->link);
         hd_list_push_front(&c->waiting, &call->link);
         next_waiting(c);
         return;
@@ -239,15 +241,15 @@ static void send_on(struct hd_rpc_call *call)
     hd_client_send(call->conn, &request, hd_buf_view(&call->body), true, &client_events, call);
 }
 
-static void fail_waiting(struct hd_rpc_client *c, const char *why)
+static void fail_all(struct hd_list *calls, const char *why)
 {
     struct hd_list all;
     hd_list_init(&all);
     struct hd_list *l;
-    while ((l = hd_list_pop(&c->waiting)) != NULL)
+    while ((l = hd_list_pop(calls)) != NULL)
         hd_list_push(&all, l);
-    while ((l = hd_list_pop(&all)) != NULL)
-        fail(hd_container_of(l, struct hd_rpc_call, link), 503, "UNREACHABLE", why);
+    while (!hd_list_empty(&all))
+        fail(hd_container_of(all.next, struct hd_rpc_call, link), 503, "UNREACHABLE", why);
 }
 
 static void closed(struct hd_rpc_client *c)
@@ -265,10 +267,10 @@ static void on_looked_up(uv_getaddrinfo_t *req, int status, struct addrinfo *fou
     if (status == 0 && found != NULL) {
         take_address(c, found->ai_addr);
         next_waiting(c);
-    } else if (!c->closing) {
+    } else if (!c->closing && c->resolved_ms == 0) { /* an old address is better than none */
         hd_auto_free char *why =
             hd_printf("the peer's host %s cannot be found: %s", c->host, uv_strerror(status));
-        fail_waiting(c, why);
+        fail_all(&c->waiting, why);
     }
     if (found != NULL)
         uv_freeaddrinfo(found);
@@ -291,8 +293,10 @@ static bool have_address(struct hd_rpc_client *c)
 
 static void next_waiting(struct hd_rpc_client *c)
 {
-    while (!hd_list_empty(&c->waiting) && c->busy < c->peer->pool && have_address(c)) {
+    while (!hd_list_empty(&c->waiting) && !c->closing && c->busy < c->peer->pool &&
+           have_address(c)) {
         struct hd_list *l = hd_list_pop(&c->waiting);
+        hd_list_push(&c->sent, l);
         send_on(hd_container_of(l, struct hd_rpc_call, link));
     }
 }
@@ -394,6 +398,7 @@ struct hd_rpc_call *hd_rpc_client_call(struct hd_rpc_client *c, const struct hd_
     uint32_t timeout_ms =
         q->timeout_ms > 0 ? HD_MIN(q->timeout_ms, c->peer->timeout_ms) : c->peer->timeout_ms;
     if (hd_buf_failed(&call->body) || make_head(call, q, &err) < 0) {
+        hd_list_push(&c->sent, &call->link);
         hd_timer_start(c->net->loop, &call->timer, 0, on_broken);
         return call;
     }
@@ -413,6 +418,7 @@ int hd_rpc_client_new(struct hd_rpc_client **out, struct hd_net *net,
     c->peer = peer;
     hd_list_init(&c->idle);
     hd_list_init(&c->waiting);
+    hd_list_init(&c->sent);
     int rc = parse_url(c, peer->base_url, err);
     if (rc < 0) {
         hd_rpc_client_free(c);
@@ -428,6 +434,8 @@ void hd_rpc_client_close(struct hd_rpc_client *c, void (*done)(void *arg), void 
     c->closing = true;
     c->closed = done;
     c->closed_arg = arg;
+    fail_all(&c->waiting, "the node is stopping");
+    fail_all(&c->sent, "the node is stopping");
     while ((link = hd_list_pop(&c->idle)) != NULL)
         hd_client_close(hd_client_of(link));
     if (c->looking)

@@ -11,7 +11,8 @@ struct hd_rpc_call; /* one under way */
 /** @return 0 and *out; or HD_EINVAL: base_url is not http://host[:port]/path. */
 int hd_rpc_client_new(struct hd_rpc_client **out, struct hd_net *net,
                       const struct hd_communicator *peer, struct hd_error *err);
-/** Close what is idle, then @p done, later, when it may be freed; no call may be under way. */
+/** End the calls that are under way, close what is idle, then @p done, later, when it may be freed.
+ */
 void hd_rpc_client_close(struct hd_rpc_client *c, void (*done)(void *arg), void *arg);
 void hd_rpc_client_free(struct hd_rpc_client *c); /* NULL is fine */
 

@@ -201,6 +201,14 @@ static void signer_missing(struct journey *j, const char *lane)
 
 /* --- event lanes --- */
 
+static void write_sent(struct hd_buf *out, const struct journey *j, const char *mode)
+{
+    hd_buf_init(out, SIZE_MAX / 2);
+    hd_buf_fmt(out, "{\"ok\":true,\"messageId\":\"%.*s\",\"lane\":", HD_FMT(j->id));
+    hd_buf_json(out, hd_str(j->event->event_lane->id));
+    hd_buf_fmt(out, ",\"mode\":\"%s\"}", mode);
+}
+
 static void back_on_loop(void *arg)
 {
     struct journey *j = arg;
@@ -215,11 +223,10 @@ static void back_on_loop(void *arg)
     }
     hd_lane_metrics_event(j->loop->lanes->metrics, j->loop->index, lane->id, HD_LANE_ENQUEUED,
                           NULL);
-    char body[256];
-    int n = snprintf(body, sizeof(body),
-                     "{\"ok\":true,\"messageId\":\"%.*s\",\"lane\":\"%s\",\"mode\":\"network\"}",
-                     HD_FMT(j->id), lane->id);
-    answer(j, 202, hd_str_n(body, HD_MIN((size_t)n, sizeof(body) - 1)), false);
+    struct hd_buf body;
+    write_sent(&body, j, "network");
+    answer(j, 202, hd_buf_view(&body), false);
+    hd_buf_done(&body);
 }
 
 static void on_published(void *arg, const struct hd_error *err)
@@ -369,19 +376,18 @@ static void simulate_consume(void *arg)
 static void simulate_event(struct journey *j)
 {
     struct hd_error err;
-    char id[32], body[256];
+    char id[32];
+    struct hd_buf body;
     snprintf(id, sizeof(id), "sim-%llu", (unsigned long long)++j->loop->simulated);
     j->id = hd_arena_str(&j->arena, hd_str(id));
     if (make_envelope(j, &err) < 0) {
         refuse(j, 400, "INVALID_PAYLOAD", err.msg, false);
         return;
     }
-    int n = snprintf(body, sizeof(body),
-                     "{\"ok\":true,\"messageId\":\"%s\",\"lane\":\"%s\","
-                     "\"mode\":\"local-simulated\"}",
-                     id, j->event->event_lane->id);
-    struct hd_lane_answer a = {.status = 202, .body = hd_str_n(body, (size_t)n)};
+    write_sent(&body, j, "local-simulated");
+    struct hd_lane_answer a = {.status = 202, .body = hd_buf_view(&body)};
     j->done(j->arg, &a);
+    hd_buf_done(&body);
     hd_loop_post(j->loop->loop, simulate_consume, j);
 }
 

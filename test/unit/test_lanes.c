@@ -4,7 +4,10 @@
 
 #include "test.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 static struct hd_loop *loop;
 static struct hd_net *net;
@@ -265,6 +268,62 @@ static void the_simulation_goes_all_the_way(void **state)
     (void)state;
 }
 
+/* Answers are JSON, and whole, whatever a lane is called. */
+static void a_lane_may_have_any_name(void **state)
+{
+    static const char *const modes[] = {"", "  mode: local-simulated\n"};
+    char name[301], config[2048];
+    memset(name, 'n', sizeof(name) - 1);
+    name[sizeof(name) - 1] = '\0';
+    for (size_t i = 0; i < HD_COUNT(modes); i++) {
+        clear();
+        snprintf(config, sizeof(config),
+                 "lanes:\n%s  events: { placed: { lane: '%s\"' } }\n"
+                 "  event_lanes: { '%s\"': {} }\n  queues: { q: { driver: memory } }\n"
+                 "  bindings: [ { lane: '%s\"', queue: q, auth: { mode: none } } ]\n",
+                 modes[i], name, name, name);
+        struct hd_lanes *l = start(config);
+        emit(l, "placed", "1", false);
+        settle_down(20);
+        assert_non_null(strstr(text_of(&answers), name));
+        assert_non_null(strstr(text_of(&answers), "nn\\\"\",\"mode\":\""));
+        assert_int_equal(answers.ptr[answers.len - 2], '}');
+        finish(l);
+    }
+    (void)state;
+}
+
+/* Somebody who takes connections and never answers. */
+static void a_call_that_is_not_answered_ends_with_the_lanes(void **state)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(at);
+    char config[512];
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&at, len), 0);
+    assert_int_equal(listen(fd, 8), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &len), 0);
+    clear();
+    snprintf(config, sizeof(config),
+             "lanes:\n  tasks: { far: { lane: math } }\n  rpc_lanes: { math: {} }\n"
+             "  profiles: { default: { serve: [] } }\n"
+             "  communicators: { p: { base_url: 'http://127.0.0.1:%u', pool: 1 } }\n"
+             "  bindings: [ { lane: math, communicator: p, auth: { mode: none } } ]\n",
+             ntohs(at.sin_port));
+    struct hd_lanes *l = start(config);
+    struct hd_lane_message m = {.name = hd_str("far"), .body = hd_str("1")};
+    unsigned before = answered;
+    wanted = UINT_MAX;
+    hd_lanes_call(l, 0, &m, on_answer, NULL);
+    hd_lanes_call(l, 0, &m, on_answer, NULL); /* waits for a place */
+    settle_down(50);
+    assert_int_equal(answered, before);
+    finish(l);
+    assert_int_equal(answered, before + 2);
+    close(fd);
+    (void)state;
+}
+
 static void a_task_gets_its_context(void **state)
 {
     clear();
@@ -349,6 +408,8 @@ int main(void)
         cmocka_unit_test(only_the_hooks_that_are_named_run),
         cmocka_unit_test(unassigned_events_run_here_and_now),
         cmocka_unit_test(the_simulation_goes_all_the_way),
+        cmocka_unit_test(a_lane_may_have_any_name),
+        cmocka_unit_test(a_call_that_is_not_answered_ends_with_the_lanes),
         cmocka_unit_test(a_task_gets_its_context),
         cmocka_unit_test(nothing_is_accepted_while_it_stops),
         cmocka_unit_test(status_and_metrics_say_what_happened),
