@@ -19,6 +19,7 @@ struct mapping {
     const struct offer *offer; /* who polls it; NULL: nobody does */
     bool changed;              /* its settings are others than the poller's */
     char *settings;            /* as text: what the poller has */
+    char *access;              /* as text: with which credentials */
     char *result;
 };
 
@@ -64,6 +65,7 @@ static void drop(struct hd_esm *e, struct mapping *m)
     hd_map_remove(&e->by_uuid, hd_str(m->uuid));
     hd_list_remove(&m->link);
     free(m->settings);
+    free(m->access);
     free(m->result);
     free(m);
 }
@@ -86,6 +88,13 @@ static char *settings_of(const json_t *record)
     char *out = json_dumps(mapping, JSON_COMPACT | JSON_SORT_KEYS);
     json_decref(mapping);
     return out;
+}
+
+static char *access_of(const json_t *record)
+{
+    const json_t *access =
+        json_object_get(json_object_get(record, "Mapping"), "SourceAccessConfigurations");
+    return access != NULL ? json_dumps(access, JSON_COMPACT | JSON_SORT_KEYS) : hd_strdup("");
 }
 
 static const struct offer *taker(const struct hd_esm *e, const struct hd_esm_mapping *m)
@@ -174,6 +183,8 @@ static void start(struct mapping *m, const struct offer *o, const struct hd_esm_
     m->changed = false;
     free(m->settings);
     m->settings = settings_of(record);
+    free(m->access);
+    m->access = access_of(record);
     if (first)
         o->ops->start(o->arg, config);
     else
@@ -193,9 +204,11 @@ static void step(struct hd_esm *e, struct mapping *m)
         readable && strcmp(text(json_object_get(record, "Mapping"), "State"), "Deleting") == 0;
     bool enabled = readable && json_is_true(json_object_get(record, "Enabled")) && !deleting;
     bool wanted = !e->closing && enabled && function && o != NULL;
+    bool anew = false; /* no poller changes its credentials while it polls */
     if (readable && m->settings != NULL) {
-        hd_auto_free char *now = settings_of(record);
+        hd_auto_free char *now = settings_of(record), *access = access_of(record);
         m->changed = strcmp(now, m->settings) != 0;
+        anew = strcmp(access, m->access) != 0;
     }
     if (readable)
         tell_why_not(m, enabled, function, o != NULL);
@@ -208,7 +221,7 @@ static void step(struct hd_esm *e, struct mapping *m)
         break;
     case STARTING:
     case POLLING:
-        if (!wanted || o != m->offer) {
+        if (!wanted || o != m->offer || anew) {
             m->phase = STOPPING;
             m->offer->ops->stop(m->offer->arg, m->uuid);
         } else if (m->phase == POLLING && m->changed) {

@@ -44,10 +44,10 @@ def collector():
 def node(tmp_path_factory, broker):
     cwd = tmp_path_factory.mktemp("mq")
     (cwd / "functions").mkdir()
+    (cwd / "heddle.yml").write_text('lambda: { secrets: ["reader=guest:guest", "other=other:word"] }\n')
     node = Node(cwd, cwd / "functions", env={
         "HEDDLE_SANDBOX": "off",
-        "HEDDLE_LAMBDA_BROKERS": f"shop=amqp://127.0.0.1:{broker.port}",
-        "HEDDLE_LAMBDA_SECRETS": "reader=guest:guest"})
+        "HEDDLE_LAMBDA_BROKERS": f"shop=amqp://127.0.0.1:{broker.port}"})
     try:
         yield node.start()
         node.stop()
@@ -139,6 +139,21 @@ def test_batches_and_filters(aws, broker, client, collector):
     eventually(lambda: empty(broker, "batches"), LONG_S, "an empty queue")
     assert max(len(e["rmqMessagesByQueue"]["batches::/"]) for e in collector.events) == 40
     assert sorted(json.loads(t)["n"] for t in texts(collector, "batches")) == list(range(150))
+
+
+def test_other_credentials_are_those_of_the_next_connection(aws, broker, client, collector):
+    client.declare("access")
+    broker.ctl("add_user", "other", "word")
+    broker.ctl("set_permissions", "other", ".*", ".*", ".*")
+    uuid = aws.map("access")
+    assert "other" not in broker.ctl("list_connections", "user")
+    aws.api.update_event_source_mapping(UUID=uuid, SourceAccessConfigurations=[
+        {"Type": "BASIC_AUTH", "URI": "other"}, {"Type": "VIRTUAL_HOST", "URI": "/"}])
+    eventually(lambda: "other" in broker.ctl("list_connections", "user"), LONG_S, "the other user")
+    eventually(lambda: aws.api.get_event_source_mapping(UUID=uuid)["State"] == "Enabled",
+               LONG_S, "Enabled")
+    client.publish("access", "later")
+    eventually(lambda: texts(collector, "access") == ["later"], LONG_S, "the message")
 
 
 def test_one_bad_message_does_not_hold_up_the_others(aws, broker, client, collector):
