@@ -1,5 +1,6 @@
 /* test/fuzz/fuzz_cloudevent.c - structured CloudEvents: attributes that are taken are taken again,
  * and say the same. */
+#include "core/buf.h"
 #include "fuzz.h"
 #include "lanes/cloudevent.h"
 
