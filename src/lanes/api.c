@@ -1,5 +1,6 @@
 /*  request ─► who? ─► which? ─► body ─► hd_lanes_emit(), hd_lanes_call() or a page ─► answer
- * A caller that goes away leaves its emission under way: what was asked for is done. */
+ * A caller that goes away leaves its emission under way: what was asked for is done. A call ends
+ * with its caller. */
 #include "lanes/api.h"
 
 #include "core/id.h"
@@ -21,7 +22,7 @@ struct hd_lane_api {
     struct hd_server *server; /* NULL: for the admin listener alone */
 };
 
-enum body_kind { PLAIN, TYPED, CLOUD_BINARY, CLOUD_STRUCTURED };
+enum body_kind { PLAIN, TYPED, CLOUD_BINARY, CLOUD_STRUCTURED, OCTETS };
 
 struct request {
     struct hd_lane_api *api;
@@ -30,6 +31,8 @@ struct request {
     enum { EMIT, CALL } what;
     enum body_kind kind;
     bool under_way;
+    bool takes_stream;       /* it said so, or sent octets */
+    struct hd_journey *call; /* NULL: an emission, or not under way */
     char name[NAME_MAX_BYTES], function[NAME_MAX_BYTES];
     struct hd_arena arena;
     struct hd_str request_id, contexts, traceparent, content_type;
@@ -102,10 +105,34 @@ static void request_free(struct request *r)
     free(r);
 }
 
+/* --- answers that stream --- */
+
+static void on_stream_head(void *arg, struct hd_str content_type)
+{
+    struct request *r = arg;
+    struct hd_field f = {hd_str("content-type"), content_type};
+    struct hd_response_head head = {
+        .status = 200, .fields = &f, .n_fields = 1, .body_bytes = HD_BODY_UNKNOWN};
+    hd_exchange_respond(r->ex, &head, hd_str(""), false);
+}
+
+static bool on_stream_data(void *arg, struct hd_str bytes)
+{
+    struct request *r = arg;
+    return hd_exchange_write(r->ex, bytes, false);
+}
+
+static const struct hd_lane_run_stream streaming = {.on_head = on_stream_head,
+                                                    .on_data = on_stream_data};
+
 static void on_done(void *arg, const struct hd_lane_answer *a)
 {
     struct request *r = arg;
-    if (r->ex != NULL)
+    if (a->streamed && a->status == 200)
+        hd_exchange_write(r->ex, hd_str(""), true);
+    else if (a->streamed)
+        hd_exchange_abort(r->ex); /* so that it is noticed */
+    else if (r->ex != NULL)
         respond(r->ex, a->status, a->body,
                 r->kind == TYPED ? "application/vnd.heddle.typed+json" : "application/json");
     request_free(r);
@@ -148,6 +175,8 @@ static void depart(struct request *r)
     struct hd_lane_message m = {.name = hd_str(r->name),
                                 .body = is_cloud ? r->cloud.data : hd_buf_view(&r->body),
                                 .typed = r->kind == TYPED || r->cloud.typed,
+                                .octets = r->kind == OCTETS,
+                                .stream = r->takes_stream ? &streaming : NULL,
                                 .want_payload = false,
                                 .contexts = r->contexts,
                                 .request_id = r->request_id,
@@ -159,7 +188,7 @@ static void depart(struct request *r)
     if (r->what == EMIT)
         hd_lanes_emit(r->api->opt.lanes, r->api->opt.loop_index, &m, on_done, r);
     else
-        hd_lanes_call(r->api->opt.lanes, r->api->opt.loop_index, &m, on_done, r);
+        r->call = hd_lanes_call(r->api->opt.lanes, r->api->opt.loop_index, &m, on_done, r);
 }
 
 static void take(struct request *r, struct hd_str bytes, bool end)
@@ -187,7 +216,9 @@ static void on_bad_body(struct hd_exchange *ex, unsigned status, const char *why
 
 static void on_writable(struct hd_exchange *ex)
 {
-    (void)ex;
+    struct request *r = ex->door;
+    if (r->call != NULL)
+        hd_lanes_call_resume(r->call);
 }
 
 static void on_gone(struct hd_exchange *ex, enum hd_gone why)
@@ -195,7 +226,9 @@ static void on_gone(struct hd_exchange *ex, enum hd_gone why)
     struct request *r = ex->door;
     (void)why;
     r->ex = NULL;
-    if (!r->under_way)
+    if (r->call != NULL)
+        hd_lanes_call_cancel(r->call);
+    if (r->call != NULL || !r->under_way)
         request_free(r);
 }
 
@@ -266,6 +299,11 @@ static void begin(struct hd_lane_api *a, struct hd_exchange *ex, const struct hd
     r->content_type = keep(r, head, "content-type");
     if (content_is(head, "application/vnd.heddle.typed+json"))
         r->kind = TYPED;
+    else if (!is_event && content_is(head, "application/octet-stream"))
+        r->kind = OCTETS;
+    const struct hd_field *accept = hd_head_find(head, "accept");
+    bool asked = accept != NULL && hd_str_is_nocase(accept->value, "application/octet-stream");
+    r->takes_stream = !is_event && (r->kind == OCTETS || asked);
     if (is_event && !take_cloud_head(r, head))
         return;
     hd_exchange_continue(ex);
@@ -302,11 +340,16 @@ static void page_bad_body(struct hd_exchange *ex, unsigned status, const char *w
     (void)why;
 }
 
+static void page_writable(struct hd_exchange *ex)
+{
+    (void)ex;
+}
+
 static struct page *page_new(struct hd_lane_api *a, struct hd_exchange *ex)
 {
     static const struct hd_exchange_events page_events = {.on_body = page_body,
                                                           .on_bad_body = page_bad_body,
-                                                          .on_writable = on_writable,
+                                                          .on_writable = page_writable,
                                                           .on_gone = page_gone};
     struct page *p = hd_new(struct page);
     p->api = a;

@@ -3,13 +3,18 @@
  * Every end goes through finish(). */
 #include "lanes/communicator.h"
 
+#include "core/base64.h"
 #include "core/clock.h"
+#include "core/id.h"
 #include "http/format.h"
+#include "lanes/lane_files.h"
+#include "lanes/multipart.h"
 
 #include <stdio.h>
 
 enum {
     ANSWER_MAX = 64 << 20,
+    KIND_MAX = 128,
     RESOLVED_MS = 30000, /* an address is looked up anew after that */
     DEFAULT_PORT = 80,
 };
@@ -37,8 +42,12 @@ struct hd_rpc_call {
     struct hd_client_conn *conn;
     struct hd_timer timer;
     struct hd_buf head, body, answer;
+    const struct hd_lane_run_stream *stream;
+    uint32_t timeout_ms;
     unsigned status;
-    bool want_result, retried;
+    char kind[KIND_MAX]; /* Content-Type of the request */
+    bool is_json;        /* the request; only others may be answered by a stream */
+    bool want_result, retried, streams;
     void (*done)(void *arg, const struct hd_rpc_answer *answer);
     void *arg;
 };
@@ -123,7 +132,8 @@ static void finish(struct hd_rpc_call *call, const struct hd_rpc_answer *answer)
 
 static void fail(struct hd_rpc_call *call, unsigned status, const char *code, const char *message)
 {
-    struct hd_rpc_answer answer = {.error = hd_rpc_refusal(status, code, message)};
+    struct hd_rpc_answer answer = {.streamed = call->streams,
+                                   .error = hd_rpc_refusal(status, code, message)};
     if (status == 408)
         answer.error.http_code = status;
     finish(call, &answer);
@@ -165,9 +175,53 @@ static void complete(struct hd_rpc_call *call)
     hd_arena_done(&arena);
 }
 
+static void stream_end(struct hd_rpc_call *call)
+{
+    struct hd_rpc_answer answer = {.ok = true, .streamed = true};
+    keep(call);
+    finish(call, &answer);
+}
+
+/* While the taker has enough the peer is not late. */
+static void stream_data(struct hd_rpc_call *call, struct hd_str bytes, bool end)
+{
+    bool more = bytes.len == 0 || call->stream->on_data(call->arg, bytes);
+    if (end) {
+        stream_end(call);
+    } else if (more) {
+        hd_timer_start(call->client->net->loop, &call->timer, call->timeout_ms, on_timeout);
+    } else {
+        hd_timer_stop(call->client->net->loop, &call->timer);
+        hd_client_pause(call->conn, true);
+    }
+}
+
+void hd_rpc_client_resume(struct hd_rpc_call *call)
+{
+    if (!call->streams || call->conn == NULL || hd_timer_active(&call->timer))
+        return;
+    hd_timer_start(call->client->net->loop, &call->timer, call->timeout_ms, on_timeout);
+    hd_client_pause(call->conn, false);
+}
+
+/* @return whether the answer is a stream that somebody takes. */
+static bool begins_stream(const struct hd_rpc_call *call, const struct hd_head *head,
+                          struct hd_str *kind)
+{
+    const struct hd_field *f = hd_head_find(head, "content-type");
+    *kind = f != NULL ? f->value : hd_str("application/octet-stream");
+    struct hd_str name = hd_str_trim(hd_str_n(kind->ptr, hd_str_find(*kind, ';')));
+    return call->stream != NULL && !call->is_json && head->status < 300 &&
+           !hd_str_is_nocase(name, "application/json");
+}
+
 static void on_body(void *owner, struct hd_str bytes, bool end)
 {
     struct hd_rpc_call *call = owner;
+    if (call->streams) {
+        stream_data(call, bytes, end);
+        return;
+    }
     hd_buf_str(&call->answer, bytes);
     if (hd_buf_failed(&call->answer))
         fail(call, call->status, "INVALID_RESPONSE", "the peer's answer is too large");
@@ -180,7 +234,11 @@ static void on_head(void *owner, const struct hd_head *head, struct hd_str body,
     struct hd_rpc_call *call = owner;
     if (head->status < 200)
         return;
+    struct hd_str kind;
     call->status = head->status;
+    call->streams = begins_stream(call, head, &kind);
+    if (call->streams)
+        call->stream->on_head(call->arg, kind);
     on_body(call, body, end);
 }
 
@@ -211,7 +269,9 @@ static void on_failed(void *owner, const struct hd_error *err, enum hd_client_lo
         return;
     }
     hd_auto_free char *why = hd_printf("the peer cannot be reached: %s", err->msg);
-    if (lost == HD_LOST_ANSWERING)
+    if (err->code == HD_EPROTO)
+        fail(call, 502, "INVALID_RESPONSE", "the peer's answer is no HTTP, or beyond its limits");
+    else if (lost == HD_LOST_ANSWERING)
         fail(call, 502, "INVALID_RESPONSE", "the peer's answer broke off");
     else
         fail(call, 503, "UNREACHABLE", why);
@@ -303,13 +363,90 @@ static void next_waiting(struct hd_rpc_client *c)
 
 /* --- putting a request together --- */
 
+struct form {
+    struct hd_buf *out, files; /* files: their parts, which follow the manifest */
+    struct hd_str boundary;
+};
+
+static int write_file(void *arg, const struct hd_lane_sent_file *file)
+{
+    struct form *f = arg;
+    hd_auto_free char *name = hd_printf("file:%.*s", HD_FMT(file->id));
+    struct hd_part part = {.name = hd_str(name),
+                           .filename = file->name.ptr != NULL ? file->name : file->id,
+                           .content_type = file->type};
+    size_t n = 0;
+    hd_multipart_write_part(&f->files, f->boundary, &part);
+    char *room = hd_buf_reserve(&f->files, hd_base64_bytes(file->base64.len) + 1);
+    if (room == NULL || hd_base64_decode(room, &n, HD_BASE64, file->base64) < 0)
+        return HD_EINVAL;
+    hd_buf_commit(&f->files, n);
+    return 0;
+}
+
+/* The files leave the input: it is copied first, as the caller's stays as it is. */
+static int write_form(struct hd_rpc_call *call, const struct hd_typed *input)
+{
+    enum { RANDOM = 12 };
+    static const struct hd_part manifest = {.name = HD_LIT("__manifest")};
+    unsigned char bytes[RANDOM];
+    char boundary[2 * RANDOM + 16] = "heddle-";
+    struct hd_buf text;
+    struct hd_arena arena;
+    struct hd_typed *own = NULL;
+    struct form f = {.out = &call->body};
+    hd_random(bytes, sizeof(bytes));
+    hd_hex(boundary + strlen(boundary), bytes, sizeof(bytes));
+    f.boundary = hd_str(boundary);
+    snprintf(call->kind, sizeof(call->kind), "multipart/form-data; boundary=%s", boundary);
+    hd_buf_init(&f.files, ANSWER_MAX);
+    hd_buf_init(&text, ANSWER_MAX);
+    hd_arena_init(&arena, NULL, 0, (size_t)4 * ANSWER_MAX);
+    hd_typed_write(&text, input);
+    int rc =
+        hd_buf_failed(&text) ? HD_EBUSY : hd_typed_read(&own, &arena, hd_buf_view(&text), NULL);
+    if (rc == 0)
+        rc = hd_lane_files_send(&own, &arena, write_file, &f);
+    if (rc == 0) {
+        struct hd_rpc_body body = {.value = own};
+        hd_multipart_write_part(f.out, f.boundary, &manifest);
+        hd_rpc_body_write(f.out, &body, false);
+        hd_buf_cstr(f.out, "\r\n");
+        hd_buf_str(f.out, hd_buf_view(&f.files));
+        hd_multipart_write_end(f.out, f.boundary);
+    }
+    if (hd_buf_failed(&f.files))
+        rc = HD_EBUSY;
+    hd_buf_done(&f.files);
+    hd_buf_done(&text);
+    hd_arena_done(&arena);
+    return rc;
+}
+
+static int write_body(struct hd_rpc_call *call, const struct hd_rpc_call_request *q)
+{
+    int rc = 0;
+    if (q->octets.ptr != NULL) {
+        snprintf(call->kind, sizeof(call->kind), "application/octet-stream");
+        hd_buf_str(&call->body, q->octets);
+    } else if (!q->is_event && q->body.value != NULL && hd_lane_files_carried(q->body.value)) {
+        rc = write_form(call, q->body.value);
+    } else {
+        snprintf(call->kind, sizeof(call->kind), "application/json; charset=utf-8");
+        call->is_json = true;
+        hd_rpc_body_write(&call->body, &q->body, q->is_event);
+    }
+    return hd_buf_failed(&call->body) ? HD_EBUSY : rc;
+}
+
 static int add_token(struct hd_rpc_call *call, const struct hd_rpc_call_request *q,
                      struct hd_buf *token, struct hd_error *err)
 {
     struct hd_buf hash;
     bool in_authorization = strcmp(q->lane->auth.header, "authorization") == 0;
     hd_buf_init(&hash, 64);
-    hd_lane_hash(&hash, hd_buf_view(&call->body));
+    if (call->is_json) /* of others no hash is made */
+        hd_lane_hash(&hash, hd_buf_view(&call->body));
     struct hd_lane_claims claims = {.lane = hd_str(q->lane->id),
                                     .target = q->id,
                                     .kind = q->is_event ? HD_LANE_RPC_EVENT : HD_LANE_RPC_TASK,
@@ -346,7 +483,7 @@ static int make_head(struct hd_rpc_call *call, const struct hd_rpc_call_request 
     hd_buf_init(&token, 16 * 1024);
     hd_buf_fmt(&path, "%s/%s/", c->base_path, q->is_event ? "event" : "task");
     escape_id(&path, q->id);
-    f[n++] = (struct hd_field){hd_str("content-type"), hd_str("application/json; charset=utf-8")};
+    f[n++] = (struct hd_field){hd_str("content-type"), hd_str(call->kind)};
     if (c->peer->token != NULL)
         f[n++] = (struct hd_field){hd_str(c->peer->token_header), hd_str(c->peer->token)};
     if (q->lane != NULL && q->lane->auth.mode != HD_LANE_AUTH_NONE) {
@@ -394,15 +531,15 @@ struct hd_rpc_call *hd_rpc_client_call(struct hd_rpc_client *c, const struct hd_
     hd_buf_init(&call->head, 64 * 1024);
     hd_buf_init(&call->body, ANSWER_MAX);
     hd_buf_init(&call->answer, ANSWER_MAX);
-    hd_rpc_body_write(&call->body, &q->body, q->is_event);
-    uint32_t timeout_ms =
+    call->stream = q->stream;
+    call->timeout_ms =
         q->timeout_ms > 0 ? HD_MIN(q->timeout_ms, c->peer->timeout_ms) : c->peer->timeout_ms;
-    if (hd_buf_failed(&call->body) || make_head(call, q, &err) < 0) {
+    if (write_body(call, q) < 0 || make_head(call, q, &err) < 0) {
         hd_list_push(&c->sent, &call->link);
         hd_timer_start(c->net->loop, &call->timer, 0, on_broken);
         return call;
     }
-    hd_timer_start(c->net->loop, &call->timer, timeout_ms, on_timeout);
+    hd_timer_start(c->net->loop, &call->timer, call->timeout_ms, on_timeout);
     hd_list_push(&c->waiting, &call->link);
     next_waiting(c);
     return call;

@@ -21,11 +21,15 @@ struct hd_rpc_call_request {
     bool is_event;
     struct hd_str id; /* canonical id of the task or event */
     const struct hd_rpc_lane *lane;
-    struct hd_rpc_body body;
+    struct hd_rpc_body body; /* with files ({"$file": {"base64", ...}}) it is sent as a form */
+    struct hd_str octets;    /* tasks: sent as they are instead of the body; ptr NULL: none */
+    const struct hd_lane_run_stream *stream; /* takes an answer that streams, which octets and
+                                                forms may get; with done's arg. NULL: it is none */
     bool want_result;
     struct hd_str contexts; /* typed text of a map; empty: none */
     struct hd_str request_id, traceparent;
-    uint32_t timeout_ms; /* shorter than the peer's; 0: the peer's */
+    uint32_t timeout_ms; /* shorter than the peer's; 0: the peer's. Of a stream: to its begin,
+                            and from one piece to the next */
 };
 
 /**
@@ -37,5 +41,7 @@ struct hd_rpc_call *hd_rpc_client_call(struct hd_rpc_client *c,
                                        const struct hd_rpc_call_request *request,
                                        void (*done)(void *arg, const struct hd_rpc_answer *answer),
                                        void *arg);
-/** Nobody waits any more. */
+/** More of a stream may come, after on_data() returned false. */
+void hd_rpc_client_resume(struct hd_rpc_call *call);
+/** Nobody waits any more: the connection is closed, so that the peer hears of it. */
 void hd_rpc_client_cancel(struct hd_rpc_call *call);

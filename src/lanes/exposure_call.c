@@ -1,9 +1,7 @@
 /* exposure_call.c - a request that may be made: its body, its run, its answer. */
-#include "core/base64.h"
 #include "core/clock.h"
 #include "lanes/exposure_private.h"
 #include "lanes/lane_files.h"
-#include "lanes/typed_private.h"
 
 static void invalid_json(struct hd_rpc *r, const struct hd_error *err)
 {
@@ -94,32 +92,9 @@ static void call_json(struct hd_rpc *r, struct hd_arena *arena)
 
 /* --- octets --- */
 
-/* The body as it is, in the form in which functions know bytes: {"body", "isBase64Encoded"}. */
-static struct hd_typed *octets(struct hd_arena *arena, struct hd_str bytes)
-{
-    enum { MEMBERS = 2 };
-    struct hd_typed *object = hd_typed_new(arena, HD_TYPED_OBJECT);
-    struct hd_typed *text = hd_typed_new(arena, HD_TYPED_STRING);
-    struct hd_typed *yes = hd_typed_new(arena, HD_TYPED_TRUE);
-    char *chars = hd_arena_alloc(arena, hd_base64_chars(HD_BASE64, bytes.len) + 1);
-    if (object == NULL || text == NULL || yes == NULL || chars == NULL)
-        return NULL;
-    text->text = hd_str_n(chars, hd_base64_encode(chars, HD_BASE64, bytes.ptr, bytes.len));
-    object->items = hd_arena_alloc(arena, MEMBERS * sizeof(*object->items));
-    object->names = hd_arena_alloc(arena, MEMBERS * sizeof(*object->names));
-    if (object->items == NULL || object->names == NULL)
-        return NULL;
-    object->n = MEMBERS;
-    object->names[0] = hd_str("body");
-    object->items[0] = text;
-    object->names[1] = hd_str("isBase64Encoded");
-    object->items[1] = yes;
-    return object;
-}
-
 static void call_octets(struct hd_rpc *r, struct hd_arena *arena)
 {
-    struct hd_rpc_body body = {.value = octets(arena, hd_buf_view(&r->body))};
+    struct hd_rpc_body body = {.value = hd_lane_octets(arena, hd_buf_view(&r->body))};
     if (body.value == NULL)
         hd_rpc_refuse(r, hd_rpc_refusal(413, "PAYLOAD_TOO_LARGE", "Payload too large"));
     else

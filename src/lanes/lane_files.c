@@ -1,5 +1,6 @@
 #include "lanes/lane_files.h"
 
+#include "core/base64.h"
 #include "lanes/typed_private.h"
 
 enum { SHOWN_MAX = 8 };
@@ -125,4 +126,97 @@ int hd_lane_files_show(struct hd_typed **value, struct hd_arena *arena,
 {
     struct showing s = {.arena = arena, .find = find, .arg = arg, .missing = missing};
     return walk(&s, value);
+}
+
+/* --- sending --- */
+
+/* @return what it says of the file, or NULL: it carries none. */
+static const struct hd_typed *carried(const struct hd_typed *v)
+{
+    const struct hd_typed *file = v->kind == HD_TYPED_OBJECT ? hd_typed_get(v, "$file") : NULL;
+    return file != NULL && file->kind == HD_TYPED_OBJECT && meta_text(file, "base64") != NULL
+               ? file
+               : NULL;
+}
+
+bool hd_lane_files_carried(const struct hd_typed *v)
+{
+    if (carried(v) != NULL)
+        return true;
+    for (size_t i = 0; i < v->n; i++) {
+        if (hd_lane_files_carried(v->items[i]))
+            return true;
+    }
+    return false;
+}
+
+struct sending {
+    struct hd_arena *arena;
+    int (*tell)(void *arg, const struct hd_lane_sent_file *file);
+    void *arg;
+    unsigned n;
+};
+
+static struct hd_str text_in(const struct hd_typed *object, const char *name)
+{
+    const struct hd_typed *v = meta_text(object, name);
+    return v != NULL ? v->text : hd_str_n(NULL, 0);
+}
+
+static int send_one(struct sending *s, struct hd_typed **at, const struct hd_typed *file)
+{
+    static const char *const kept[] = {"name", "type", "size", "lastModified", "extra"};
+    hd_auto_free char *number = hd_printf("F%u", ++s->n);
+    struct hd_typed *outer = object_new(s->arena, SHOWN_MAX),
+                    *meta = object_new(s->arena, SHOWN_MAX);
+    struct hd_typed *kind = text_new(s->arena, hd_str("File"));
+    struct hd_typed *id = text_new(s->arena, hd_arena_str(s->arena, hd_str(number)));
+    if (outer == NULL || meta == NULL || kind == NULL || id == NULL)
+        return HD_EBUSY;
+    for (size_t i = 0; i < HD_COUNT(kept); i++)
+        add(meta, kept[i], hd_typed_get(file, kept[i]));
+    add(outer, "$runnerFile", kind);
+    add(outer, "id", id);
+    add(outer, "meta", meta);
+    *at = outer;
+    struct hd_lane_sent_file told = {.id = id->text,
+                                     .name = text_in(file, "name"),
+                                     .type = text_in(file, "type"),
+                                     .base64 = text_in(file, "base64")};
+    return s->tell(s->arg, &told);
+}
+
+static int send_walk(struct sending *s, struct hd_typed **at)
+{
+    const struct hd_typed *file = carried(*at);
+    if (file != NULL)
+        return send_one(s, at, file);
+    int rc = 0;
+    for (size_t i = 0; i < (*at)->n && rc == 0; i++)
+        rc = send_walk(s, &(*at)->items[i]);
+    return rc;
+}
+
+int hd_lane_files_send(struct hd_typed **value, struct hd_arena *arena,
+                       int (*tell)(void *arg, const struct hd_lane_sent_file *file), void *arg)
+{
+    struct sending s = {.arena = arena, .tell = tell, .arg = arg};
+    return send_walk(&s, value);
+}
+
+/* --- octets --- */
+
+struct hd_typed *hd_lane_octets(struct hd_arena *arena, struct hd_str bytes)
+{
+    struct hd_typed *object = object_new(arena, 2), *yes = hd_typed_new(arena, HD_TYPED_TRUE);
+    char *chars = hd_arena_alloc(arena, hd_base64_chars(HD_BASE64, bytes.len) + 1);
+    if (object == NULL || yes == NULL || chars == NULL)
+        return NULL;
+    size_t n = hd_base64_encode(chars, HD_BASE64, bytes.ptr, bytes.len);
+    struct hd_typed *text = text_new(arena, hd_str_n(chars, n));
+    if (text == NULL)
+        return NULL;
+    add(object, "body", text);
+    add(object, "isBase64Encoded", yes);
+    return object;
 }

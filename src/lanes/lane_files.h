@@ -28,3 +28,24 @@ void hd_lane_files_ids(const struct hd_typed *value, void (*tell)(void *arg, str
 /** @return whether somebody wrote by hand what only hd_lane_files_show() may: a "$file" with a
  * path. A function would open it. */
 bool hd_lane_files_forged(const struct hd_typed *value);
+
+/** @return octets as functions see them: {"body": base64, "isBase64Encoded": true}; NULL: the arena
+ *  is full. */
+struct hd_typed *hd_lane_octets(struct hd_arena *arena, struct hd_str bytes);
+
+/* --- the caller's side --- */
+
+/** A file that a caller carries in its input: {"$file": {"base64", "name", "type", ...}}. */
+struct hd_lane_sent_file {
+    struct hd_str id;                 /* that it got: "F1", ... */
+    struct hd_str name, type, base64; /* ptr NULL: not given; never of base64 */
+};
+/** @return whether there is one. */
+bool hd_lane_files_carried(const struct hd_typed *value);
+/**
+ * Put a sentinel in the place of each of them, and tell it.
+ * @param tell  @return 0, or what ends it.
+ * @return 0; HD_EBUSY: the arena is full; or what @p tell returned.
+ */
+int hd_lane_files_send(struct hd_typed **value, struct hd_arena *arena,
+                       int (*tell)(void *arg, const struct hd_lane_sent_file *file), void *arg);

@@ -13,6 +13,7 @@
 #include "store/store.h"
 
 struct hd_lanes;
+struct hd_journey; /* a call under way */
 
 struct hd_lanes_options {
     struct hd_topology *topology;     /* takes ownership */
@@ -52,13 +53,16 @@ void hd_lanes_free(struct hd_lanes *l); /* NULL is fine */
 struct hd_lane_message {
     struct hd_str name;        /* local name, alias or wire id */
     struct hd_str body;        /* JSON; empty: undefined */
+    bool octets;               /* tasks: the body is bytes of any kind */
     bool typed;                /* body and answer are typed text, else plain */
     bool want_payload;         /* events: the payload after all hooks */
     struct hd_str contexts;    /* JSON object: context id or name -> string; empty: none */
     struct hd_str request_id;  /* empty: a new one */
     struct hd_str traceparent; /* empty: none */
     struct hd_str cloud;       /* events: attributes of a CloudEvent, a JSON object; empty: none */
-    struct hd_str source_kind, source_id; /* "task", "app.tasks.x"; empty: runtime.api */
+    struct hd_str source_kind, source_id;    /* "task", "app.tasks.x"; empty: runtime.api */
+    const struct hd_lane_run_stream *stream; /* tasks: takes an answer that streams, with done's
+                                                arg; static. NULL: such an answer is an error */
 };
 
 /** What became of it; borrowed until return. */
@@ -66,14 +70,20 @@ struct hd_lane_answer {
     unsigned status;    /* as the function-facing API says it */
     struct hd_str body; /* its JSON body */
     bool retryable;
+    bool streamed; /* it went to the stream: all of it with status 200, else it broke off */
 };
 typedef void hd_lane_done_fn(void *arg, const struct hd_lane_answer *answer);
 
 /** @p done on @p loop_index's loop, exactly once, never from inside. On that loop. */
 void hd_lanes_emit(struct hd_lanes *l, unsigned loop_index, const struct hd_lane_message *m,
                    hd_lane_done_fn *done, void *arg);
-void hd_lanes_call(struct hd_lanes *l, unsigned loop_index, const struct hd_lane_message *m,
-                   hd_lane_done_fn *done, void *arg);
+/** @return what is under way until done() is called. */
+struct hd_journey *hd_lanes_call(struct hd_lanes *l, unsigned loop_index,
+                                 const struct hd_lane_message *m, hd_lane_done_fn *done, void *arg);
+/** More of a stream may come, after on_data() returned false. */
+void hd_lanes_call_resume(struct hd_journey *call);
+/** Nobody waits any more: the function here, or the peer, is told; done() is not called. */
+void hd_lanes_call_cancel(struct hd_journey *call);
 /** Dead letters of an event lane's queue; NULL: the queue keeps none that we can show. */
 const char *hd_lanes_queue_of(const struct hd_lanes *l, struct hd_str lane_or_queue);
 /** @param queue  as hd_lanes_queue_of() has it. @return whether a lane of this node takes from it.

@@ -240,3 +240,56 @@ int hd_multipart_feed(struct hd_multipart *m, struct hd_str bytes, struct hd_err
     while (rc > 0);
     return rc;
 }
+
+/* --- writing --- */
+
+/* As browsers write a name (HTML, "multipart form data"): what would end it is escaped. */
+static void write_name(struct hd_buf *out, struct hd_str name)
+{
+    for (size_t i = 0; i < name.len; i++) {
+        char c = name.ptr[i];
+        if (c == '"' || c == '\r' || c == '\n' || c == '\0')
+            hd_buf_fmt(out, "%%%02X", (unsigned)c);
+        else
+            hd_buf_char(out, c);
+    }
+}
+
+static bool one_line(struct hd_str s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        if ((unsigned char)s.ptr[i] < ' ')
+            return false;
+    }
+    return s.len > 0;
+}
+
+static void write_delimiter(struct hd_buf *out, struct hd_str boundary)
+{
+    hd_buf_cstr(out, out->len > 0 ? "\r\n--" : "--");
+    hd_buf_str(out, boundary);
+}
+
+void hd_multipart_write_part(struct hd_buf *out, struct hd_str boundary, const struct hd_part *part)
+{
+    write_delimiter(out, boundary);
+    hd_buf_cstr(out, "\r\nContent-Disposition: form-data; name=\"");
+    write_name(out, part->name);
+    if (part->filename.ptr != NULL) {
+        hd_buf_cstr(out, "\"; filename=\"");
+        write_name(out, part->filename);
+    }
+    hd_buf_cstr(out, "\"\r\n");
+    if (one_line(part->content_type)) {
+        hd_buf_cstr(out, "Content-Type: ");
+        hd_buf_str(out, part->content_type);
+        hd_buf_cstr(out, "\r\n");
+    }
+    hd_buf_cstr(out, "\r\n");
+}
+
+void hd_multipart_write_end(struct hd_buf *out, struct hd_str boundary)
+{
+    write_delimiter(out, boundary);
+    hd_buf_cstr(out, "--\r\n");
+}

@@ -36,3 +36,11 @@ void hd_multipart_free(struct hd_multipart *m); /* NULL is fine */
 int hd_multipart_feed(struct hd_multipart *m, struct hd_str bytes, struct hd_error *err);
 /** @return whether the last delimiter came: nothing is missing. */
 bool hd_multipart_complete(const struct hd_multipart *m);
+
+/* --- writing --- */
+
+/** Append a part's delimiter and head; its bytes follow, then the next part or the end. */
+void hd_multipart_write_part(struct hd_buf *out, struct hd_str boundary,
+                             const struct hd_part *part);
+/** Append the last delimiter. */
+void hd_multipart_write_end(struct hd_buf *out, struct hd_str boundary);

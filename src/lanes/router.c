@@ -1,151 +1,76 @@
 /* router.c - an emission or a call, from whoever made it on this node to where the topology sends
- * it. Each is one struct journey, and ends in answer(). */
+ * it. Each is one struct hd_journey, and ends in hd_journey_answer(). */
 #include "core/clock.h"
 #include "lanes/envelope.h"
-#include "lanes/lanes_private.h"
-#include "lanes/span.h"
+#include "lanes/journey.h"
+#include "lanes/lane_files.h"
 #include "lanes/typed_private.h"
 
 #include <stdio.h>
 
-enum { VALUES_MAX = 64 << 20, OTHERS_MAX = 64 << 10, INLINE_BYTES = 1024 };
-
-struct journey {
-    struct hd_lanes_loop *loop;
-    struct hd_list link; /* while it waits for the next turn */
-    struct hd_arena arena;
-    struct hd_lane_message m; /* its texts lie in the arena */
-    const struct hd_lane_task *task;
-    const struct hd_lane_event *event;
-    struct hd_typed *value;
-    struct hd_str id, contexts; /* of the message; contexts: those that the lane lets pass */
-    struct hd_buf envelope;
-    struct hd_lane_span span; /* "emit" or "call" */
-    struct hd_error failure;  /* of publishing */
-    bool failed;
-    hd_lane_done_fn *done;
-    void *arg;
-    char first_arena[INLINE_BYTES], first_envelope[INLINE_BYTES]; /* small messages need no more */
-};
-
-/* --- answers --- */
-
-static void journey_free(struct journey *j)
-{
-    hd_buf_done(&j->envelope);
-    hd_arena_done(&j->arena);
-    hd_slab_put(&j->loop->journeys, j);
-}
-
-static void answer(struct journey *j, unsigned status, struct hd_str body, bool retryable)
-{
-    struct hd_lane_answer a = {.status = status, .body = body, .retryable = retryable};
-    j->done(j->arg, &a);
-    journey_free(j);
-}
-
-static void answer_error(struct journey *j, const struct hd_lane_error *error, bool retryable)
-{
-    struct hd_buf body;
-    hd_buf_init(&body, VALUES_MAX);
-    hd_rpc_error(&body, error);
-    if (retryable && body.len > 0) {
-        body.len--; /* its last brace */
-        hd_buf_cstr(&body, ",\"retryable\":true}");
-    }
-    answer(j, error->status, hd_buf_view(&body), retryable);
-    hd_buf_done(&body);
-}
-
-static void refuse(struct journey *j, unsigned status, const char *code, const char *message,
-                   bool retryable)
-{
-    struct hd_lane_error error = hd_rpc_refusal(status, code, message);
-    answer_error(j, &error, retryable);
-}
-
-/* A result as the asker wants to see it: typed text, or ordinary JSON. */
-static void answer_value(struct journey *j, struct hd_str value)
-{
-    struct hd_typed *read = NULL;
-    struct hd_buf body;
-    hd_buf_init(&body, VALUES_MAX);
-    hd_buf_cstr(&body, "{\"ok\":true");
-    if (value.len > 0) {
-        hd_buf_cstr(&body, ",\"result\":");
-        if (j->m.typed)
-            hd_buf_str(&body, value);
-        else if (hd_typed_read(&read, &j->arena, value, NULL) == 0)
-            hd_typed_to_plain(&body, read);
-        else
-            hd_buf_cstr(&body, "null");
-    }
-    hd_buf_char(&body, '}');
-    answer(j, 200, hd_buf_view(&body), false);
-    hd_buf_done(&body);
-}
-
-/* --- spans --- */
-
-/* What follows is below ours. */
-static void begin_span(struct journey *j)
-{
-    hd_lane_span_begin(&j->span, j->m.traceparent, &j->loop->rng, hd_clock_unix_ms());
-    if (j->span.on)
-        j->m.traceparent = hd_str(j->span.traceparent);
-}
-
-static void end_span(const struct journey *j, const char *name, const char *lane, bool failed)
-{
-    const struct hd_lanes *l = j->loop->lanes;
-    if (!j->span.on)
-        return;
-    const struct hd_lane_span_end end = {
-        .name = name,
-        .lane = lane,
-        .of = hd_str(j->task != NULL ? j->task->wire_id : j->event->wire_id),
-        .id = j->id,
-        .failed = failed,
-        .end_unix_ms = hd_clock_unix_ms()};
-    hd_lane_span_tell(&j->span, l->opt.log, l->topology->debug ? HD_INFO : HD_DEBUG, &end);
-}
+enum { OTHERS_MAX = 64 << 10 };
 
 /* --- results --- */
 
 static void on_ran(void *arg, const struct hd_lane_run_result *result)
 {
-    struct journey *j = arg;
-    bool with_value = j->task != NULL || j->m.want_payload;
+    struct hd_journey *j = arg;
+    bool with_value = (j->task != NULL || j->m.want_payload) && !j->streams;
+    j->run = NULL;
     if (result->ok)
-        answer_value(j, with_value ? result->value : hd_str(""));
+        hd_journey_value(j, with_value ? result->value : hd_str(""));
     else
-        answer_error(j, &result->error, false);
+        hd_journey_error(j, &result->error, false);
 }
 
 static void on_called(void *arg, const struct hd_rpc_answer *a)
 {
-    struct journey *j = arg;
-    end_span(j, "call", (j->task != NULL ? j->task->lane : j->event->rpc_lane)->id, !a->ok);
+    struct hd_journey *j = arg;
+    const struct hd_lanes *l = j->loop->lanes;
+    j->call = NULL;
+    hd_lane_metrics_rpc(
+        l->metrics, j->loop->index, "out", j->task != NULL ? j->task->wire_id : j->event->wire_id,
+        a->ok ? "OK" : hd_rpc_code_known(a->error.code), hd_clock_us() - j->called_us);
+    hd_journey_end_span(j, "call", (j->task != NULL ? j->task->lane : j->event->rpc_lane)->id,
+                        !a->ok);
     if (a->ok) {
-        answer_value(j, a->value);
+        hd_journey_value(j, a->streamed ? hd_str("") : a->value);
         return;
     }
     struct hd_lane_error error = a->error;
     if (error.status < 400)
         error.status = 502;
-    answer_error(j, &error, error.status == 503 || error.status == 408);
+    hd_journey_error(j, &error, error.status == 503 || error.status == 408);
 }
+
+/* --- answers that stream --- */
+
+static void on_stream_head(void *arg, struct hd_str content_type)
+{
+    struct hd_journey *j = arg;
+    j->streams = true;
+    j->m.stream->on_head(j->arg, content_type);
+}
+
+static bool on_stream_data(void *arg, struct hd_str bytes)
+{
+    struct hd_journey *j = arg;
+    return j->m.stream->on_data(j->arg, bytes);
+}
+
+static const struct hd_lane_run_stream passing = {.on_head = on_stream_head,
+                                                  .on_data = on_stream_data};
 
 /* --- running here --- */
 
 /* @return what the asker gave, where it is one as peers take it; else the message's own. */
-static struct hd_str request_id_of(const struct journey *j)
+static struct hd_str request_id_of(const struct hd_journey *j)
 {
     struct hd_str given = j->m.request_id;
     return hd_rpc_request_id_ok(given) ? given : j->id;
 }
 
-static struct hd_lane_run_request request_of(struct journey *j, const char *lane)
+static struct hd_lane_run_request request_of(struct hd_journey *j, const char *lane)
 {
     return (struct hd_lane_run_request){.value = j->value,
                                         .contexts = j->contexts,
@@ -156,25 +81,34 @@ static struct hd_lane_run_request request_of(struct journey *j, const char *lane
                                         .source_kind = j->m.source_kind,
                                         .source_id = j->m.source_id,
                                         .cloud = j->m.cloud,
+                                        .stream = j->m.stream != NULL ? &passing : NULL,
                                         .want_payload = j->m.want_payload};
 }
 
-static void run_here(struct journey *j, const char *lane)
+/* @param run  NULL: it is over, and so is the journey. */
+static void under_way(struct hd_journey *j, struct hd_lane_run *run)
+{
+    if (run != NULL)
+        j->run = run;
+}
+
+static void run_here(struct hd_journey *j, const char *lane)
 {
     struct hd_lane_run_request request = request_of(j, lane);
     if (j->task != NULL && j->task->function == NULL)
-        refuse(j, 404, "NOT_FOUND", "this task has no function here, and no lane to a peer", false);
+        hd_journey_refuse(j, 404, "NOT_FOUND",
+                          "this task has no function here, and no lane to a peer", false);
     else if (j->task != NULL)
-        hd_lane_run_task(j->loop->runner, j->task, &request, on_ran, j);
+        under_way(j, hd_lane_run_task(j->loop->runner, j->task, &request, on_ran, j));
     else
         hd_lane_run_event(j->loop->runner, j->event, &request, on_ran, j);
 }
 
 /* --- tokens, for queues and for the simulation --- */
 
-static int sign(struct journey *j, const struct hd_lane_keys *keys, const struct hd_lane_auth *auth,
-                struct hd_lane_claims *claims, struct hd_str hashed, struct hd_str *token,
-                struct hd_error *err)
+static int sign(struct hd_journey *j, const struct hd_lane_keys *keys,
+                const struct hd_lane_auth *auth, struct hd_lane_claims *claims,
+                struct hd_str hashed, struct hd_str *token, struct hd_error *err)
 {
     struct hd_buf hash, text;
     *token = hd_str_n(NULL, 0);
@@ -192,16 +126,16 @@ static int sign(struct journey *j, const struct hd_lane_keys *keys, const struct
     return rc;
 }
 
-static void signer_missing(struct journey *j, const char *lane)
+static void signer_missing(struct hd_journey *j, const char *lane)
 {
     hd_auto_free char *message =
         hd_printf("remoteLanes-auth-signerMissing: the lane %s has no key to sign with here", lane);
-    refuse(j, 500, "INTERNAL_ERROR", message, false);
+    hd_journey_refuse(j, 500, "INTERNAL_ERROR", message, false);
 }
 
 /* --- event lanes --- */
 
-static void write_sent(struct hd_buf *out, const struct journey *j, const char *mode)
+static void write_sent(struct hd_buf *out, const struct hd_journey *j, const char *mode)
 {
     hd_buf_init(out, SIZE_MAX / 2);
     hd_buf_fmt(out, "{\"ok\":true,\"messageId\":\"%.*s\",\"lane\":", HD_FMT(j->id));
@@ -211,27 +145,27 @@ static void write_sent(struct hd_buf *out, const struct journey *j, const char *
 
 static void back_on_loop(void *arg)
 {
-    struct journey *j = arg;
+    struct hd_journey *j = arg;
     const struct hd_event_lane *lane = j->event->event_lane;
-    end_span(j, "emit", lane->id, j->failed);
+    hd_journey_end_span(j, "emit", lane->id, j->failed);
     if (j->failed) {
         bool later = j->failure.code == HD_EBUSY || j->failure.code == HD_EIO ||
                      j->failure.code == HD_ECANCELED || j->failure.code == HD_ETIMEOUT;
-        refuse(j, later ? 503 : 500, later ? "QUEUE_UNAVAILABLE" : "INTERNAL_ERROR", j->failure.msg,
-               later);
+        hd_journey_refuse(j, later ? 503 : 500, later ? "QUEUE_UNAVAILABLE" : "INTERNAL_ERROR",
+                          j->failure.msg, later);
         return;
     }
     hd_lane_metrics_event(j->loop->lanes->metrics, j->loop->index, lane->id, HD_LANE_ENQUEUED,
                           NULL);
     struct hd_buf body;
     write_sent(&body, j, "network");
-    answer(j, 202, hd_buf_view(&body), false);
+    hd_journey_answer(j, 202, hd_buf_view(&body), false);
     hd_buf_done(&body);
 }
 
 static void on_published(void *arg, const struct hd_error *err)
 {
-    struct journey *j = arg;
+    struct hd_journey *j = arg;
     j->failed = err != NULL;
     if (err != NULL)
         j->failure = *err;
@@ -243,19 +177,19 @@ static void on_published(void *arg, const struct hd_error *err)
 
 static void publish(void *arg)
 {
-    struct journey *j = arg;
+    struct hd_journey *j = arg;
     hd_lanes_publish(j->loop->lanes, j->event->event_lane->queue, j->id, hd_buf_view(&j->envelope),
                      on_published, j);
 }
 
-static int make_envelope(struct journey *j, struct hd_error *err)
+static int make_envelope(struct hd_journey *j, struct hd_error *err)
 {
     const struct hd_event_lane *lane = j->event->event_lane;
     struct hd_buf payload, others;
-    char created[32], small[INLINE_BYTES];
+    char created[32], small[HD_JOURNEY_INLINE];
     struct hd_lane_claims claims = {
         .lane = hd_str(lane->id), .target = hd_str(j->event->wire_id), .kind = HD_LANE_EVENT};
-    hd_buf_init_with(&payload, small, sizeof(small), VALUES_MAX);
+    hd_buf_init_with(&payload, small, sizeof(small), HD_JOURNEY_VALUES_MAX);
     hd_buf_init(&others, OTHERS_MAX);
     hd_typed_write(&payload, j->value);
     hd_typed_iso(created, (double)hd_clock_unix_ms());
@@ -289,23 +223,24 @@ static int make_envelope(struct journey *j, struct hd_error *err)
     return rc;
 }
 
-static void enqueue(struct journey *j)
+static void enqueue(struct hd_journey *j)
 {
     const struct hd_lanes *l = j->loop->lanes;
     const struct hd_topology *t = l->topology;
     const struct hd_event_lane *lane = j->event->event_lane;
     struct hd_error err;
     if (atomic_load(&l->stopping)) {
-        refuse(j, 503, "SHUTTING_DOWN", "the node is stopping; try again on another one", true);
+        hd_journey_refuse(j, 503, "SHUTTING_DOWN", "the node is stopping; try again on another one",
+                          true);
         return;
     }
     if (!hd_lane_keys_can_sign(lane->keys)) {
         signer_missing(j, lane->id);
         return;
     }
-    begin_span(j);
+    hd_journey_begin_span(j);
     if (make_envelope(j, &err) < 0) {
-        refuse(j, 400, "INVALID_PAYLOAD", err.msg, false);
+        hd_journey_refuse(j, 400, "INVALID_PAYLOAD", err.msg, false);
         return;
     }
     hd_log(l->opt.log, t->debug ? HD_INFO : HD_DEBUG, "event-lanes.enqueue",
@@ -323,19 +258,19 @@ static void enqueue(struct journey *j)
 
 static void simulated_done(void *arg, const struct hd_lane_run_result *result)
 {
-    struct journey *j = arg;
+    struct hd_journey *j = arg;
     if (!result->ok)
         hd_log(j->loop->lanes->opt.log, HD_ERROR, "Event lane simulated consume failed.",
                hd_kv_str("laneId", j->event->event_lane->id),
                hd_kv_str("eventId", j->event->wire_id),
                hd_kv_slice("error", result->error.reason.len > 0 ? result->error.reason
                                                                  : result->error.message));
-    journey_free(j);
+    hd_journey_free(j);
 }
 
 static void simulate_consume(void *arg)
 {
-    struct journey *j = arg;
+    struct hd_journey *j = arg;
     struct hd_lanes *l = j->loop->lanes;
     const struct hd_event_lane *lane = j->event->event_lane;
     struct hd_envelope e;
@@ -357,7 +292,7 @@ static void simulate_consume(void *arg)
     if (rc < 0) {
         hd_log(l->opt.log, HD_ERROR, "Event lane simulated consume failed.",
                hd_kv_str("laneId", lane->id), hd_kv_str("error", err.msg));
-        journey_free(j);
+        hd_journey_free(j);
         return;
     }
     char source[300];
@@ -373,7 +308,7 @@ static void simulate_consume(void *arg)
     hd_lane_run_event(j->loop->runner, j->event, &request, simulated_done, j);
 }
 
-static void simulate_event(struct journey *j)
+static void simulate_event(struct hd_journey *j)
 {
     struct hd_error err;
     char id[32];
@@ -381,7 +316,7 @@ static void simulate_event(struct journey *j)
     snprintf(id, sizeof(id), "sim-%llu", (unsigned long long)++j->loop->simulated);
     j->id = hd_arena_str(&j->arena, hd_str(id));
     if (make_envelope(j, &err) < 0) {
-        refuse(j, 400, "INVALID_PAYLOAD", err.msg, false);
+        hd_journey_refuse(j, 400, "INVALID_PAYLOAD", err.msg, false);
         return;
     }
     write_sent(&body, j, "local-simulated");
@@ -392,7 +327,7 @@ static void simulate_event(struct journey *j)
 }
 
 /* The call goes over no wire, but its bytes are made, signed, checked and read. */
-static void simulate_rpc(struct journey *j, const struct hd_rpc_lane *lane)
+static void simulate_rpc(struct hd_journey *j, const struct hd_rpc_lane *lane)
 {
     struct hd_buf text;
     struct hd_error err;
@@ -402,7 +337,7 @@ static void simulate_rpc(struct journey *j, const struct hd_rpc_lane *lane)
         .lane = hd_str(lane->id),
         .kind = j->task != NULL ? HD_LANE_RPC_TASK : HD_LANE_RPC_EVENT,
         .target = hd_str(j->task != NULL ? j->task->wire_id : j->event->wire_id)};
-    hd_buf_init(&text, VALUES_MAX);
+    hd_buf_init(&text, HD_JOURNEY_VALUES_MAX);
     hd_rpc_body_write(&text, &body, j->event != NULL);
     struct hd_str own = hd_arena_str(&j->arena, hd_buf_view(&text));
     hd_buf_done(&text);
@@ -412,7 +347,7 @@ static void simulate_rpc(struct journey *j, const struct hd_rpc_lane *lane)
     if (rc == 0)
         rc = hd_rpc_body_read(&again, &j->arena, own, j->event != NULL, &err);
     if (rc < 0) {
-        refuse(j, 500, "INTERNAL_ERROR", err.msg, false);
+        hd_journey_refuse(j, 500, "INTERNAL_ERROR", err.msg, false);
         return;
     }
     j->value = (struct hd_typed *)again.value;
@@ -421,7 +356,7 @@ static void simulate_rpc(struct journey *j, const struct hd_rpc_lane *lane)
 
 /* --- RPC lanes --- */
 
-static struct hd_rpc_client *client_of(struct journey *j, const struct hd_communicator *peer)
+static struct hd_rpc_client *client_of(struct hd_journey *j, const struct hd_communicator *peer)
 {
     const struct hd_topology *t = j->loop->lanes->topology;
     for (size_t i = 0; i < t->n_communicators; i++) {
@@ -431,19 +366,19 @@ static struct hd_rpc_client *client_of(struct journey *j, const struct hd_commun
     return NULL;
 }
 
-static void call_peer(struct journey *j, const struct hd_rpc_lane *lane)
+static void call_peer(struct hd_journey *j, const struct hd_rpc_lane *lane)
 {
     bool is_event = j->event != NULL;
     struct hd_rpc_client *client = client_of(j, lane->communicator);
     if (client == NULL) {
-        refuse(j, 500, "INTERNAL_ERROR", "rpcLane-communicatorContract", false);
+        hd_journey_refuse(j, 500, "INTERNAL_ERROR", "rpcLane-communicatorContract", false);
         return;
     }
     if (!hd_lane_keys_can_sign(lane->keys)) {
         signer_missing(j, lane->id);
         return;
     }
-    begin_span(j);
+    hd_journey_begin_span(j);
     struct hd_rpc_call_request request = {
         .is_event = is_event,
         .id = hd_str(is_event ? j->event->wire_id : j->task->wire_id),
@@ -453,19 +388,27 @@ static void call_peer(struct journey *j, const struct hd_rpc_lane *lane)
         .contexts = j->contexts,
         .request_id = request_id_of(j),
         .traceparent = j->m.traceparent,
+        .stream = j->m.stream != NULL ? &passing : NULL,
         .timeout_ms = is_event ? 0 : j->task->timeout_ms};
-    hd_rpc_client_call(client, &request, on_called, j);
+    if (j->m.octets)
+        request.octets = j->m.body.len > 0 ? j->m.body : hd_str("");
+    j->called_us = hd_clock_us();
+    j->call = hd_rpc_client_call(client, &request, on_called, j);
 }
 
 /* --- the beginning --- */
 
-static struct hd_str keep(struct journey *j, struct hd_str s)
+static struct hd_str keep(struct hd_journey *j, struct hd_str s)
 {
     return s.len > 0 ? hd_arena_str(&j->arena, s) : s;
 }
 
-static int read_value(struct journey *j, struct hd_error *err)
+static int read_value(struct hd_journey *j, struct hd_error *err)
 {
+    if (j->m.octets) {
+        j->value = hd_lane_octets(&j->arena, j->m.body);
+        return j->value != NULL ? 0 : hd_fail(err, HD_EBUSY, "the body is too large");
+    }
     if (j->m.body.len == 0) {
         j->value = (struct hd_typed *)hd_typed_undefined();
         return 0;
@@ -475,7 +418,7 @@ static int read_value(struct journey *j, struct hd_error *err)
 }
 
 /* Contexts are given by name or id, and go on by id, where the lane lets them. */
-static void take_contexts(struct journey *j, const struct hd_strings *allowed)
+static void take_contexts(struct hd_journey *j, const struct hd_strings *allowed)
 {
     const struct hd_topology *t = j->loop->lanes->topology;
     struct hd_typed *map = NULL;
@@ -496,18 +439,20 @@ static void take_contexts(struct journey *j, const struct hd_strings *allowed)
     hd_buf_done(&text);
 }
 
-static struct journey *begin(struct hd_lanes *l, unsigned loop_index,
-                             const struct hd_lane_message *m, hd_lane_done_fn *done, void *arg)
+static struct hd_journey *begin(struct hd_lanes *l, unsigned loop_index,
+                                const struct hd_lane_message *m, hd_lane_done_fn *done, void *arg)
 {
-    struct journey *j = hd_slab_take(&l->loops[loop_index].journeys);
+    struct hd_journey *j = hd_slab_take(&l->loops[loop_index].journeys);
     char id[HD_UUID_CHARS + 1];
-    memset(j, 0, offsetof(struct journey, first_arena));
+    memset(j, 0, offsetof(struct hd_journey, first_arena));
     j->loop = &l->loops[loop_index];
     j->done = done;
     j->arg = arg;
     hd_list_init(&j->link);
-    hd_arena_init(&j->arena, j->first_arena, sizeof(j->first_arena), (size_t)4 * VALUES_MAX);
-    hd_buf_init_with(&j->envelope, j->first_envelope, sizeof(j->first_envelope), VALUES_MAX);
+    hd_arena_init(&j->arena, j->first_arena, sizeof(j->first_arena),
+                  (size_t)4 * HD_JOURNEY_VALUES_MAX);
+    hd_buf_init_with(&j->envelope, j->first_envelope, sizeof(j->first_envelope),
+                     HD_JOURNEY_VALUES_MAX);
     j->m = *m;
     j->m.body = keep(j, m->body);
     j->m.request_id = keep(j, m->request_id);
@@ -523,7 +468,7 @@ static struct journey *begin(struct hd_lanes *l, unsigned loop_index,
 
 /* Refusals wait for the next turn: nobody hears anything from inside. */
 struct later {
-    struct journey *j;
+    struct hd_journey *j;
     unsigned status;
     const char *code;
     char message[240];
@@ -532,11 +477,15 @@ struct later {
 static void refuse_now(void *arg)
 {
     struct later *r = arg;
-    refuse(r->j, r->status, r->code, r->message, false);
+    if (r->j->canceled)
+        hd_journey_free(r->j);
+    else
+        hd_journey_refuse(r->j, r->status, r->code, r->message, false);
     free(r);
 }
 
-static void refuse_later(struct journey *j, unsigned status, const char *code, const char *message)
+static void refuse_later(struct hd_journey *j, unsigned status, const char *code,
+                         const char *message)
 {
     struct later *r = hd_new(struct later);
     *r = (struct later){.j = j, .status = status, .code = code};
@@ -544,7 +493,7 @@ static void refuse_later(struct journey *j, unsigned status, const char *code, c
     hd_loop_post(j->loop->loop, refuse_now, r);
 }
 
-static void go_event(struct journey *j)
+static void go_event(struct hd_journey *j)
 {
     const struct hd_topology *t = j->loop->lanes->topology;
     const struct hd_lane_event *e = j->event;
@@ -571,7 +520,7 @@ static void go_event(struct journey *j)
         call_peer(j, e->rpc_lane);
 }
 
-static void go_task(struct journey *j)
+static void go_task(struct hd_journey *j)
 {
     const struct hd_topology *t = j->loop->lanes->topology;
     const struct hd_rpc_lane *lane = j->task->lane;
@@ -596,7 +545,7 @@ static void go_all(void *arg)
     while ((l = hd_list_pop(&w->departures)) != NULL)
         hd_list_push(&now, l);
     while ((l = hd_list_pop(&now)) != NULL) {
-        struct journey *j = hd_container_of(l, struct journey, link);
+        struct hd_journey *j = hd_container_of(l, struct hd_journey, link);
         if (j->event != NULL)
             go_event(j);
         else
@@ -604,7 +553,7 @@ static void go_all(void *arg)
     }
 }
 
-static void depart(struct journey *j, bool known, const char *what, struct hd_str name)
+static void depart(struct hd_journey *j, bool known, const char *what, struct hd_str name)
 {
     struct hd_error err;
     if (!known) {
@@ -624,22 +573,45 @@ static void depart(struct journey *j, bool known, const char *what, struct hd_st
 void hd_lanes_router_init(struct hd_lanes_loop *w)
 {
     enum { KEPT = 1024 };
-    hd_slab_init(&w->journeys, sizeof(struct journey), KEPT);
+    hd_slab_init(&w->journeys, sizeof(struct hd_journey), KEPT);
     hd_list_init(&w->departures);
 }
 
 void hd_lanes_emit(struct hd_lanes *l, unsigned loop_index, const struct hd_lane_message *m,
                    hd_lane_done_fn *done, void *arg)
 {
-    struct journey *j = begin(l, loop_index, m, done, arg);
+    struct hd_journey *j = begin(l, loop_index, m, done, arg);
     j->event = hd_topology_event(l->topology, m->name);
     depart(j, j->event != NULL, "Event", m->name);
 }
 
-void hd_lanes_call(struct hd_lanes *l, unsigned loop_index, const struct hd_lane_message *m,
-                   hd_lane_done_fn *done, void *arg)
+struct hd_journey *hd_lanes_call(struct hd_lanes *l, unsigned loop_index,
+                                 const struct hd_lane_message *m, hd_lane_done_fn *done, void *arg)
 {
-    struct journey *j = begin(l, loop_index, m, done, arg);
+    struct hd_journey *j = begin(l, loop_index, m, done, arg);
     j->task = hd_topology_task(l->topology, m->name);
     depart(j, j->task != NULL, "Task", m->name);
+    return j;
+}
+
+void hd_lanes_call_resume(struct hd_journey *j)
+{
+    if (j->run != NULL)
+        hd_lane_run_resume(j->run);
+    else if (j->call != NULL)
+        hd_rpc_client_resume(j->call);
+}
+
+void hd_lanes_call_cancel(struct hd_journey *j)
+{
+    if (j->run != NULL)
+        hd_lane_run_cancel(j->run);
+    else if (j->call != NULL)
+        hd_rpc_client_cancel(j->call);
+    else if (hd_list_empty(&j->link)) {
+        j->canceled = true; /* its refusal is on its way */
+        return;
+    }
+    hd_list_remove(&j->link);
+    hd_journey_free(j);
 }

@@ -38,6 +38,34 @@ void hd_rpc_body_write(struct hd_buf *out, const struct hd_rpc_body *body, bool 
     hd_buf_cstr(out, is_event && body->return_payload ? ",\"returnPayload\":true}" : "}");
 }
 
+const char *hd_rpc_code_known(const char *code)
+{
+    static const char *const known[] = {"INTERNAL_ERROR",
+                                        "INVALID_RESPONSE",
+                                        "HTTP_ERROR",
+                                        "UNREACHABLE",
+                                        "REQUEST_TIMEOUT",
+                                        "UNAUTHORIZED",
+                                        "FORBIDDEN",
+                                        "NOT_FOUND",
+                                        "METHOD_NOT_ALLOWED",
+                                        "INVALID_JSON",
+                                        "INVALID_MULTIPART",
+                                        "MISSING_MANIFEST",
+                                        "MISSING_FILE_PART",
+                                        "STREAM_ERROR",
+                                        "PAYLOAD_TOO_LARGE",
+                                        "REQUEST_ABORTED",
+                                        "AUTH_NOT_CONFIGURED",
+                                        "PARALLEL_EVENT_RETURN_UNSUPPORTED",
+                                        "UNKNOWN"};
+    for (size_t i = 0; i < HD_COUNT(known); i++) {
+        if (strcmp(known[i], code) == 0)
+            return known[i];
+    }
+    return "OTHER";
+}
+
 /* --- answers --- */
 
 void hd_rpc_ok(struct hd_buf *out, struct hd_str value)
@@ -54,7 +82,8 @@ void hd_rpc_error(struct hd_buf *out, const struct hd_lane_error *error)
 {
     hd_buf_cstr(out, "{\"ok\":false,\"error\":{\"message\":");
     hd_typed_write_string(out, error->message);
-    hd_buf_fmt(out, ",\"code\":\"%s\"", error->code);
+    hd_buf_cstr(out, ",\"code\":");
+    hd_typed_write_string(out, hd_str(error->code)); /* a peer may have made it up */
     if (error->id.len > 0) {
         hd_buf_cstr(out, ",\"id\":");
         hd_typed_write_string(out, error->id);

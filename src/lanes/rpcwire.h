@@ -25,9 +25,14 @@ struct hd_lane_error hd_rpc_refusal(unsigned status, const char *code, const cha
 /** @return whether a request id is one that is taken as it is: 1 to 128 of [A-Za-z0-9._:-]. */
 bool hd_rpc_request_id_ok(struct hd_str id);
 
+/** @return the code, static, if it is one of this protocol's; else "OTHER": for counters, where
+ * what a peer makes up has no place. */
+const char *hd_rpc_code_known(const char *code);
+
 /** What a caller was answered. */
 struct hd_rpc_answer {
     bool ok;
+    bool streamed;              /* it went to the stream, all of it if ok */
     struct hd_str value;        /* typed text as it stands in the body; ptr NULL: none */
     struct hd_lane_error error; /* code: the server's, HTTP_ERROR, INVALID_RESPONSE or UNKNOWN */
     char code[64];              /* what error.code points to, where a server made it up */
