@@ -5,7 +5,11 @@
 #include <assert.h>
 #include <zlib.h>
 
-enum { PRELUDE = 12, TRAILER = 4 };
+enum {
+    PRELUDE = 12,
+    TRAILER = 4,
+    DETAILS_MAX = 1 << 20, /* of an error; as JSON it may take six times as much */
+};
 
 static void store_u32(char *at, size_t n)
 {
@@ -105,6 +109,16 @@ size_t hd_eventstream_chunk_bytes(size_t bytes)
     return bytes + (bytes + HD_EVENTSTREAM_CHUNK_MAX - 1) / HD_EVENTSTREAM_CHUNK_MAX * head;
 }
 
+/* Cut at the end of a character. */
+static struct hd_str shorten(struct hd_str s, size_t max)
+{
+    if (s.len <= max)
+        return s;
+    while (max > 0 && ((unsigned char)s.ptr[max] & 0xc0) == 0x80)
+        max--;
+    return hd_str_n(s.ptr, max);
+}
+
 void hd_eventstream_complete(struct hd_buf *out, const struct hd_eventstream_complete *end)
 {
     size_t begin = hd_eventstream_begin(out, complete_headers, HD_COUNT(complete_headers));
@@ -112,7 +126,8 @@ void hd_eventstream_complete(struct hd_buf *out, const struct hd_eventstream_com
     const struct {
         const char *name;
         struct hd_str value;
-    } members[] = {{"ErrorCode", end->error_code}, {"ErrorDetails", end->error_details}};
+    } members[] = {{"ErrorCode", end->error_code},
+                   {"ErrorDetails", shorten(end->error_details, DETAILS_MAX)}};
     hd_buf_char(out, '{');
     for (size_t i = 0; i < HD_COUNT(members); i++) {
         if (members[i].value.len == 0)

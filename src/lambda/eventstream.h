@@ -59,7 +59,8 @@ struct hd_eventstream_complete {
     struct hd_str error_details; /* the error's JSON, or text; bytes not UTF-8 become U+FFFD */
     struct hd_str log_tail;      /* raw; goes out as base64 */
 };
-/** Send the last frame, InvokeComplete. */
+/** Send the last frame, InvokeComplete; of error details that are longer than 1 MiB the beginning.
+ */
 void hd_eventstream_complete(struct hd_buf *out, const struct hd_eventstream_complete *end);
 
 /* --- reading --- */

@@ -47,6 +47,31 @@ static void writes_the_known_frames_byte_for_byte(void **state)
     (void)state;
 }
 
+/* An error of a function may be as long as an answer; each of its bytes may become six. */
+static void an_end_fits_into_its_frame_whatever_the_error(void **state)
+{
+    enum { ERROR_BYTES = 6 << 20, ROOM = 8 << 20 };
+    char *details = hd_alloc(ERROR_BYTES);
+    struct hd_eventstream_frame frame;
+    struct hd_error err = {0};
+    struct hd_buf b;
+    size_t used;
+    for (size_t i = 0; i < ERROR_BYTES; i += 2)
+        memcpy(details + i, "\xc3\xa4", 2);
+    details[1] = details[0] = '\1';
+    memset(details + 2, '\1', ERROR_BYTES / 2);
+    hd_buf_init(&b, ROOM);
+    hd_eventstream_complete(
+        &b, &(struct hd_eventstream_complete){.error_code = hd_str("Unhandled"),
+                                              .error_details = hd_str_n(details, ERROR_BYTES)});
+    assert_false(hd_buf_failed(&b));
+    assert_int_equal(hd_eventstream_read(&frame, &used, hd_buf_view(&b), ROOM, &err), 1);
+    assert_int_equal(frame.payload.ptr[frame.payload.len - 1], '}');
+    hd_buf_done(&b);
+    free(details);
+    (void)state;
+}
+
 static void splits_what_is_longer_than_a_chunk(void **state)
 {
     size_t len = 2 * (size_t)HD_EVENTSTREAM_CHUNK_MAX + 5;
@@ -290,6 +315,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_checksum_is_the_one_of_zlib),
         cmocka_unit_test(writes_the_known_frames_byte_for_byte),
+        cmocka_unit_test(an_end_fits_into_its_frame_whatever_the_error),
         cmocka_unit_test(splits_what_is_longer_than_a_chunk),
         cmocka_unit_test(tells_how_an_invocation_ended),
         cmocka_unit_test(a_full_buffer_is_told_at_the_end),
