@@ -356,7 +356,7 @@ static struct page *page_new(struct hd_lane_api *a, struct hd_exchange *ex)
     p->ex = ex;
     ex->door = p;
     ex->events = &page_events;
-    hd_buf_init(&p->body, 16 << 20);
+    hd_buf_init(&p->body, SIZE_MAX / 2); /* the store gives so much at once, and no more */
     return p;
 }
 
@@ -437,8 +437,9 @@ static void dead_letters(struct hd_lane_api *a, struct hd_exchange *ex, const st
                "no such lane or queue, or one whose broker keeps its dead letters itself");
         return;
     }
-    if (number.len > 0 && hd_str_to_u64(&seq, number) < 0) {
-        refuse(ex, 400, "INVALID_PARAMETER", "seq must be a number");
+    if (number.len > 0 && (hd_str_to_u64(&seq, number) < 0 || seq == 0)) { /* 0 would be all */
+        refuse(ex, 400, "INVALID_PARAMETER",
+               "seq must be the number of a message, as it is listed");
         return;
     }
     hd_auto_free char *full = hd_printf("lane:%s", queue);

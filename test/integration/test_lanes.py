@@ -197,6 +197,23 @@ def test_a_hook_that_fails_is_tried_again_and_then_a_dead_letter(lanes):
     assert json.loads(cli(node, "lanes", "dlq", "list", "orders").stdout)["messages"] == []
 
 
+def test_dead_letters_are_listed_whole_and_none_is_dropped_by_mistake(lanes):
+    node = lanes(ONE_NODE % ("{}", "{ mode: none }"))
+    fill = '"' * 2_200_000  # each of them takes eight bytes in the list
+    sent = node.admin("/lanes/v1/events/order-placed", json.dumps({"fails": 9, "fill": fill}))
+    assert sent.status == 202, sent
+
+    def listed():
+        answer = node.admin("/lanes/v1/dlq?queue=orders")
+        return answer.status == 200 and answer.json()["messages"]
+    message = eventually(listed, 60)[0]["message"]
+    assert json.loads(json.loads(message)["payload"])["fill"] == fill
+    for wrong in ("0", "x"):
+        refused = node.admin("/lanes/v1/dlq/drop?queue=orders&seq=" + wrong, "")
+        assert refused.status == 400 and "seq" in refused.json()["error"]["message"], refused
+    assert len(listed()) == 1
+
+
 def test_what_was_accepted_survives_kill_9_in_the_middle_of_a_hook(lanes, tmp_path):
     node = lanes(ONE_NODE % ("{ concurrency: 4 }", "{ mode: none }"))
     for i in range(20):
