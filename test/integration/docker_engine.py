@@ -38,18 +38,26 @@ class _Connection(http.client.HTTPConnection):
 class Engine:
     """dockerd with a containerd of its own; end() leaves no process, mount or file of it."""
 
-    def __init__(self, folder):
+    program, package = "dockerd", "docker.io, runc"
+
+    def __init__(self, folder, *args):
         self.folder = pathlib.Path(folder)
-        self.socket = str(self.folder / "docker.sock")
+        self.socket = str(self.folder / "engine.sock")
         self.host = "unix://" + self.socket
-        self.log = open(self.folder / "dockerd.log", "wb")
+        self.log = open(self.folder / "engine.log", "wb")
         self.process = subprocess.Popen(
-            [find("dockerd"), "--host", self.host, "--data-root", str(self.folder / "data"),
-             "--exec-root", str(self.folder / "exec"), "--pidfile", str(self.folder / "pid"),
-             "--iptables=false", "--ip6tables=false", "--bridge=none",
-             "--exec-opt", "native.cgroupdriver=cgroupfs"],
-            env=dict(os.environ, PATH=PATH), stdin=subprocess.DEVNULL, stdout=self.log,
-            stderr=self.log, start_new_session=True)
+            [find(self.program), *self.arguments(), *args],
+            env=dict(os.environ, PATH=PATH, **self.variables()), stdin=subprocess.DEVNULL,
+            stdout=self.log, stderr=self.log, start_new_session=True)
+
+    def arguments(self):
+        return ["--host", self.host, "--data-root", str(self.folder / "data"),
+                "--exec-root", str(self.folder / "exec"), "--pidfile", str(self.folder / "pid"),
+                "--iptables=false", "--ip6tables=false", "--bridge=none",
+                "--exec-opt", "native.cgroupdriver=cgroupfs"]
+
+    def variables(self):
+        return {}
 
     def wait(self):
         until = time.monotonic() + 60
@@ -79,8 +87,11 @@ class Engine:
         repo, tag = ref.split(":")
         query = [("fromSrc", "-"), ("repo", repo), ("tag", tag)]
         query += [("changes", c) for c in changes]
-        self.call("POST", "/images/create?" + urllib.parse.urlencode(query), tar, raw=True,
-                  type="application/x-tar")
+        said = self.call("POST", "/images/create?" + urllib.parse.urlencode(query), tar, raw=True,
+                         type="application/x-tar")
+        id = json.loads(said.decode().strip().splitlines()[-1])["status"]
+        query = urllib.parse.urlencode([("repo", repo), ("tag", tag)])
+        self.call("POST", f"/images/{id}/tag?{query}", raw=True)
 
     def containers(self):
         return self.call("GET", "/containers/json?all=1")
@@ -103,6 +114,23 @@ class Engine:
                 self.process.wait()
             self.log.close()
             clear(self.folder)
+
+
+class Podman(Engine):
+    """Podman's service of Docker's API."""
+
+    program, package = "podman", "podman, runc"
+
+    def arguments(self):
+        (self.folder / "containers.conf").write_text(
+            "[containers]\ndefault_ulimits = []\n[network]\n[engine]\nruntime = \"runc\"\n")
+        return ["--root", str(self.folder / "data"), "--runroot", str(self.folder / "exec"),
+                "--cgroup-manager", "cgroupfs", "--runtime", find("runc") or "runc",
+                "--events-backend", "file", "--tmpdir", str(self.folder / "exec/tmp"),
+                "system", "service", "--time=0", self.host]
+
+    def variables(self):
+        return {"CONTAINERS_CONF": str(self.folder / "containers.conf")}
 
 
 def find(name):
@@ -162,17 +190,17 @@ def fill(engine):
         build_image("--runtime", "node", "--tag", NODE_IMAGE, "--docker-host", engine.host)
 
 
-def start(folder):
+def start(folder, kind=Engine, *args):
     """An engine with the images in it, or a skipped test that says why."""
-    if find("dockerd") is None:
-        pytest.skip("there is no dockerd here (Debian: docker.io, runc)")
+    if find(kind.program) is None:
+        pytest.skip(f"there is no {kind.program} here (Debian: {kind.package})")
     if os.geteuid() != 0:
-        pytest.skip("dockerd needs root")
-    engine = Engine(folder)
+        pytest.skip(f"{kind.program} needs root")
+    engine = kind(folder, *args)
     try:
         if not engine.wait():
-            tail = (engine.folder / "dockerd.log").read_text(errors="replace").splitlines()[-3:]
-            pytest.skip("dockerd does not start here: " + " | ".join(tail))
+            tail = (engine.folder / "engine.log").read_text(errors="replace").splitlines()[-3:]
+            pytest.skip(f"{kind.program} does not start here: " + " | ".join(tail))
         fill(engine)
     except BaseException:
         engine.end()
@@ -182,10 +210,10 @@ def start(folder):
 
 # --- what tests of containers share ---
 
-@pytest.fixture(scope="session")
-def engine(tmp_path_factory):
-    """One engine for all of them."""
-    engine = start(tmp_path_factory.mktemp("engine"))
+@pytest.fixture(scope="session", params=[Engine, Podman], ids=["docker", "podman"])
+def engine(request, tmp_path_factory):
+    """One engine for all of them, and then another."""
+    engine = start(tmp_path_factory.mktemp("engine"), request.param)
     try:
         yield engine
     finally:

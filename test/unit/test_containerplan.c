@@ -49,7 +49,7 @@ static json_t *finished(const struct hd_launch *w, const char *image_json, struc
     json_t *body, *image = json_loads(image_json, 0, NULL), *out = NULL;
     char *text = NULL;
     assert_int_equal(hd_container_begin(&body, w, "ref:1", &site, "/run/1", "00ff", err), 0);
-    if (hd_container_finish(&text, body, image, err) == 0)
+    if (hd_container_finish(&text, body, image, strstr(image_json, "podman") != NULL, err) == 0)
         out = json_loads(text, 0, NULL);
     free(text);
     json_decref(body);
@@ -115,6 +115,22 @@ static void an_image_says_what_it_runs_unless_it_is_told(void **state)
     (void)state;
 }
 
+static void podman_is_told_in_its_words(void **state)
+{
+    struct hd_launch_lambda l = {.runtime_id = "python3.12", .code_dir = "/code"};
+    struct hd_launch w = launch_of(&l, "python");
+    struct hd_error err;
+    json_t *o = finished(&w, "{\"Architecture\":\"amd64\",\"Author\":\"podman\"}", &err);
+    json_t *host = json_object_get(o, "HostConfig");
+    json_t *last = json_array_get(json_object_get(host, "Ulimits"), 1);
+    const char *tmp = json_string_value(json_object_get(json_object_get(host, "Tmpfs"), "/tmp"));
+    assert_null(strstr(tmp, "uid="));
+    assert_non_null(strstr(tmp, "mode=1777"));
+    assert_string_equal(json_string_value(json_object_get(last, "Name")), "nproc");
+    json_decref(o);
+    (void)state;
+}
+
 static void a_runtime_without_a_host_is_refused(void **state)
 {
     const struct hd_launch_lambda l = {.runtime_id = "java21", .code_dir = "/code"};
@@ -134,6 +150,7 @@ int main(void)
         cmocka_unit_test(images_are_named_for_runtimes),
         cmocka_unit_test(a_zip_function_is_confined),
         cmocka_unit_test(an_image_says_what_it_runs_unless_it_is_told),
+        cmocka_unit_test(podman_is_told_in_its_words),
         cmocka_unit_test(a_runtime_without_a_host_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

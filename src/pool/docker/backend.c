@@ -1,11 +1,13 @@
 #include "pool/docker/backend.h"
 
 #include "core/id.h"
+#include "pool/docker/events.h"
 #include "pool/docker/instance.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -13,6 +15,7 @@ enum {
     DEFAULT_START_TIMEOUT_MS = 60000,
     ID_BYTES = 8,
     CALL_MS = 60000,
+    PIDS_MAX = 32768, /* where the kernel does not say */
 };
 static const char list_path[] =
     "/containers/json?all=1&filters=%7B%22label%22%3A%5B%22heddle.node%3D";
@@ -23,7 +26,8 @@ struct docker {
     char *host, *certs, *run_dir, *runtimes_dir, *shim_bin, *endpoint_url;
     char **images;
     char node_id[2 * ID_BYTES + 1], boot_id[2 * ID_BYTES + 1];
-    unsigned asking; /* calls to the engine of the backend's own */
+    struct hd_docker_events *events; /* NULL: there was no need yet */
+    unsigned asking;                 /* calls to the engine of the backend's own */
     struct hd_timer reaping, closing;
     bool reaped, closed;
     void (*on_closed)(void *arg);
@@ -162,6 +166,54 @@ static int reap_stale(struct hd_backend *b, struct hd_error *err)
     return 0;
 }
 
+/* --- what happens to containers --- */
+
+static void on_event(void *arg, const char *id, bool oom)
+{
+    struct docker *d = arg;
+    hd_list_each(link, &d->site.instances)
+    {
+        struct hd_instance_handle *h = hd_docker_instance_of(link);
+        if (hd_docker_instance_is(h, id)) {
+            hd_docker_instance_ended(h, oom);
+            return;
+        }
+    }
+}
+
+/* What does not run, although nobody heard of its end, is looked at. */
+static void on_running(void *arg, const json_t *running)
+{
+    struct docker *d = arg;
+    hd_list_each(link, &d->site.instances)
+    {
+        struct hd_instance_handle *h = hd_docker_instance_of(link);
+        bool runs = false;
+        size_t i;
+        json_t *one;
+        json_array_foreach(running, i, one)
+        {
+            const char *id = json_string_value(json_object_get(one, "Id"));
+            runs = runs || (id != NULL && hd_docker_instance_is(h, id));
+        }
+        if (!runs)
+            hd_docker_instance_ended(h, false);
+    }
+}
+
+static void listen_to_engine(struct docker *d)
+{
+    struct hd_docker_events_options opt = {.loop = d->site.loop,
+                                           .log = d->site.log,
+                                           .engine = d->site.engine,
+                                           .node_id = d->node_id,
+                                           .on_event = on_event,
+                                           .on_list = on_running,
+                                           .arg = d};
+    if (d->events == NULL)
+        d->events = hd_docker_events_new(&opt);
+}
+
 /* --- images --- */
 
 struct preparation {
@@ -238,8 +290,10 @@ static struct hd_instance_handle *launch(struct hd_backend *b, const struct hd_l
             hd_fail(&err, HD_ENOTFOUND, "heddle-shim is not beside this program; install it there");
     if (rc == 0)
         rc = open_all(d, &err);
-    if (rc == 0)
+    if (rc == 0) {
         reap_containers(d);
+        listen_to_engine(d);
+    }
     return hd_docker_instance_start(&d->site, what, events, owner, rc < 0 ? &err : NULL);
 }
 
@@ -273,12 +327,20 @@ static void on_engine_closed(void *arg)
     docker_free(d);
 }
 
+static void on_deaf(void *arg)
+{
+    struct docker *d = arg;
+    hd_engine_close(d->site.engine, on_engine_closed, d);
+}
+
 static void on_closing(struct hd_timer *t)
 {
     enum { LOOK_MS = 5 };
     struct docker *d = hd_container_of(t, struct docker, closing);
     if (!hd_list_empty(&d->site.instances) || d->asking > 0 || hd_pulls_busy(d->site.pulls))
         hd_timer_start(d->site.loop, t, LOOK_MS, on_closing);
+    else if (d->events != NULL)
+        hd_docker_events_close(hd_steal(d->events), on_deaf, d);
     else if (d->site.engine != NULL)
         hd_engine_close(d->site.engine, on_engine_closed, d);
     else
@@ -325,6 +387,23 @@ const char *hd_docker_runtime_problem(const char *runtime_id, const char *archit
            "provided.al2023 with a bootstrap.";
 }
 
+/* The most that an engine without privileges of its own can give: its own limit, which is ours, or
+ * what pids there are. */
+static uint64_t process_limit(void)
+{
+    struct rlimit own = {.rlim_max = RLIM_INFINITY};
+    char text[24];
+    uint64_t pids = PIDS_MAX;
+    int fd = open("/proc/sys/kernel/pid_max", O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd >= 0 ? read(fd, text, sizeof(text)) : -1;
+    if (fd >= 0)
+        close(fd);
+    if (n > 0)
+        hd_str_to_u64(&pids, hd_str_trim(hd_str_n(text, (size_t)n)));
+    getrlimit(RLIMIT_NPROC, &own);
+    return HD_MIN((uint64_t)own.rlim_max, pids);
+}
+
 int hd_docker_new(struct hd_backend **out, const struct hd_docker_options *opt,
                   struct hd_error *err)
 {
@@ -361,6 +440,7 @@ int hd_docker_new(struct hd_backend **out, const struct hd_docker_options *opt,
                       .node_id = d->node_id,
                       .boot_id = d->boot_id,
                       .uid = root ? (uint32_t)HD_CONTAINER_UID : (uint32_t)geteuid(),
+                      .nproc = process_limit(),
                       .gid = root ? (uint32_t)HD_CONTAINER_GID : (uint32_t)getegid()},
         .images = (const char *const *)d->images,
         .endpoint_url = d->endpoint_url,

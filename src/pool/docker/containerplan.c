@@ -179,15 +179,15 @@ int hd_container_begin(json_t **out, const struct hd_launch *w, const char *ref,
     add_list(entry, l->image_entry_point);
     add_list(arguments, l->image_command);
     hd_auto_free char *user = hd_printf("%u:%u", (unsigned)site->uid, (unsigned)site->gid);
-    json_t *o =
-        json_pack("{s:s, s:[s], s:o, s:o, s:s, s:b, s:{s:s, s:s, s:s, s:s, s:s}, s:o, s:{s:o, s:o, "
-                  "s:b, s:s}}",
-                  "Image", ref, "Entrypoint", SHIM, "Cmd", command, "Env", environment(w, token),
-                  "User", user, "Tty", 0, "Labels", HD_CONTAINER_MANAGED, "true", HD_CONTAINER_NODE,
-                  site->node_id, HD_CONTAINER_BOOT, site->boot_id, "heddle.function", w->function,
-                  "heddle.version", w->version, "HostConfig", limits(w, site, run_dir),
-                  wanted_member, "entry", entry, "command", arguments, "image", l->image != NULL,
-                  "architecture", l->architecture != NULL ? l->architecture : "");
+    json_t *o = json_pack(
+        "{s:s, s:[s], s:o, s:o, s:s, s:b, s:{s:s, s:s, s:s, s:s, s:s}, s:o, s:{s:o, s:o, "
+        "s:b, s:s, s:I}}",
+        "Image", ref, "Entrypoint", SHIM, "Cmd", command, "Env", environment(w, token), "User",
+        user, "Tty", 0, "Labels", HD_CONTAINER_MANAGED, "true", HD_CONTAINER_NODE, site->node_id,
+        HD_CONTAINER_BOOT, site->boot_id, "heddle.function", w->function, "heddle.version",
+        w->version, "HostConfig", limits(w, site, run_dir), wanted_member, "entry", entry,
+        "command", arguments, "image", l->image != NULL, "architecture",
+        l->architecture != NULL ? l->architecture : "", "nproc", (json_int_t)site->nproc);
     const char *place = l->image != NULL ? l->image_workdir : "/var/task";
     if (place != NULL)
         json_object_set_new(o, "WorkingDir", json_string(place));
@@ -219,7 +219,21 @@ static void append(json_t *list, const json_t *override, const json_t *own)
     json_array_foreach(from, i, item) json_array_append(list, item);
 }
 
-int hd_container_finish(char **out, json_t *body, const json_t *image, struct hd_error *err)
+/* Podman takes no owner for /tmp, and needs none: the mode is as it was given. */
+static void suit_podman(json_t *body, json_t *nproc)
+{
+    json_t *host = json_object_get(body, "HostConfig"), *tmpfs = json_object_get(host, "Tmpfs");
+    const char *options = json_string_value(json_object_get(tmpfs, "/tmp"));
+    const char *owner = options != NULL ? strstr(options, ",uid=") : NULL;
+    if (owner != NULL)
+        json_object_set_new(tmpfs, "/tmp", json_stringn(options, (size_t)(owner - options)));
+    json_array_append_new(
+        json_object_get(host, "Ulimits"),
+        json_pack("{s:s, s:O, s:O}", "Name", "nproc", "Soft", nproc, "Hard", nproc));
+}
+
+int hd_container_finish(char **out, json_t *body, const json_t *image, bool podman,
+                        struct hd_error *err)
 {
     const json_t *wanted = json_object_get(body, wanted_member);
     const json_t *config = json_object_get(image, "Config");
@@ -240,6 +254,8 @@ int hd_container_finish(char **out, json_t *body, const json_t *image, struct hd
                            "Command",
                            ref);
     }
+    if (podman)
+        suit_podman(body, json_object_get(wanted, "nproc"));
     json_object_del(body, wanted_member);
     *out = json_dumps(body, JSON_COMPACT);
     return 0;

@@ -19,6 +19,8 @@ struct hd_container_site {
     const char *runtimes_dir; /* absolute; holds node, python and common */
     const char *node_id, *boot_id;
     uint32_t uid, gid; /* it runs as them */
+    uint64_t nproc;    /* how many processes a user of this machine may have; Podman is told, which
+                        * else raises it, which fails where the engine is confined itself */
 };
 
 /**
@@ -48,8 +50,10 @@ int hd_container_check_architecture(const char *wanted, const char *ref, const j
                                     struct hd_error *err);
 /**
  * Complete it.
- * @param image  what the engine says of the image.
+ * @param image   what the engine says of the image.
+ * @param podman  the engine is Podman.
  * @return 0 and *out, JSON to be wiped and freed; or HD_EINVAL: the image is for another
  *         architecture than the function, or says nothing of what to run.
  */
-int hd_container_finish(char **out, json_t *body, const json_t *image, struct hd_error *err);
+int hd_container_finish(char **out, json_t *body, const json_t *image, bool podman,
+                        struct hd_error *err);

@@ -16,8 +16,10 @@
 #include "pool/process/loadanswer.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/pidfd.h>
 #include <unistd.h>
 
 enum {
@@ -29,8 +31,10 @@ enum {
     STACK_LINES = 12,
     REMOVE_TRIES = 5,
     REMOVE_FIRST_MS = 200,
-    WATCH_TRIES = 10,
-    WATCH_AGAIN_MS = 500,
+    LOOKS = 100, /* until what was seen to end is known to have ended */
+    LOOK_AGAIN_MS = 20,
+    ASKS = 10,
+    ASK_AGAIN_MS = 500,
 };
 
 enum state { IMAGE, CREATING, STARTING, LOADING, READY, DRAINING, ASKED, REMOVING };
@@ -46,18 +50,20 @@ struct hd_instance_handle {
     struct hd_docker_output output;
     json_t *body;       /* of the create request, until it is sent */
     struct hd_buf load; /* of the load request, until it is sent */
-    bool terminated, exited;
-    struct hd_engine_call *op, *watch; /* what it waits for; the container's end */
+    bool terminated, exited, finishing;
+    bool ending, oom;                 /* what was heard of it */
+    struct hd_watched process;        /* its first one, a pidfd */
+    struct hd_error load_err;         /* loading failed: by its end, perhaps */
+    struct hd_engine_call *op, *look; /* what it waits for; how the container is */
     struct hd_pull_waiter *image_wait;
     struct hd_hostcall *call, *ping;
     void (*on_pong)(void *owner, int rc);
     void *pong_owner;
     struct flush *flush;
     struct hd_timer soft, hard, again;
-    unsigned tries, watch_tries;
+    unsigned tries, looks, asks;
     uint64_t hard_due_ms;
     uint32_t start_timeout_ms;
-    int exit_code;
     struct hd_error err; /* why it failed; code 0: it did not */
 };
 
@@ -109,8 +115,19 @@ static void wipe_load(struct hd_instance_handle *h)
     json_decref(hd_steal(h->body));
 }
 
+static void stop_watching(struct hd_instance_handle *h)
+{
+    int fd = h->process.fd;
+    if (fd < 0)
+        return;
+    hd_ready_stop(hd_loop_ready(h->site->loop), &h->process);
+    close(fd);
+    h->process.fd = -1;
+}
+
 static void stop_waiting(struct hd_instance_handle *h)
 {
+    stop_watching(h);
     hd_hostcall_cancel(hd_steal(h->call));
     hd_hostcall_cancel(hd_steal(h->ping));
     hd_timer_stop(h->site->loop, &h->soft);
@@ -140,8 +157,9 @@ static void report_gone(struct hd_instance_handle *h)
 static void finish(struct hd_instance_handle *h)
 {
     hd_docker_output_close(&h->output);
-    if (h->watch != NULL)
-        hd_engine_cancel(h->watch); /* its answer comes back here */
+    h->finishing = true;
+    if (h->look != NULL)
+        hd_engine_cancel(h->look); /* its answer comes back here */
     else
         report_gone(h);
 }
@@ -211,7 +229,7 @@ static bool was_ended(struct hd_instance_handle *h)
 
 /* --- its end by itself --- */
 
-static void watch(struct hd_instance_handle *h);
+static void look(struct hd_instance_handle *h);
 
 static struct hd_exit_status status_of(int code, bool oom)
 {
@@ -223,15 +241,13 @@ static struct hd_exit_status status_of(int code, bool oom)
     return how;
 }
 
-static void on_ended(void *arg, const struct hd_engine_answer *a)
+static void tell_end(struct hd_instance_handle *h, const json_t *state)
 {
-    struct hd_instance_handle *h = arg;
-    if (was_ended(h))
-        return;
-    const json_t *state = json_object_get(a->json, "State");
-    bool oom = json_is_true(json_object_get(state, "OOMKilled"));
+    bool oom = h->oom || json_is_true(json_object_get(state, "OOMKilled"));
     const char *text = json_string_value(json_object_get(state, "Error"));
-    struct hd_exit_status how = status_of(h->exit_code, oom);
+    int exit_code = (int)json_integer_value(json_object_get(state, "ExitCode"));
+    struct hd_exit_status how = status_of(exit_code, oom);
+    h->exited = true;
     hd_docker_output_close(&h->output); /* the last lines come before */
     if (h->events.on_exit != NULL)
         h->events.on_exit(h->owner, &how);
@@ -254,38 +270,100 @@ static void lost(struct hd_instance_handle *h, const char *why)
     end_now(h);
 }
 
-static void on_watch_again(struct hd_timer *t)
+static void on_look_again(struct hd_timer *t)
 {
-    watch(hd_container_of(t, struct hd_instance_handle, again));
+    look(hd_container_of(t, struct hd_instance_handle, again));
 }
 
-static void on_watched(void *arg, const struct hd_engine_answer *a)
+static void on_process_end(struct hd_watched *w, uint32_t events)
+{
+    struct hd_instance_handle *h = hd_container_of(w, struct hd_instance_handle, process);
+    (void)events;
+    stop_watching(h);
+    hd_docker_instance_ended(h, false);
+}
+
+/* An engine on this machine has its processes here: then their end is seen when it happens. */
+static void watch_process(struct hd_instance_handle *h, pid_t pid)
+{
+    char text[4096];
+    if (h->process.fd >= 0 || pid <= 1 || !hd_engine_is_near(h->site->engine))
+        return;
+    int process = pidfd_open(pid, 0);
+    if (process < 0)
+        return;
+    /* Whether it is that container's, in the same numbering as ours. */
+    hd_auto_free char *path = hd_printf("/proc/%d/cgroup", (int)pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd >= 0 ? read(fd, text, sizeof(text)) : -1;
+    if (fd >= 0)
+        close(fd);
+    h->process.on_ready = on_process_end;
+    if (n <= 0 || memmem(text, (size_t)n, h->id, strlen(h->id)) == NULL ||
+        hd_ready_watch(hd_loop_ready(h->site->loop), &h->process, process) < 0) {
+        close(process);
+        h->process.fd = -1;
+    }
+}
+
+/* It runs. If something said that it does not, that may be about to be known. */
+static void still_runs(struct hd_instance_handle *h, const json_t *state)
+{
+    watch_process(h, (pid_t)json_integer_value(json_object_get(state, "Pid")));
+    if (h->ending && ++h->looks < LOOKS) {
+        hd_timer_start(h->site->loop, &h->again, LOOK_AGAIN_MS, on_look_again);
+    } else if (h->load_err.code != 0) {
+        h->err = h->load_err;
+        fail(h);
+    } else {
+        h->ending = false;
+        h->looks = 0;
+    }
+}
+
+static void on_look(void *arg, const struct hd_engine_answer *a)
 {
     struct hd_instance_handle *h = arg;
-    h->watch = NULL;
-    if (h->state == REMOVING) {
-        if (a->err != NULL && a->err->code == HD_ECANCELED)
-            report_gone(h); /* it was all that was waited for */
+    const json_t *state = json_object_get(a->json, "State");
+    h->look = NULL;
+    if (h->finishing) {
+        report_gone(h);
         return;
     }
-    const json_t *code = json_object_get(a->json, "StatusCode");
-    if (a->status == 200 && json_is_integer(code)) {
-        h->exit_code = (int)json_integer_value(code);
-        h->exited = true;
-        stop_waiting(h);
-        h->op = ask_container(h, "GET", "/json", CALL_MS, on_ended);
-    } else if (a->status == 404) {
+    if (h->state == REMOVING)
+        return;
+    if (a->status == 200 && json_is_true(json_object_get(state, "Running")))
+        still_runs(h, state);
+    else if (a->status == 200)
+        tell_end(h, state);
+    else if (a->status == 404)
         lost(h, "its container was removed");
-    } else if (++h->watch_tries < WATCH_TRIES) {
-        hd_timer_start(h->site->loop, &h->again, WATCH_AGAIN_MS, on_watch_again);
-    } else {
+    else if (++h->asks < ASKS)
+        hd_timer_start(h->site->loop, &h->again, ASK_AGAIN_MS, on_look_again);
+    else
         lost(h, "the container engine does not answer any more");
-    }
 }
 
-static void watch(struct hd_instance_handle *h)
+static void look(struct hd_instance_handle *h)
 {
-    h->watch = ask_container(h, "POST", "/wait?condition=not-running", 0, on_watched);
+    if (h->look == NULL && h->state != REMOVING && !h->exited)
+        h->look = ask_container(h, "GET", "/json", CALL_MS, on_look);
+}
+
+void hd_docker_instance_ended(struct hd_instance_handle *h, bool oom)
+{
+    if (h->state < LOADING || h->state == REMOVING || h->exited)
+        return;
+    h->oom = h->oom || oom;
+    h->ending = h->ending || !oom;
+    h->looks = 0;
+    if (!oom)
+        look(h);
+}
+
+bool hd_docker_instance_is(const struct hd_instance_handle *h, const char *id)
+{
+    return h->id != NULL && strcmp(h->id, id) == 0;
 }
 
 /* --- the start --- */
@@ -309,10 +387,13 @@ static void on_loaded(void *arg, const struct hd_hostcall_answer *a)
         if (a->rc == HD_ETIMEOUT)
             hd_fail(&h->err, HD_ETIMEOUT, "was not loaded within %u ms", h->start_timeout_ms);
         /* It may have ended: then that is what is to be told. */
-        if (a->rc == HD_ETIMEOUT || h->watch == NULL)
+        if (a->rc == HD_ETIMEOUT) {
             fail(h);
-        else
+        } else {
+            h->load_err = h->err;
             h->err = (struct hd_error){0};
+            hd_docker_instance_ended(h, false);
+        }
         return;
     }
     if (hd_loadanswer_parse(&answer, a->body, &h->err) < 0) {
@@ -361,7 +442,7 @@ static void on_started(void *arg, const struct hd_engine_answer *a)
         return;
     }
     h->state = LOADING;
-    watch(h);
+    look(h);
     call(h, &h->call, "POST", "/.heddle/load", hd_buf_view(&h->load), true, h->start_timeout_ms,
          on_loaded);
     wipe_load(h);
@@ -393,7 +474,7 @@ static void on_image(void *arg, const json_t *image, const struct hd_error *err)
     if (err != NULL)
         h->err = *err;
     else
-        hd_container_finish(&body, h->body, image, &h->err);
+        hd_container_finish(&body, h->body, image, hd_engine_is_podman(h->site->engine), &h->err);
     if (body == NULL) {
         fail(h);
         return;
@@ -471,6 +552,7 @@ struct hd_instance_handle *hd_docker_instance_start(struct hd_docker_site *site,
 {
     struct hd_instance_handle *h = hd_new(struct hd_instance_handle);
     h->site = site;
+    h->process.fd = -1;
     h->events = *events;
     h->owner = owner;
     h->function = hd_strdup(what->function);

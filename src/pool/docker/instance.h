@@ -38,5 +38,9 @@ void hd_docker_instance_terminate(struct hd_instance_handle *h, uint32_t grace_m
 void hd_docker_instance_ping(struct hd_instance_handle *h, uint32_t within_ms,
                              void (*done)(void *owner, int rc), void *owner);
 void hd_docker_instance_flush(struct hd_instance_handle *h, void (*done)(void *owner), void *owner);
+/** Something says that its container ended, or (@p oom) came to its memory limit. */
+void hd_docker_instance_ended(struct hd_instance_handle *h, bool oom);
+/** @return whether that is its container. */
+bool hd_docker_instance_is(const struct hd_instance_handle *h, const char *id);
 /** @return the instance whose link this is. */
 struct hd_instance_handle *hd_docker_instance_of(struct hd_list *link);
