@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from docker_engine import active, build_image, configuration, create, create_zip, invoke
+from docker_engine import Engine, active, build_image, configuration, create, create_zip, invoke
 from heddle import eventually
 from registry import PASSWORD, USER, Registry, padded
 
@@ -18,6 +18,9 @@ while True:
         id, event = r.headers["Lambda-Runtime-Aws-Request-Id"], json.load(r)
     urllib.request.urlopen(api + id + "/response", json.dumps(event).encode()).close()
 """
+# Podman fetches from registries without TLS only where its configuration names them with their port.
+pytestmark = pytest.mark.parametrize("engine", [Engine], indirect=True, ids=["docker"])
+
 RUNS = {"EntryPoint": ["/usr/bin/python3", "-c", CLIENT]}
 
 
