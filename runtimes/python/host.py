@@ -11,6 +11,7 @@ import json
 import os
 import re
 import signal
+import socket
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +28,7 @@ sys.path.remove(_HERE)
 EX_USAGE = 64
 LOAD_MAX = 4 * 1024 * 1024
 WSGI_THREADS = 16
+BACKLOG = 1024
 JSON = [(b"content-type", b"application/json")]
 HOST_VARIABLES = ("HEDDLE_HOST_TOKEN", "HEDDLE_SOCKET", "PORT")
 
@@ -188,21 +190,16 @@ class Host:
 
     # Starting and ending --------------------------------------------------------------------------
 
-    async def run(self, path, port):
+    async def run(self, listener, connections, port):
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self.on_loop_error)
         loop.add_signal_handler(signal.SIGTERM, self.server.stop)
         self.taken = loop.create_future()
-        if path is not None:
-            before = os.umask(0o177)  # the socket is ours alone from birth
-            try:
-                await self.server.listen(path, None)
-            finally:
-                os.umask(before)
-        else:
-            await self.server.listen(None, port)
+        await self.server.listen(listener, port)
         gc.collect()  # now, while nobody waits: after the load there is little left to look at
         gc.freeze()
+        for sock, data in connections:
+            await self.server.go_on(sock, data)
         await asyncio.wait((self.server.stopped, self.taken), return_when=asyncio.FIRST_COMPLETED)
         if self.taken.done():
             loop.remove_signal_handler(signal.SIGTERM)
@@ -222,6 +219,18 @@ class Host:
             log.record("error", context.get("message", "error in the event loop"))
 
 
+def listen(path):
+    """A Unix socket that is ours alone from birth."""
+    listener = socket.socket(socket.AF_UNIX)
+    before = os.umask(0o177)
+    try:
+        listener.bind(path)
+    finally:
+        os.umask(before)
+    listener.listen(BACKLOG)
+    return listener
+
+
 def main():
     token = os.environ.get("HEDDLE_HOST_TOKEN", "")
     path = os.environ.get("HEDDLE_SOCKET")
@@ -235,9 +244,15 @@ def main():
         sys.exit(EX_USAGE)
     log.capture()
     lanes.offer()
+    listener, connections = None, ()
+    if path is not None:
+        listener = listen(path)
+        gc.collect()
+        gc.freeze()
+        connections = lambda_server.wait(token, listener)
     host = Host(token)
     loop = asyncio.new_event_loop()
-    loop.run_until_complete(host.run(path, int(port) if path is None else None))
+    loop.run_until_complete(host.run(listener, connections, int(port) if path is None else None))
     lambda_server.serve(token, *host.taken.result(), host.what, loop.close)
 
 

@@ -355,16 +355,25 @@ class Server:
         self.stopped = None
         self.listener = None
 
-    async def listen(self, path, port):
+    async def listen(self, listener, port):
+        """On a Unix socket that listens already, or else on a TCP port."""
         loop = asyncio.get_running_loop()
         self.stopped = loop.create_future()
         make = lambda: Connection(self, loop)
-        if path is not None:
+        if listener is not None:
             # A socket that somebody else goes on with must stay where it is.
             keep = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
-            self.listener = await loop.create_unix_server(make, path, backlog=1024, **keep)
+            self.listener = await loop.create_unix_server(make, sock=listener, backlog=1024,
+                                                           **keep)
         else:
             self.listener = await loop.create_server(make, None, port, backlog=1024)
+
+    async def go_on(self, sock, data):
+        """Take over a connection, and what came on it."""
+        loop = asyncio.get_running_loop()
+        _, connection = await loop.connect_accepted_socket(lambda: Connection(self, loop), sock)
+        if data:
+            connection.data_received(data)
 
     def stop(self):
         """Take no more; `stopped` resolves when the last request has ended."""

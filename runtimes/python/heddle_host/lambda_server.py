@@ -1,8 +1,9 @@
 """The host protocol for a Lambda function: one request at a time, in the main thread, without an event
 loop, so that a handler may do whatever it does at Lambda: asyncio.run(), signals, threads.
 
-    load ──► serving ──SIGTERM, between two requests──► exit 0
-       └─ init failed ──first event──► exit 1
+    wait ──load──► serving ──SIGTERM, between two requests──► exit 0
+      │        └─ init failed ──first event──► exit 1
+      └──load of something else──► given to the event loop of host.py
 """
 
 import gc
@@ -20,6 +21,7 @@ from . import lambda_events, lambda_find, lambda_log, lanes, log
 READ = 64 * 1024
 HEAD_MAX = 128 * 1024
 EVENT_MAX = 64 * 1024 * 1024  # the node's limits are lower
+LOAD_MAX = 4 * 1024 * 1024
 EX_INIT = 1
 
 # What the host was started with and a Lambda function's environment does not have by itself.
@@ -30,7 +32,7 @@ _FAULT = (b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
           b"x-heddle-function-error: Unhandled\r\n%bcontent-length: %d\r\n\r\n")
 _PLAIN = b"HTTP/1.1 %d %b\r\ncontent-type: application/json\r\n%bcontent-length: %d\r\n\r\n"
 _REASONS = {200: b"OK", 400: b"Bad Request", 403: b"Forbidden", 404: b"Not Found", 409: b"Conflict",
-            413: b"Content Too Large"}
+            413: b"Content Too Large", 503: b"Service Unavailable"}
 
 
 class Refused(Exception):
@@ -43,6 +45,10 @@ class Refused(Exception):
 
 class Gone(Exception):
     """The peer closed the connection."""
+
+
+class NotLambda(Exception):
+    """What is to be loaded is no Lambda function."""
 
 
 class Connection:
@@ -179,7 +185,7 @@ class Server:
         try:
             data = connection.pending + connection.more()
             while data and (request := connection.request(data)) is not None:
-                data = request[4]
+                data = connection.pending = request[4]
                 self.answer(connection, *request[:4])
             connection.pending = data
         except Refused as error:
@@ -196,10 +202,12 @@ class Server:
         connection.sock.close()  # takes it out of epoll
 
     def answer(self, connection, method, target, fields, body):
-        if "x-heddle-event" in fields:
+        if target.startswith("/.heddle/") and "x-heddle-event" not in fields:
+            self.control(connection, f"{method} {target}", fields, body)
+        elif self.function is None:
+            connection.send_json(503, {"error": "Nothing is loaded yet"})
+        elif "x-heddle-event" in fields:
             self.answer_event(connection, fields, body)
-        elif target.startswith("/.heddle/"):
-            self.control(connection, f"{method} {target}", fields)
         else:
             connection.send_json(400, {"error": "A Lambda function takes events only: "
                                                 "POST / with x-heddle-event"})
@@ -216,13 +224,15 @@ class Server:
             connection.send(_FAULT % (b"x-heddle-exit: 1\r\n", len(data)) + data)
             finish(EX_INIT)
 
-    def control(self, connection, what, fields):
+    def control(self, connection, what, fields, body):
         if not hmac.compare_digest(fields.get("x-heddle-token", "").encode("latin-1"), self.token):
             connection.send_json(403, {"error": "Wrong or missing x-heddle-token"})
         elif what == "GET /.heddle/ping":
             connection.send_json(200, {"background": 0})
         elif what == "POST /.heddle/drain":
             connection.send_json(200, {})
+        elif what == "POST /.heddle/load" and self.function is None:
+            self.load_first(connection, fields, body)
         elif what == "POST /.heddle/load":
             connection.send_json(409, {"ok": False,
                                        "message": "load: came before; a host loads one function"})
@@ -230,6 +240,18 @@ class Server:
             connection.send_json(404, {"error": f"No control request {what}"})
 
     # Loading --------------------------------------------------------------------------------------
+
+    def load_first(self, connection, fields, body):
+        try:
+            what = json.loads(body) if len(body) <= LOAD_MAX else None
+        except ValueError:
+            what = None
+        if is_lambda(what):
+            connection.send_json(200, self.load(what))
+            return
+        head = b"POST /.heddle/load HTTP/1.1\r\nx-heddle-token: %b\r\ncontent-length: %d\r\n\r\n"
+        connection.pending = head % (self.token, len(body)) + body + connection.pending
+        raise NotLambda
 
     def load(self, what):
         """Returns the answer to the load request."""
@@ -261,6 +283,12 @@ class Server:
         signal.signal(signal.SIGTERM, stop)
 
 
+def is_lambda(what):
+    """Whether that is a good load request for a Lambda function."""
+    return (isinstance(what, dict) and bool(what.get("lambda"))
+            and all(isinstance(what.get(key), str) and what[key] for key in ("name", "root")))
+
+
 def set_environment(env):
     for name in NOT_LAMBDAS:
         if name not in env:
@@ -287,20 +315,25 @@ def exit_code(error):
     return 1
 
 
-def serve(token, listeners, connections, loader, what, loaded):
+def wait(token, listener):
     """
-    Load the function and serve it; does not return.
-    connections: (socket, bytes that came) of those that are open; loader: the one among the sockets
-    on which the load request came; loaded: what is to be called when that is answered.
+    Serve until something is to be loaded that is no Lambda function. Returns [(socket, bytes that
+    came)] of the connections for whoever loads it; does not return from a Lambda function.
     """
-    server = Server(token, listeners, [Connection(*c) for c in connections])
+    server = Server(token, [listener], [])
+    signal.signal(signal.SIGTERM, lambda *_: finish(0))
     try:
-        answer = server.load(what)
-        try:
-            server.connections[loader.fileno()].send_json(200, answer)
-        except Gone:
-            server.drop(server.connections[loader.fileno()], loader.fileno())
-        loaded()
+        serve_on(server)
+    except NotLambda:
+        os.close(server.wake)
+        os.close(server.wakes)
+        return [(c.sock, c.pending) for c in server.connections.values()]
+
+
+def serve_on(server, begin=lambda: None):
+    """Serve to the end of this process. begin() comes first."""
+    try:
+        begin()
         server.run()
     except SystemExit as error:
         code = exit_code(error)
@@ -308,3 +341,21 @@ def serve(token, listeners, connections, loader, what, loaded):
                            "and an invocation under way fails with Runtime.ExitError")
         finish(code)
     finish(0)
+
+
+def serve(token, listeners, connections, loader, what, loaded):
+    """
+    Load the function and serve it; does not return.
+    connections: (socket, bytes that came) of those that are open; loader: the one among the sockets
+    on which the load request came; loaded: what is to be called when that is answered.
+    """
+    server = Server(token, listeners, [Connection(*c) for c in connections])
+
+    def begin():
+        answer = server.load(what)
+        try:
+            server.connections[loader.fileno()].send_json(200, answer)
+        except Gone:
+            server.drop(server.connections[loader.fileno()], loader.fileno())
+        loaded()
+    serve_on(server, begin)
