@@ -9,6 +9,7 @@ complete -c heddle -n __fish_use_subcommand -a logs -d 'show the logs of a runni
 complete -c heddle -n __fish_use_subcommand -a emit -d 'emit an event'
 complete -c heddle -n __fish_use_subcommand -a call -d 'call a task'
 complete -c heddle -n __fish_use_subcommand -a lanes -d 'check the lanes, and see how they fare'
+complete -c heddle -n __fish_use_subcommand -a lambda -d 'move functions of the Lambda API to another machine'
 complete -c heddle -n __fish_use_subcommand -a image -d 'make the image in which zip functions run'
 complete -c heddle -n __fish_use_subcommand -a config -d 'show what holds, and who said so'
 complete -c heddle -n __fish_use_subcommand -a doctor -d 'say what is missing on this machine, and how to mend it'
@@ -406,6 +407,15 @@ complete -c heddle -n '__fish_seen_subcommand_from lanes' -l port
 complete -c heddle -n '__fish_seen_subcommand_from lanes' -l host
 complete -c heddle -n '__fish_seen_subcommand_from lanes' -l route-prefix
 complete -c heddle -n '__fish_seen_subcommand_from lanes' -l admin-socket
+complete -c heddle -n '__fish_seen_subcommand_from lambda' -l help
+complete -c heddle -n '__fish_seen_subcommand_from lambda' -l replace
+complete -c heddle -n '__fish_seen_subcommand_from lambda' -l functions
+complete -c heddle -n '__fish_seen_subcommand_from lambda' -l config
+complete -c heddle -n '__fish_seen_subcommand_from lambda' -l data-dir
+complete -c heddle -n '__fish_seen_subcommand_from lambda' -l port
+complete -c heddle -n '__fish_seen_subcommand_from lambda' -l host
+complete -c heddle -n '__fish_seen_subcommand_from lambda' -l route-prefix
+complete -c heddle -n '__fish_seen_subcommand_from lambda' -l admin-socket
 complete -c heddle -n '__fish_seen_subcommand_from image' -l help
 complete -c heddle -n '__fish_seen_subcommand_from image' -l tag
 complete -c heddle -n '__fish_seen_subcommand_from image' -l output

@@ -116,6 +116,19 @@ const struct hd_command hd_commands[] = {
      .n_options = &hd_lanes_options_n,
      .node_options = true,
      .run = hd_cmd_lanes},
+    {.name = "lambda",
+     .usage = "export FILE | import FILE [--replace]",
+     .summary = "move functions of the Lambda API to another machine",
+     .about = "export: write all functions, versions, aliases, layers and what hangs on them, with "
+              "their code, into a new file; environments are in it. A node may run meanwhile.\n"
+              "import: take them all, or nothing, into the data folder of a node that does not "
+              "run. Ids, revisions and numbers stay what they were; events that wait do not move.",
+     .example = "heddle lambda export functions.tar",
+     .bit = HD_CMD_LAMBDA,
+     .options = hd_lambda_options,
+     .n_options = &hd_lambda_options_n,
+     .node_options = true,
+     .run = hd_cmd_lambda},
     {.name = "image",
      .usage = "build [--tag REF] [--output FILE] [FLAGS]",
      .summary = "make the image in which zip functions run",

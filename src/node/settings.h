@@ -22,6 +22,7 @@ enum hd_command_bit {
     HD_CMD_CALL = 1 << 12,
     HD_CMD_LANES = 1 << 13,
     HD_CMD_IMAGE = 1 << 14,
+    HD_CMD_LAMBDA = 1 << 15,
 };
 
 enum hd_compat { HD_COMPAT_NONE, HD_COMPAT_1TUBE };

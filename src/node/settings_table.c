@@ -22,8 +22,8 @@ static_assert(sizeof(enum hd_compat) == sizeof(unsigned) &&
 enum {
     /* commands that read everything, and those that only have to find a running node */
     NODE = HD_CMD_SERVE | HD_CMD_DEV | HD_CMD_CONFIG | HD_CMD_LIST | HD_CMD_DOCTOR,
-    CLIENT =
-        NODE | HD_CMD_INVOKE | HD_CMD_LOGS | HD_CMD_NEW | HD_CMD_EMIT | HD_CMD_CALL | HD_CMD_LANES,
+    CLIENT = NODE | HD_CMD_INVOKE | HD_CMD_LOGS | HD_CMD_NEW | HD_CMD_EMIT | HD_CMD_CALL |
+             HD_CMD_LANES | HD_CMD_LAMBDA,
     DAY_MS = 86400000,
 };
 

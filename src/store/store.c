@@ -11,6 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { COPY_WAIT_MS = 10000 };
+
 enum {
     GROUP_US = 1000,
     MAX_PENDING = 100000,
@@ -507,6 +509,23 @@ int hd_store_check(const char *path, struct hd_error *err)
     int opened = sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
     int rc = opened == SQLITE_OK ? hd_schema_check(db, err)
                                  : hd_sqlite_fail(err, db, opened, "cannot be opened");
+    sqlite3_close(db);
+    return rc < 0 ? hd_wrap(err, rc, "%s", path) : 0;
+}
+
+int hd_store_copy(const char *path, const char *to, struct hd_error *err)
+{
+    sqlite3 *db = NULL;
+    int opened = sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
+    int rc = 0;
+    if (opened != SQLITE_OK) {
+        rc = hd_sqlite_fail(err, db, opened, "cannot be opened");
+    } else {
+        char *sql = sqlite3_mprintf("VACUUM INTO %Q", to);
+        sqlite3_busy_timeout(db, COPY_WAIT_MS);
+        rc = sql != NULL ? hd_sqlite_exec(db, sql, err) : hd_fail(err, HD_EIO, "no memory");
+        sqlite3_free(sql);
+    }
     sqlite3_close(db);
     return rc < 0 ? hd_wrap(err, rc, "%s", path) : 0;
 }

@@ -64,6 +64,10 @@ int hd_store_each(struct hd_store *s, enum hd_record kind,
  *  @return 0, or HD_EINVAL with what was found; or as hd_store_open(). */
 int hd_store_check(const char *path, struct hd_error *err);
 
+/** Copy a database as it is now, also while a node works with it. Blocks. @param to  a new file.
+ *  @return as hd_store_check(). */
+int hd_store_copy(const char *path, const char *to, struct hd_error *err);
+
 /* --- writing: any thread; never blocks --- */
 
 struct hd_store_tx;
