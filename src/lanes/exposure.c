@@ -307,8 +307,10 @@ static void on_bad_body(struct hd_exchange *ex, unsigned status, const char *why
         hd_call_cancel(r->validation, false);
     if (r->run != NULL)
         hd_lane_run_cancel(r->run);
-    hd_rpc_refuse(r, hd_rpc_refusal(status, status == 408 ? "REQUEST_TIMEOUT" : "INVALID_BODY",
-                                    "Invalid body"));
+    if (status == 408)
+        hd_rpc_refuse(r, hd_rpc_refusal(408, "REQUEST_TIMEOUT", "Request Timeout"));
+    else
+        hd_rpc_refuse(r, hd_rpc_refusal(status, "INVALID_BODY", "Invalid body"));
 }
 
 static void on_writable(struct hd_exchange *ex)
@@ -422,8 +424,10 @@ int hd_exposure_new(struct hd_exposure **out, const struct hd_exposure_loop *opt
                                        .limits = {.parse = {.max_head_bytes = 64 * 1024,
                                                             .max_target_bytes = 8192,
                                                             .max_fields = HD_HEAD_FIELDS_MAX},
-                                                  .head_ms = 15000,
-                                                  .body_gap_ms = 30000,
+                                                  .head_ms = e->config->head_ms,
+                                                  .body_gap_ms = e->config->gap_ms,
+                                                  .body_min_rate = e->config->min_rate,
+                                                  .body_grace_ms = e->config->gap_ms,
                                                   .keep_alive_ms = 75000,
                                                   .write_stall_ms = 60000},
                                        .on_request = on_request,

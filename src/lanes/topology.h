@@ -123,6 +123,9 @@ struct hd_exposure_options {
     uint32_t files, fields;
     uint32_t parts;           /* of a form; 0: as many as files and fields */
     uint64_t multipart_bytes; /* of a form, all of it; 0: what its other limits come to */
+    uint32_t head_ms;         /* for a request's head */
+    uint32_t gap_ms;          /* longest gap in a body, and how long its rate is not looked at */
+    uint32_t min_rate;        /* of a body, bytes a second; 0: any */
     bool discovery;
 };
 

@@ -241,6 +241,9 @@ void hd_topology_defaults(struct hd_topology *t)
     e->octet_bytes = 6 << 20;
     e->files = 10;
     e->fields = 100;
+    e->head_ms = 15000;
+    e->gap_ms = 30000;
+    e->min_rate = 100;
     e->discovery = true;
     e->cors_vary = true;
 }

@@ -259,6 +259,19 @@ static void read_limits(struct hd_conf *c, yaml_node_t *node, void *to)
          .max = 1 << 30},
         {.name = "multipart", .kind = HD_CONF_CUSTOM, .read = read_multipart},
         {.name = "octet", .kind = HD_CONF_CUSTOM, .read = read_octet},
+        {.name = "head_ms",
+         .kind = HD_CONF_U32,
+         .offset = offsetof(struct hd_exposure_options, head_ms),
+         .min = 1,
+         .max = 3600000},
+        {.name = "gap_ms",
+         .kind = HD_CONF_U32,
+         .offset = offsetof(struct hd_exposure_options, gap_ms),
+         .min = 1,
+         .max = 3600000},
+        {.name = "rate",
+         .kind = HD_CONF_U32,
+         .offset = offsetof(struct hd_exposure_options, min_rate)},
     };
     hd_conf_map(c, node, keys, HD_COUNT(keys), to);
 }

@@ -403,6 +403,70 @@ def test_a_task_that_takes_too_long_is_ended(node, peer):
     said(node, "aborted late")
 
 
+SLOW = """
+lanes:
+  tasks: { echo: { lane: open } }
+  rpc_lanes: { open: {} }
+  communicators: { self: { base_url: 'http://127.0.0.1:1' } }
+  bindings: [ { lane: open, communicator: self } ]
+  exposure:
+    http:
+      listen: { port: 0 }
+      auth: { tokens: [edge] }
+      limits: { head_ms: 700, gap_ms: 700, rate: 100000 }
+"""
+
+
+def drip(link, piece, every_s=0.05):
+    """Send pieces until the other side answers; what it answers."""
+    link.setblocking(False)
+    answer = b""
+    while True:
+        try:
+            link.send(piece)
+        except OSError:
+            pass
+        try:
+            got = link.recv(65536)
+            if not got:
+                return answer
+            answer += got
+            if b"\r\n\r\n" in answer:
+                return answer
+        except BlockingIOError:
+            pass
+        except OSError:
+            return answer
+        time.sleep(every_s)
+
+
+def test_peers_that_are_too_slow_are_told_and_hold_up_nobody(tmp_path):
+    node = serve(tmp_path, handler("echo", ECHO), SLOW)
+    try:
+        peer = node.peer
+        head = ("POST /__runner/task/echo HTTP/1.1\r\nhost: x\r\nx-runner-token: edge\r\n"
+                "content-type: {}\r\ncontent-length: 9000000\r\n\r\n")
+        form = head.format("multipart/form-data; boundary=b")
+        part = b'--b\r\nContent-Disposition: form-data; name="file:x"\r\n\r\n'
+        cases = [(head.format("application/json"), b'{"input":"', b""),  # stops
+                 (head.format("application/json"), b'{"input":"', b"x"),  # drips
+                 (head.format("application/octet-stream"), b"", b"x"),
+                 (form, part, b"x"), (form, part, b""),
+                 ("POST /__runner/task/echo HTTP/1.1\r\n", b"", b"x-a: b\r\n")]
+        links = [(peer.open(start, first), piece) for start, first, piece in cases]
+        assert peer.call("echo", 1)["event"] == 1
+        for link, piece in links:
+            with link:
+                answer = drip(link, piece)
+            assert answer.startswith(b"HTTP/1.1 408 "), (piece, answer)
+        files = tmp_path / ".heddle/files"
+        eventually(lambda: list(files.iterdir()) == [], what="an empty files folder")
+        assert peer.call("echo", 2)["event"] == 2
+        node.stop()
+    finally:
+        node.kill()
+
+
 # --- one byte too much ---
 
 
