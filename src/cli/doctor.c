@@ -93,6 +93,7 @@ static int doctor(struct hd_cli *cli, const struct hd_node_options *opt,
     hd_doctor_runtimes(&f, opt, cli->env);
     hd_term_progress_end(&cli->err);
     hd_doctor_place(&f, opt);
+    hd_doctor_lambda(&f, opt);
     hd_doctor_machine(&f, opt);
     for (size_t i = 0; i < f.n; i++) {
         bad += f.items[i].health == HD_HEALTH_BAD;

@@ -28,5 +28,7 @@ void hd_findings_done(struct hd_findings *f);
 void hd_doctor_runtimes(struct hd_findings *f, const struct hd_node_options *opt, char *const *env);
 /** Cgroups, namespaces, seccomp, watches, open files. */
 void hd_doctor_machine(struct hd_findings *f, const struct hd_node_options *opt);
-/** Port, folders, disk. */
+/** Ports, folders, disk. */
 void hd_doctor_place(struct hd_findings *f, const struct hd_node_options *opt);
+/** Of the Lambda API: room for code, a container engine. */
+void hd_doctor_lambda(struct hd_findings *f, const struct hd_node_options *opt);

@@ -48,29 +48,29 @@ static bool node_runs(const char *path)
     return runs;
 }
 
-static void check_port(struct hd_findings *f, const struct hd_node_options *opt)
+/* @param what   the listener; @param flags  "--" what sets its host and port. */
+static void check_port(struct hd_findings *f, const char *what, const char *flags, const char *host,
+                       uint16_t port, const char *admin_socket)
 {
-    int problem = try_bind(opt->host, opt->port);
+    int problem = try_bind(host, port);
     if (problem == 0)
-        hd_findings_add(f, "port", HD_HEALTH_GOOD,
-                        hd_printf("%s port %u is free", opt->host, opt->port), NULL);
-    else if (problem == EADDRINUSE && node_runs(opt->admin_socket))
-        hd_findings_add(f, "port", HD_HEALTH_GOOD,
-                        hd_printf("%s port %u: a node runs", opt->host, opt->port), NULL);
+        hd_findings_add(f, what, HD_HEALTH_GOOD, hd_printf("%s port %u is free", host, port), NULL);
+    else if (problem == EADDRINUSE && node_runs(admin_socket))
+        hd_findings_add(f, what, HD_HEALTH_GOOD, hd_printf("%s port %u: a node runs", host, port),
+                        NULL);
     else if (problem == EADDRINUSE)
         hd_findings_add(
-            f, "port", HD_HEALTH_BAD,
-            hd_printf("%s port %u is taken by another program", opt->host, opt->port),
-            hd_printf("ss -ltnp 'sport = :%u'   shows which; or use --port 0", opt->port));
+            f, what, HD_HEALTH_BAD, hd_printf("%s port %u is taken by another program", host, port),
+            hd_printf("ss -ltnp 'sport = :%u'   shows which; or use %sport 0", port, flags));
     else if (problem == EACCES)
-        hd_findings_add(f, "port", HD_HEALTH_BAD, hd_printf("port %u is for root only", opt->port),
+        hd_findings_add(f, what, HD_HEALTH_BAD, hd_printf("port %u is for root only", port),
                         hd_printf("sysctl -w net.ipv4.ip_unprivileged_port_start=%u, or use a "
                                   "port above 1023",
-                                  opt->port));
+                                  port));
     else
-        hd_findings_add(f, "port", HD_HEALTH_BAD,
-                        hd_printf("%s is not an address of this machine", opt->host),
-                        hd_strdup("--host 127.0.0.1, or --host 0.0.0.0 for all"));
+        hd_findings_add(f, what, HD_HEALTH_BAD,
+                        hd_printf("%s is not an address of this machine", host),
+                        hd_printf("%shost 127.0.0.1, or %shost 0.0.0.0 for all", flags, flags));
 }
 
 /* The nearest folder above @p path that exists, for the caller to free. */
@@ -143,5 +143,7 @@ void hd_doctor_place(struct hd_findings *f, const struct hd_node_options *opt)
     check_functions(f, opt);
     check_data_dir(f, opt);
     check_database(f, opt);
-    check_port(f, opt);
+    check_port(f, "port", "--", opt->host, opt->port, opt->admin_socket);
+    check_port(f, "control port", "--control-", opt->control_host, opt->control_port,
+               opt->admin_socket);
 }

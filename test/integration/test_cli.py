@@ -254,6 +254,31 @@ def test_doctor_sees_a_taken_port_and_a_broken_runtime(tmp_path):
     assert f"{broken} does not run" in done.stdout
 
 
+def test_doctor_looks_at_what_lambda_functions_need(tmp_path):
+    (tmp_path / ".heddle" / "bundles").mkdir(parents=True)
+    socket_path = tmp_path / "engine.sock"
+
+    def findings(*args, **env):
+        done = run(tmp_path, "doctor", "--json", "--port", "0", "--control-port", "0",
+                   "--docker-host", f"unix://{socket_path}", *args, env=env)
+        return {f["check"]: f for f in json.loads(done.stdout)["checks"]}
+
+    found = findings()
+    assert found["control port"]["result"] == "ok"
+    assert found["code store"]["result"] in ("ok", "note")
+    assert str(tmp_path / ".heddle/bundles") in found["code store"]["found"]
+    assert found["container engine"]["result"] == "note"
+    assert str(socket_path) in found["container engine"]["found"]
+    assert "PackageType Image" in found["container engine"]["fix"]
+    assert findings("--lambda-backend", "docker")["container engine"]["result"] == "bad"
+    with socketserver.UnixStreamServer(str(socket_path), socketserver.BaseRequestHandler):
+        assert findings()["container engine"]["result"] == "ok"
+    with socketserver.TCPServer(("127.0.0.1", 0), None) as taken:
+        port = taken.server_address[1]
+        found = findings("--control-port", port)["control port"]
+    assert found["result"] == "bad" and "--control-port 0" in found["fix"]
+
+
 # --- invoke, list and logs against a server of the test's ---
 
 class Handler(http.server.BaseHTTPRequestHandler):
