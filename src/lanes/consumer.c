@@ -212,9 +212,12 @@ static struct hd_str tell_wait(struct delivery *d, const struct hd_lane_event *e
 {
     const struct hd_consumer *c = d->consumer;
     struct hd_str trace = hd_envelope_traceparent(&d->envelope);
+    span->on = false;
+    if (trace.len == 0)
+        return trace;
     int64_t now = hd_clock_unix_ms();
     double created = (double)now;
-    if (trace.len == 0 || !hd_typed_iso_parse(&created, d->envelope.created_at))
+    if (!hd_typed_iso_parse(&created, d->envelope.created_at))
         created = (double)now;
     hd_lane_span_begin(span, trace, &d->consumer->rng, (int64_t)created);
     const struct hd_lane_span_end end = {.name = "queue",

@@ -3,43 +3,32 @@
 
 #include "lanes/typed_private.h"
 
-static void member(struct hd_buf *out, const char *name)
+static inline void text(struct hd_buf *out, struct hd_str before, struct hd_str value)
 {
-    if (out->len > 0 && out->ptr[out->len - 1] != '{')
-        hd_buf_char(out, ',');
-    hd_buf_char(out, '"');
-    hd_buf_cstr(out, name);
-    hd_buf_cstr(out, "\":");
-}
-
-static void text(struct hd_buf *out, const char *name, struct hd_str value)
-{
-    member(out, name);
+    hd_buf_str(out, before);
     hd_typed_write_string(out, value);
 }
 
 void hd_envelope_write(struct hd_buf *out, const struct hd_envelope *e)
 {
-    hd_buf_char(out, '{');
-    text(out, "laneId", e->lane_id);
-    text(out, "eventId", e->event_id);
-    text(out, "payload", e->payload);
+    hd_buf_reserve(out, e->payload.len + e->payload.len / 8 + 512); /* about what it takes */
+    text(out, hd_str("{\"laneId\":"), e->lane_id);
+    text(out, hd_str(",\"eventId\":"), e->event_id);
+    text(out, hd_str(",\"payload\":"), e->payload);
     if (e->contexts.ptr != NULL)
-        text(out, "serializedAsyncContexts", e->contexts);
-    member(out, "source");
-    hd_buf_char(out, '{');
-    text(out, "kind", e->source_kind);
-    text(out, "id", e->source_id);
+        text(out, hd_str(",\"serializedAsyncContexts\":"), e->contexts);
+    text(out, hd_str(",\"source\":{\"kind\":"), e->source_kind);
+    text(out, hd_str(",\"id\":"), e->source_id);
     hd_buf_char(out, '}');
     if (e->auth_token.ptr != NULL)
-        text(out, "authToken", e->auth_token);
+        text(out, hd_str(",\"authToken\":"), e->auth_token);
     if (e->max_attempts > 0) {
-        member(out, "maxAttempts");
+        hd_buf_str(out, hd_str(",\"maxAttempts\":"));
         hd_buf_u64(out, e->max_attempts);
     }
-    text(out, "id", e->id);
-    text(out, "createdAt", e->created_at);
-    member(out, "attempts");
+    text(out, hd_str(",\"id\":"), e->id);
+    text(out, hd_str(",\"createdAt\":"), e->created_at);
+    hd_buf_str(out, hd_str(",\"attempts\":"));
     hd_buf_u64(out, e->attempts);
     if (e->others.len > 0) {
         hd_buf_char(out, ',');

@@ -138,9 +138,13 @@ static void signer_missing(struct hd_journey *j, const char *lane)
 static void write_sent(struct hd_buf *out, const struct hd_journey *j, const char *mode)
 {
     hd_buf_init(out, SIZE_MAX / 2);
-    hd_buf_fmt(out, "{\"ok\":true,\"messageId\":\"%.*s\",\"lane\":", HD_FMT(j->id));
+    hd_buf_str(out, hd_str("{\"ok\":true,\"messageId\":\""));
+    hd_buf_str(out, j->id);
+    hd_buf_str(out, hd_str("\",\"lane\":"));
     hd_buf_json(out, hd_str(j->event->event_lane->id));
-    hd_buf_fmt(out, ",\"mode\":\"%s\"}", mode);
+    hd_buf_str(out, hd_str(",\"mode\":\""));
+    hd_buf_cstr(out, mode);
+    hd_buf_str(out, hd_str("\"}"));
 }
 
 static void back_on_loop(void *arg)

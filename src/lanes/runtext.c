@@ -4,15 +4,13 @@
 
 enum { ATTRIBUTES_MAX = 4 << 20 };
 
-static void member(struct hd_buf *out, const char *name, struct hd_str value)
+/* @param name  `,"name":`; the comma is for those that are not the first. */
+static inline void member(struct hd_buf *out, struct hd_str name, struct hd_str value)
 {
     if (value.len == 0)
         return;
-    if (out->ptr[out->len - 1] != '{')
-        hd_buf_char(out, ',');
-    hd_buf_char(out, '"');
-    hd_buf_cstr(out, name);
-    hd_buf_cstr(out, "\":");
+    bool first = out->ptr[out->len - 1] == '{';
+    hd_buf_add(out, name.ptr + first, name.len - first);
     hd_buf_json(out, value);
 }
 
@@ -57,13 +55,14 @@ static void own_attributes(struct hd_buf *out, const struct hd_lane_event *event
                            const struct hd_lane_run_request *request)
 {
     struct hd_str kind = request->source_kind, id = request->source_id;
-    member(out, "id", request->message_id.len > 0 ? request->message_id : request->request_id);
-    hd_buf_cstr(out, ",\"source\":");
+    member(out, hd_str(",\"id\":"),
+           request->message_id.len > 0 ? request->message_id : request->request_id);
+    hd_buf_str(out, hd_str(",\"source\":"));
     hd_auto_free char *source =
         kind.len > 0 ? hd_printf("%.*s/%.*s", HD_FMT(kind), HD_FMT(id)) : hd_strdup("heddle");
     hd_buf_json(out, hd_str(source));
-    member(out, "type", hd_str(event->wire_id));
-    member(out, "time", request->created_at);
+    member(out, hd_str(",\"type\":"), hd_str(event->wire_id));
+    member(out, hd_str(",\"time\":"), request->created_at);
 }
 
 static bool is_bytes(const struct hd_typed *value)
@@ -75,16 +74,17 @@ void hd_runtext_cloud_event(struct hd_buf *out, const struct hd_lane_event *even
                             const struct hd_lane_run_request *request)
 {
     const struct hd_typed *value = request->value;
-    hd_buf_cstr(out, "{\"specversion\":\"1.0\"");
+    hd_buf_str(out, hd_str("{\"specversion\":\"1.0\""));
     if (!cloud_attributes(out, request->cloud))
         own_attributes(out, event, request);
-    member(out, "traceparent", request->traceparent);
+    member(out, hd_str(",\"traceparent\":"), request->traceparent);
     if (value != NULL && is_bytes(value)) {
-        hd_buf_cstr(out, ",\"datacontenttype\":\"application/octet-stream\",\"data_base64\":");
+        hd_buf_str(out,
+                   hd_str(",\"datacontenttype\":\"application/octet-stream\",\"data_base64\":"));
         hd_typed_to_plain(out, value);
     } else if (value != NULL &&
                !(value->kind == HD_TYPED_RECORD && value->tag == HD_TAG_UNDEFINED)) {
-        hd_buf_cstr(out, ",\"datacontenttype\":\"application/json\",\"data\":");
+        hd_buf_str(out, hd_str(",\"datacontenttype\":\"application/json\",\"data\":"));
         hd_typed_to_plain(out, value);
     }
     hd_buf_char(out, '}');
@@ -92,41 +92,41 @@ void hd_runtext_cloud_event(struct hd_buf *out, const struct hd_lane_event *even
 
 static void context_rest(struct hd_buf *out, const struct hd_lane_run_request *request)
 {
-    member(out, "requestId", request->request_id);
+    member(out, hd_str(",\"requestId\":"), request->request_id);
     if (request->contexts.len > 0) {
-        hd_buf_cstr(out, ",\"contexts\":");
+        hd_buf_str(out, hd_str(",\"contexts\":"));
         hd_buf_str(out, request->contexts);
     }
-    hd_buf_cstr(out, "}}");
+    hd_buf_str(out, hd_str("}}"));
 }
 
 void hd_runtext_task_context(struct hd_buf *out, const struct hd_lane_task *task,
                              const struct hd_lane_run_request *request)
 {
-    hd_buf_cstr(out, "{\"heddle\":{");
-    member(out, "kind", hd_str("rpc-task"));
-    member(out, "lane", request->lane);
-    member(out, "task", hd_str(task->wire_id));
+    hd_buf_str(out, hd_str("{\"heddle\":{"));
+    member(out, hd_str(",\"kind\":"), hd_str("rpc-task"));
+    member(out, hd_str(",\"lane\":"), request->lane);
+    member(out, hd_str(",\"task\":"), hd_str(task->wire_id));
     context_rest(out, request);
 }
 
 void hd_runtext_hook_context(struct hd_buf *out, const struct hd_lane_hook *hook,
                              const struct hd_lane_run_request *request)
 {
-    hd_buf_cstr(out, "{\"heddle\":{");
-    member(out, "kind", hd_str("hook"));
-    member(out, "lane", request->lane);
-    member(out, "hook", hd_str(hook->id));
-    member(out, "eventId", hd_str(hook->event->wire_id));
-    member(out, "messageId", request->message_id);
+    hd_buf_str(out, hd_str("{\"heddle\":{"));
+    member(out, hd_str(",\"kind\":"), hd_str("hook"));
+    member(out, hd_str(",\"lane\":"), request->lane);
+    member(out, hd_str(",\"hook\":"), hd_str(hook->id));
+    member(out, hd_str(",\"eventId\":"), hd_str(hook->event->wire_id));
+    member(out, hd_str(",\"messageId\":"), request->message_id);
     if (request->attempt > 0) {
-        hd_buf_cstr(out, ",\"attempt\":");
+        hd_buf_str(out, hd_str(",\"attempt\":"));
         hd_buf_u64(out, request->attempt);
     }
     if (request->source_kind.len > 0) {
-        hd_buf_cstr(out, ",\"source\":{");
-        member(out, "kind", request->source_kind);
-        member(out, "id", request->source_id);
+        hd_buf_str(out, hd_str(",\"source\":{"));
+        member(out, hd_str(",\"kind\":"), request->source_kind);
+        member(out, hd_str(",\"id\":"), request->source_id);
         hd_buf_char(out, '}');
     }
     context_rest(out, request);

@@ -2,7 +2,6 @@
 #include "lanes/typed_private.h"
 
 #include <math.h>
-#include <stdio.h>
 
 #define RANGE_MS 8.64e15 /* furthest from 1970 that a Date can be */
 
@@ -28,6 +27,15 @@ static void date_of(int64_t days, int64_t *year, int *month, int *day)
     *year = y + era * 400 + (*month <= 2);
 }
 
+/* So many digits, and what comes behind them. @return the next place. */
+static char *put(char *to, int64_t value, int digits, char after)
+{
+    to[digits] = after;
+    for (int i = digits; i-- > 0; value /= 10)
+        to[i] = (char)('0' + value % 10);
+    return to + digits + 1;
+}
+
 void hd_typed_iso(char *out, double unix_ms)
 {
     int64_t ms = (int64_t)unix_ms, days = ms / DAY_MS, rest = ms % DAY_MS, year;
@@ -37,11 +45,17 @@ void hd_typed_iso(char *out, double unix_ms)
         days--;
     }
     date_of(days, &year, &month, &day);
-    const char *sign = year > 9999 ? "+" : year < 0 ? "-" : "";
-    int width = *sign != '\0' ? 6 : 4;
-    snprintf(out, 32, "%s%0*d-%02d-%02dT%02d:%02d:%02d.%03dZ", sign, width,
-             (int)(year < 0 ? -year : year), month, day, (int)(rest / 3600000),
-             (int)(rest / 60000 % 60), (int)(rest / 1000 % 60), (int)(rest % 1000));
+    bool large = year > 9999 || year < 0;
+    if (large)
+        *out++ = year < 0 ? '-' : '+';
+    out = put(out, year < 0 ? -year : year, large ? 6 : 4, '-');
+    out = put(out, month, 2, '-');
+    out = put(out, day, 2, 'T');
+    out = put(out, rest / 3600000, 2, ':');
+    out = put(out, rest / 60000 % 60, 2, ':');
+    out = put(out, rest / 1000 % 60, 2, '.');
+    out = put(out, rest % 1000, 3, 'Z');
+    *out = '\0';
 }
 
 /* Exactly @p n digits. */

@@ -103,7 +103,7 @@ void hd_typed_write_string(struct hd_buf *out, struct hd_str text)
         }
         const char *at = *p != 0 ? strchr(from, *p) : NULL;
         if (at != NULL)
-            hd_buf_fmt(out, "\\%c", into[at - from]);
+            hd_buf_add(out, (char[]){'\\', into[at - from]}, 2);
         else
             hd_buf_fmt(out, "\\u%04x", *p);
         p++;
