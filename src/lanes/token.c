@@ -445,6 +445,22 @@ int hd_lane_token_verify(const struct hd_lane_keys *k, struct hd_str token,
     return rc;
 }
 
+int hd_lane_token_verify_hash(const struct hd_lane_keys *k, struct hd_str token, struct hd_str hash,
+                              struct hd_str or_hash, struct hd_error *err)
+{
+    struct hd_str header, payload, rest = token;
+    if (k->mode == HD_LANE_AUTH_NONE)
+        return 0;
+    if (!hd_str_split(&header, &rest, '.') || !hd_str_split(&payload, &rest, '.'))
+        return denied(err, "not a token");
+    unsigned char *scratch = hd_alloc(payload.len + 1);
+    json_t *claims = decode_json(scratch, payload);
+    bool ok = claims != NULL && hash_ok(k, claims, hash, or_hash);
+    json_decref(claims);
+    free(scratch);
+    return ok ? 0 : denied(err, "for another body");
+}
+
 struct hd_str hd_lane_token_of(struct hd_str header_name, struct hd_str value)
 {
     struct hd_str trimmed = hd_str_trim(value), scheme = hd_str("bearer");

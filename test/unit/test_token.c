@@ -205,6 +205,20 @@ static void every_claim_counts(void **state)
     (void)state;
 }
 
+static void the_hash_of_the_body_may_be_checked_later(void **state)
+{
+    struct hd_lane_keys *k = hmac_keys();
+    struct hd_str token = hd_str(HMAC_TOKEN), good = hd_str(BODY_HASH), bad = hd_str("x");
+    assert_int_equal(hd_lane_token_verify_hash(k, token, good, NONE, NULL), 0);
+    assert_int_equal(hd_lane_token_verify_hash(k, token, bad, good, NULL), 0);
+    assert_int_equal(hd_lane_token_verify_hash(k, token, bad, NONE, NULL), HD_EDENIED);
+    assert_int_equal(hd_lane_token_verify_hash(k, token, bad, bad, NULL), HD_EDENIED);
+    assert_int_equal(hd_lane_token_verify_hash(k, hd_str("a"), good, NONE, NULL), HD_EDENIED);
+    assert_int_equal(hd_lane_token_verify_hash(k, hd_str("a.b.c"), good, NONE, NULL), HD_EDENIED);
+    hd_lane_keys_free(k);
+    (void)state;
+}
+
 static void what_is_no_token_is_turned_away(void **state)
 {
     static const char *const tokens[] = {
@@ -314,6 +328,7 @@ int main(void)
         cmocka_unit_test(a_public_key_checks_and_cannot_sign),
         cmocka_unit_test(an_es256_signature_is_der),
         cmocka_unit_test(every_claim_counts),
+        cmocka_unit_test(the_hash_of_the_body_may_be_checked_later),
         cmocka_unit_test(what_is_no_token_is_turned_away),
         cmocka_unit_test(old_peers_are_let_in_only_where_it_is_said),
         cmocka_unit_test(secrets_can_differ_by_direction),
