@@ -25,7 +25,7 @@ struct hd_target {
     char *problem_type;   /* AWS error type of it, as "InvalidRuntimeException"; or NULL */
     uint32_t timeout_ms;  /* of one invocation; 0: none */
     uint32_t memory_mb;   /* 0: no limit */
-    char *runtime;        /* "nodejs22.x", as it was asked for; or NULL */
+    char *runtime;        /* what runs it, for logs: "nodejs:22.11"; NULL: an image */
     char *runtime_arn;    /* for the log's INIT_START line; or NULL */
     char *log_group;      /* "/aws/lambda/resize" */
     bool log_json;        /* LoggingConfig.LogFormat is JSON */

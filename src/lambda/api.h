@@ -59,6 +59,9 @@ struct hd_api_options {
      *         the API is. May be NULL: everything can run that has this machine's architecture.
      */
     const char *(*runtime_problem)(void *arg, const char *runtime, const char *architecture);
+    /** Write what runs it, for logs: "nodejs:20.19". May be NULL: as it was asked for. */
+    void (*runtime_version)(void *arg, const char *runtime, const char *architecture, char *out,
+                            size_t size);
     /**
      * @param runtime  as above.
      * @return what runs it; NULL: the pools' own backend. May be NULL: that one runs everything.

@@ -114,9 +114,22 @@ static int level_of(const char *name)
     return strcmp(name, "INFO") == 0 ? HD_INFO : HD_ERROR;
 }
 
+/* @return what runs it, as logs have it, for the caller to free; NULL: an image. */
+static char *runtime_of(const struct hd_api_options *api, const json_t *config)
+{
+    char version[64];
+    const char *runtime = text(config, "Runtime");
+    if (runtime == NULL || api->runtime_version == NULL)
+        return hd_strdup(runtime);
+    const json_t *architectures = json_object_get(config, "Architectures");
+    api->runtime_version(api->arg, runtime, json_string_value(json_array_get(architectures, 0)),
+                         version, sizeof(version));
+    return hd_strdup(version);
+}
+
 /* @param pool  a reference that becomes the target's; NULL: it cannot run, @p problem says why. */
-static void set_target(struct unit *u, const json_t *config, struct hd_pool *pool,
-                       const char *problem)
+static void set_target(const struct hd_api_options *api, struct unit *u, const json_t *config,
+                       struct hd_pool *pool, const char *problem)
 {
     struct parts p;
     struct hd_target *t = hd_target_new();
@@ -131,7 +144,7 @@ static void set_target(struct unit *u, const json_t *config, struct hd_pool *poo
     t->problem_type = problem != NULL ? hd_strdup("InvalidRuntimeException") : NULL;
     t->timeout_ms = (uint32_t)json_integer_value(json_object_get(config, "Timeout")) * 1000;
     t->memory_mb = (uint32_t)json_integer_value(json_object_get(config, "MemorySize"));
-    t->runtime = hd_strdup(text(config, "Runtime"));
+    t->runtime = runtime_of(api, config);
     t->runtime_arn =
         hd_strdup(text(json_object_get(config, "RuntimeVersionConfig"), "RuntimeVersionArn"));
     t->log_group = hd_strdup(text(logging, "LogGroup"));
@@ -219,7 +232,7 @@ static void install(struct hd_deploy *d, struct unit *u, const json_t *doc)
     struct hd_pool *pool = pool_for(d, u, doc, &at, &err);
     free(u->instances);
     u->instances = instances;
-    set_target(u, config, pool, pool == NULL ? err.msg : NULL);
+    set_target(api, u, config, pool, pool == NULL ? err.msg : NULL);
 }
 
 /* @return why this machine cannot run it, or NULL. */
@@ -308,7 +321,8 @@ static void look_at(struct hd_deploy *d, enum hd_record kind, const char *key)
     else if (before != NULL)
         install(d, u, before); /* the update failed or goes on: what was there serves */
     else
-        set_target(u, config, NULL, problem != NULL ? problem : text(config, "StateReason"));
+        set_target(d->opt.api, u, config, NULL,
+                   problem != NULL ? problem : text(config, "StateReason"));
     if (under_way || mended)
         prepare(d, u, doc, problem, kind);
     json_decref(doc);

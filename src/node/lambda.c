@@ -172,7 +172,19 @@ static void prepare_image(void *arg, const struct hd_launch *what,
     }
     struct prepared *p = hd_new(struct prepared);
     *p = (struct prepared){done, token};
-    hd_loop_post(n->workers[0].loop, nothing_to_fetch, p);
+    hd_process_when_known(n->backend, nothing_to_fetch, p); /* its logs say what runs it */
+}
+
+static void runtime_version(void *arg, const char *runtime, const char *architecture, char *out,
+                            size_t size)
+{
+    struct hd_node *n = arg;
+    char text[HD_INTERPRETER_TEXT_MAX + 1];
+    if (backend_for(n, runtime, architecture) != NULL)
+        hd_interpreter_version(text, runtime, NULL); /* the image's own: nearer is not known */
+    else
+        hd_process_runtime_version(n->backend, runtime, text);
+    snprintf(out, size, "%s", text);
 }
 
 static const char *runtime_problem(void *arg, const char *runtime, const char *architecture)
@@ -210,6 +222,7 @@ static int make_api(struct hd_node *n, struct hd_error *err)
                                  .limits = {.account_concurrency = o->lambda_account_concurrency,
                                             .unreserved_min = o->lambda_unreserved_min},
                                  .runtime_problem = runtime_problem,
+                                 .runtime_version = runtime_version,
                                  .backend_for = backend_for,
                                  .prepare_image = prepare_image,
                                  .on_view = on_view,

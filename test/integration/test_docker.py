@@ -60,6 +60,7 @@ def test_a_zip_function_runs_in_a_container_of_its_own(docker_node, engine):
     assert (got["task"], got["etc"], got["tmp"]) == (False, False, True)
     assert got["net"] == ["lo"]
     assert "said hello" in tail(answer)
+    assert tail(answer).startswith("INIT_START Runtime Version: python:3.11\t")
     [c] = ours(engine, "py")
     host = engine.inspect(c["Id"])["HostConfig"]
     assert host["Memory"] == host["MemorySwap"] == 256 << 20
@@ -94,6 +95,7 @@ def test_an_image_brings_its_own_entry_point(docker_node, engine):
     assert answer.json() == {"event": {"n": 1}, "argv": ["one", "two"], "cwd": "/opt",
                              "from_image": "yes", "name": "image", "task": False}
     assert "image got {'n': 1}" in tail(answer)
+    assert tail(answer).startswith("INIT_START Runtime Version: image\t")
 
 
 def test_what_ends_is_known_and_replaced(docker_node, engine):
@@ -134,9 +136,19 @@ def test_leftovers_of_a_killed_node_are_removed(docker_node, engine):
     [old] = ours(engine, "py")
     n.kill()
     assert [c["Id"] for c in ours(engine)] == [old["Id"]]
+    labels = old["Labels"]
+    assert labels["heddle.version"].startswith("LATEST-") and labels["heddle.deploy"]
+    assert len(labels["heddle.instance"]) == 16
+    assert old["Names"] == ["/heddle-" + labels["heddle.instance"]]
+    other = engine.call("POST", "/containers/create", json.dumps({
+        "Image": IMAGE, "Cmd": ["sleep", "1"], "HostConfig": {"NetworkMode": "none"},
+        "Labels": {"heddle.managed": "true", "heddle.node": "0123456789abcdef",
+                   "heddle.boot": "0123456789abcdef"}}))["Id"]
     m = docker_node("--lambda-backend", "docker")
     eventually(lambda: old["Id"] not in [c["Id"] for c in ours(engine)], what="leftovers are removed")
     assert invoke(m, "py", {}).status == 200
+    assert other in [c["Id"] for c in ours(engine)]  # another node's, which may well be alive
+    engine.call("DELETE", f"/containers/{other}?force=1")
 
 
 def test_an_image_that_is_not_there(docker_node):

@@ -48,7 +48,8 @@ static json_t *finished(const struct hd_launch *w, const char *image_json, struc
 {
     json_t *body, *image = json_loads(image_json, 0, NULL), *out = NULL;
     char *text = NULL;
-    assert_int_equal(hd_container_begin(&body, w, "ref:1", &site, "/run/1", "00ff", err), 0);
+    assert_int_equal(
+        hd_container_begin(&body, w, "ref:1", &site, "/run/1", "0123456789abcdef", "00ff", err), 0);
     if (hd_container_finish(&text, body, image, strstr(image_json, "podman") != NULL, err) == 0)
         out = json_loads(text, 0, NULL);
     free(text);
@@ -131,13 +132,43 @@ static void podman_is_told_in_its_words(void **state)
     (void)state;
 }
 
+static void labels_are_what_every_engine_takes(void **state)
+{
+    static const char letters[] = "aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffffggg";
+    static const struct {
+        const char *text, *label;
+    } cases[] = {
+        {"plain-name_1.2", "plain-name_1.2"},
+        {"7", "7"},
+        {letters, letters}, /* 63 */
+        {"$LATEST", "LATEST-"},
+        {"-begins", "begins-"},
+        {"ends-", "ends--"},
+        {"", ""},
+    };
+    char label[HD_CONTAINER_LABEL_MAX + 1], other[HD_CONTAINER_LABEL_MAX + 1];
+    for (size_t i = 0; i < HD_COUNT(cases); i++) {
+        size_t n = strlen(cases[i].label);
+        hd_container_label(label, cases[i].text);
+        assert_memory_equal(label, cases[i].label, n);
+        assert_int_equal(strlen(label),
+                         strcmp(cases[i].text, cases[i].label) == 0 && n > 0 ? n : n + 8);
+    }
+    hd_auto_free char *longer = hd_printf("%sx", letters), *another = hd_printf("%sy", letters);
+    hd_container_label(label, longer);
+    hd_container_label(other, another);
+    assert_int_equal(strlen(label), 49);
+    assert_string_not_equal(label, other);
+    (void)state;
+}
+
 static void a_runtime_without_a_host_is_refused(void **state)
 {
     const struct hd_launch_lambda l = {.runtime_id = "java21", .code_dir = "/code"};
     struct hd_launch w = launch_of(&l, "java");
     struct hd_error err;
     json_t *body;
-    assert_int_equal(hd_container_begin(&body, &w, "ref:1", &site, "/run/1", "00", &err),
+    assert_int_equal(hd_container_begin(&body, &w, "ref:1", &site, "/run/1", "01", "00", &err),
                      HD_EINVAL);
     assert_non_null(strstr(err.msg, "java21"));
     (void)state;
@@ -151,6 +182,7 @@ int main(void)
         cmocka_unit_test(a_zip_function_is_confined),
         cmocka_unit_test(an_image_says_what_it_runs_unless_it_is_told),
         cmocka_unit_test(podman_is_told_in_its_words),
+        cmocka_unit_test(labels_are_what_every_engine_takes),
         cmocka_unit_test(a_runtime_without_a_host_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

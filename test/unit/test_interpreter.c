@@ -163,9 +163,36 @@ static void they_are_asked_what_they_are(void **state)
     (void)state;
 }
 
+static void logs_name_what_runs_it(void **state)
+{
+    static const struct {
+        const char *id, *text;
+        unsigned major, minor;
+    } cases[] = {
+        {"nodejs20.x", "nodejs:22.11", 22, 11},
+        {"python3.12", "python:3.11", 3, 11},
+        {"nodejs20.x", "nodejs:20", 0, 0},
+        {"python3.12", "python:3.12", 0, 0},
+        {"provided.al2023", "provided:al2023", 0, 0},
+        {"provided", "provided", 0, 0},
+    };
+    for (size_t i = 0; i < HD_COUNT(cases); i++) {
+        struct hd_interpreter one = {.major = cases[i].major, .minor = cases[i].minor};
+        char text[HD_INTERPRETER_TEXT_MAX + 1];
+        hd_interpreter_version(text, cases[i].id, &one);
+        assert_string_equal(text, cases[i].text);
+        if (one.major == 0) {
+            hd_interpreter_version(text, cases[i].id, NULL);
+            assert_string_equal(text, cases[i].text);
+        }
+    }
+    (void)state;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(logs_name_what_runs_it),
         cmocka_unit_test(a_runtime_asks_for_a_version),
         cmocka_unit_test(the_nearest_is_chosen),
         cmocka_unit_test(one_of_unknown_version_will_do_until_it_is_known),

@@ -1,7 +1,10 @@
 #include "pool/docker/containerplan.h"
 
 #include "core/base.h"
+#include "core/id.h"
 #include "pool/docker/imageref.h"
+
+#include <openssl/sha.h>
 
 enum {
     PIDS = 1024,
@@ -164,30 +167,65 @@ static json_t *limits(const struct hd_launch *w, const struct hd_container_site 
     return h;
 }
 
+/* --- labels --- */
+
+static bool is_label(const char *text, size_t len)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+    static const char inner[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
+    return len > 0 && len <= HD_CONTAINER_LABEL_MAX && strspn(text, inner) >= len &&
+           strchr(plain, text[0]) != NULL && strchr(plain, text[len - 1]) != NULL;
+}
+
+void hd_container_label(char out[HD_CONTAINER_LABEL_MAX + 1], const char *text)
+{
+    enum { KEPT = 40, HASH_BYTES = 4 };
+    unsigned char digest[SHA256_DIGEST_LENGTH];
+    size_t len = strlen(text), n = 0;
+    if (is_label(text, len)) {
+        memcpy(out, text, len + 1);
+        return;
+    }
+    for (const char *c = text; *c != '\0' && n < KEPT; c++)
+        if (is_label(c, 1) || (n > 0 && strchr("_.-", *c) != NULL))
+            out[n++] = *c;
+    if (n > 0)
+        out[n++] = '-';
+    SHA256((const unsigned char *)text, len, digest);
+    hd_hex(out + n, digest, HASH_BYTES);
+    out[n + 2 * HASH_BYTES] = '\0';
+}
+
 /* --- the whole --- */
 
 /* What is to be looked at when the image is known; never sent. */
 static const char wanted_member[] = "-heddle";
 
 int hd_container_begin(json_t **out, const struct hd_launch *w, const char *ref,
-                       const struct hd_container_site *site, const char *run_dir, const char *token,
-                       struct hd_error *err)
+                       const struct hd_container_site *site, const char *run_dir, const char *id,
+                       const char *token, struct hd_error *err)
 {
+    char function[HD_CONTAINER_LABEL_MAX + 1], version[HD_CONTAINER_LABEL_MAX + 1],
+        deploy[HD_CONTAINER_LABEL_MAX + 1];
     const struct hd_launch_lambda *l = w->lambda;
     json_t *command = json_array(), *entry = json_array(), *arguments = json_array();
     int rc = add_command(command, w, err);
     add_list(entry, l->image_entry_point);
     add_list(arguments, l->image_command);
     hd_auto_free char *user = hd_printf("%u:%u", (unsigned)site->uid, (unsigned)site->gid);
+    hd_container_label(function, w->function);
+    hd_container_label(version, l->qualifier != NULL ? l->qualifier : w->version);
+    hd_container_label(deploy, w->version);
     json_t *o = json_pack(
-        "{s:s, s:[s], s:o, s:o, s:s, s:b, s:{s:s, s:s, s:s, s:s, s:s}, s:o, s:{s:o, s:o, "
+        "{s:s, s:[s], s:o, s:o, s:s, s:b, s:{s:s, s:s, s:s, s:s, s:s, s:s, s:s}, s:o, s:{s:o, s:o, "
         "s:b, s:s, s:I}}",
         "Image", ref, "Entrypoint", SHIM, "Cmd", command, "Env", environment(w, token), "User",
         user, "Tty", 0, "Labels", HD_CONTAINER_MANAGED, "true", HD_CONTAINER_NODE, site->node_id,
-        HD_CONTAINER_BOOT, site->boot_id, "heddle.function", w->function, "heddle.version",
-        w->version, "HostConfig", limits(w, site, run_dir), wanted_member, "entry", entry,
-        "command", arguments, "image", l->image != NULL, "architecture",
-        l->architecture != NULL ? l->architecture : "", "nproc", (json_int_t)site->nproc);
+        HD_CONTAINER_BOOT, site->boot_id, HD_CONTAINER_INSTANCE, id, "heddle.function", function,
+        "heddle.version", version, "heddle.deploy", deploy, "HostConfig", limits(w, site, run_dir),
+        wanted_member, "entry", entry, "command", arguments, "image", l->image != NULL,
+        "architecture", l->architecture != NULL ? l->architecture : "", "nproc",
+        (json_int_t)site->nproc);
     const char *place = l->image != NULL ? l->image_workdir : "/var/task";
     if (place != NULL)
         json_object_set_new(o, "WorkingDir", json_string(place));

@@ -9,7 +9,13 @@
 #define HD_CONTAINER_RUN "/heddle/run"             /* the instance's folder, as it is seen inside */
 #define HD_CONTAINER_MANAGED "heddle.managed"      /* labels */
 #define HD_CONTAINER_NODE "heddle.node"
+#define HD_CONTAINER_INSTANCE "heddle.instance"
 #define HD_CONTAINER_BOOT "heddle.boot"
+
+enum { HD_CONTAINER_LABEL_MAX = 63 };
+/** Write a label's value that every engine takes: @p text, or where that is too long or of other
+ *  characters, the beginning of its legal ones and a part of its hash. */
+void hd_container_label(char out[HD_CONTAINER_LABEL_MAX + 1], const char *text);
 
 enum { HD_CONTAINER_UID = 993, HD_CONTAINER_GID = 990 };
 
@@ -38,12 +44,13 @@ int hd_container_check_images(const char *const *images, struct hd_error *err);
  * Make the body of the create request, as far as it can be known before the engine was asked for
  * the image. Everything is copied.
  * @param run_dir  the instance's folder.
+ * @param id       of the instance, 16 hex digits: a label.
  * @return 0 and *out, to be freed; or HD_EINVAL: there is no host for the runtime, or text is not
  *         UTF-8.
  */
 int hd_container_begin(json_t **out, const struct hd_launch *what, const char *ref,
-                       const struct hd_container_site *site, const char *run_dir, const char *token,
-                       struct hd_error *err);
+                       const struct hd_container_site *site, const char *run_dir, const char *id,
+                       const char *token, struct hd_error *err);
 /** @param wanted  "x86_64", "arm64"; NULL or empty: any. @return 0, or HD_EINVAL: it is for
  * another. */
 int hd_container_check_architecture(const char *wanted, const char *ref, const json_t *image,

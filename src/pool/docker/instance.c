@@ -24,6 +24,7 @@
 
 enum {
     TOKEN_BYTES = 16,
+    ID_BYTES = 8,
     CALL_MS = 60000,
     INIT_MS = 10000,
     INIT_EXTRA_MS = 5000, /* the host keeps the limit itself, and says so better */
@@ -46,7 +47,7 @@ struct hd_instance_handle {
     void *owner;
     enum state state;
     char *function, *image, *dir, *id; /* id: of the container; NULL: there is none */
-    char token[2 * TOKEN_BYTES + 1];
+    char token[2 * TOKEN_BYTES + 1], instance[2 * ID_BYTES + 1];
     struct hd_docker_output output;
     json_t *body;       /* of the create request, until it is sent */
     struct hd_buf load; /* of the load request, until it is sent */
@@ -480,7 +481,8 @@ static void on_image(void *arg, const json_t *image, const struct hd_error *err)
         return;
     }
     h->state = CREATING;
-    h->op = ask_engine(h, "POST", "/containers/create", body, CALL_MS, on_created);
+    hd_auto_free char *path = hd_printf("/containers/create?name=heddle-%s", h->instance);
+    h->op = ask_engine(h, "POST", path, body, CALL_MS, on_created);
     explicit_bzero(body, strlen(body));
     free(body);
 }
@@ -521,6 +523,10 @@ static int prepare(struct hd_instance_handle *h, const struct hd_launch *what, s
     uint32_t init_ms = what->lambda->init_timeout_ms;
     hd_random(random, sizeof(random));
     hd_hex(h->token, random, sizeof(random));
+    h->token[2 * TOKEN_BYTES] = '\0';
+    hd_random(random, sizeof(random));
+    hd_hex(h->instance, random, ID_BYTES);
+    h->instance[2 * ID_BYTES] = '\0';
     h->image = hd_strdup(hd_container_image(what, h->site->images));
     h->start_timeout_ms =
         HD_MAX(h->site->start_timeout_ms,
@@ -529,8 +535,8 @@ static int prepare(struct hd_instance_handle *h, const struct hd_launch *what, s
     if (rc == 0)
         rc = make_folder(h, err);
     if (rc == 0)
-        rc = hd_container_begin(&h->body, what, h->image, &h->site->container, h->dir, h->token,
-                                err);
+        rc = hd_container_begin(&h->body, what, h->image, &h->site->container, h->dir, h->instance,
+                                h->token, err);
     if (rc == 0)
         rc = make_load(h, what, err);
     return rc;

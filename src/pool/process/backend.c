@@ -42,6 +42,7 @@ struct process {
     struct hd_process_enforcement enforcement;
     struct hd_list instances;
     struct hd_prewarm prewarm;
+    struct hd_list curious;
     struct hd_interpreters interpreters, asked; /* asked: a work thread's while `asking` */
     bool has_asked, asking, knows;
     struct wish wishes[WISHES_MAX];
@@ -72,6 +73,22 @@ static void ask_work(void *arg)
 
 static void grant_wishes(struct process *p);
 
+/* Who waits for the versions. */
+struct curious {
+    struct hd_list link;
+    void (*done)(void *arg);
+    void *arg;
+};
+
+static void tell_curious(struct process *p)
+{
+    for (struct hd_list *l; (l = hd_list_pop(&p->curious)) != NULL;) {
+        struct curious *c = hd_container_of(l, struct curious, link);
+        c->done(c->arg);
+        free(c);
+    }
+}
+
 static void on_asked(void *arg)
 {
     struct process *p = arg;
@@ -79,6 +96,7 @@ static void on_asked(void *arg)
     p->interpreters = p->asked;
     p->asking = false;
     p->knows = true;
+    tell_curious(p);
     grant_wishes(p);
 }
 
@@ -132,6 +150,30 @@ const char *hd_process_runtime_note(struct hd_backend *b, const char *runtime_id
         return NULL;
     hd_interpreter_note(p->note, runtime_id, i);
     return p->note;
+}
+
+void hd_process_runtime_version(struct hd_backend *b, const char *runtime_id,
+                                char out[HD_INTERPRETER_TEXT_MAX + 1])
+{
+    struct process *p = process_of(b);
+    bool exact;
+    learn_versions(p);
+    hd_interpreter_version(
+        out, runtime_id,
+        hd_interpreter_pick(&p->interpreters, hd_runtime_want(runtime_id), &exact));
+}
+
+void hd_process_when_known(struct hd_backend *b, void (*done)(void *arg), void *arg)
+{
+    struct process *p = process_of(b);
+    learn_versions(p);
+    if (!p->asking) {
+        hd_loop_post(p->opt.loop, done, arg);
+        return;
+    }
+    struct curious *c = hd_new(struct curious);
+    *c = (struct curious){.done = done, .arg = arg};
+    hd_list_push(&p->curious, &c->link);
 }
 
 const char *hd_process_shim(const struct hd_backend *b)
@@ -494,6 +536,7 @@ int hd_process_new(struct hd_backend **out, const struct hd_process_options *opt
     p->base.ops = &ops;
     copy_options(&p->opt, opt);
     hd_list_init(&p->instances);
+    hd_list_init(&p->curious);
     hd_interpreters_find(&p->interpreters, p->opt.node_bin, p->opt.python_bin, program_path(),
                          runs_as_others(&p->opt));
     p->site = (struct hd_hostproc_site){.loop = opt->loop,

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "core/log.h"
+#include "pool/process/interpreter.h"
 #include "core/loop.h"
 
 #include <heddle/sys/backend.h>
@@ -72,6 +73,11 @@ const char *hd_process_runtime_problem(struct hd_backend *b, const char *runtime
 /** @return a sentence if another version than that runs it, valid until the next call; or NULL.
  *  Versions are found out in the background, from the first call on. Control loop. */
 const char *hd_process_runtime_note(struct hd_backend *b, const char *runtime_id);
+/** Write what runs a Lambda runtime, see hd_interpreter_version(). Control loop. */
+void hd_process_runtime_version(struct hd_backend *b, const char *runtime_id,
+                                char out[HD_INTERPRETER_TEXT_MAX + 1]);
+/** Tell when the versions of what is installed are known, or cannot be: @p done, later. */
+void hd_process_when_known(struct hd_backend *b, void (*done)(void *arg), void *arg);
 /** @return where the shim is, or NULL; lives as long as the backend. */
 const char *hd_process_shim(const struct hd_backend *b);
 /** Set AWS_ENDPOINT_URL of functions with Lambda semantics that start from now on; NULL: none. */

@@ -106,6 +106,22 @@ const char *hd_interpreter_problem(enum hd_interpreter_family family)
     return "";
 }
 
+void hd_interpreter_version(char out[HD_INTERPRETER_TEXT_MAX + 1], const char *id,
+                            const struct hd_interpreter *chosen)
+{
+    size_t name = strcspn(id, "0123456789."), len = strlen(id);
+    if (chosen != NULL && is_known(chosen)) {
+        snprintf(out, HD_INTERPRETER_TEXT_MAX + 1, "%.*s:%u.%u", (int)name, id, chosen->major,
+                 chosen->minor);
+        return;
+    }
+    if (len > 2 && strcmp(id + len - 2, ".x") == 0)
+        len -= 2;
+    const char *rest = id + name + (id[name] == '.');
+    snprintf(out, HD_INTERPRETER_TEXT_MAX + 1, "%.*s%s%.*s", (int)name, id,
+             *rest != '\0' ? ":" : "", (int)(id + len - rest), rest);
+}
+
 void hd_interpreter_note(char out[HD_INTERPRETER_TEXT_MAX + 1], const char *id,
                          const struct hd_interpreter *chosen)
 {

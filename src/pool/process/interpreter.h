@@ -44,6 +44,10 @@ const struct hd_interpreter *hd_interpreter_pick(const struct hd_interpreters *a
 /** @return what is missing where there is no interpreter of the family, and how to get it; static.
  */
 const char *hd_interpreter_problem(enum hd_interpreter_family family);
+/** Write what runs a runtime as logs have it: "python:3.11", "nodejs:20.19", "provided:al2023".
+ *  @param chosen  NULL, or of a version that is not known: what the id asks for. Pure. */
+void hd_interpreter_version(char out[HD_INTERPRETER_TEXT_MAX + 1], const char *id,
+                            const struct hd_interpreter *chosen);
 /** Write that another version than what the id asks for runs it. */
 void hd_interpreter_note(char out[HD_INTERPRETER_TEXT_MAX + 1], const char *id,
                          const struct hd_interpreter *chosen);
