@@ -1,5 +1,7 @@
 #include "functions/zip.h"
 
+#include "core/crc32.h"
+
 #include <limits.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -273,7 +275,7 @@ struct check {
     int (*sink)(void *arg, struct hd_str bytes);
     void *arg;
     uint64_t n;
-    uLong crc;
+    uint32_t crc;
     struct hd_error *err;
 };
 
@@ -282,7 +284,7 @@ static int give(struct check *c, const char *ptr, size_t len)
     if (len > c->e->unpacked_bytes - c->n)
         return broken(c->err, c->e->at, "an entry is longer than it says");
     c->n += len;
-    c->crc = crc32_z(c->crc, (const Bytef *)ptr, len);
+    c->crc = hd_crc32(c->crc, ptr, len);
     return len > 0 ? c->sink(c->arg, hd_str_n(ptr, len)) : 0;
 }
 
@@ -326,7 +328,7 @@ static int unpack_deflated(struct check *c)
 int hd_zip_unpack(const struct hd_zip_entry *e, int (*sink)(void *arg, struct hd_str bytes),
                   void *arg, struct hd_error *err)
 {
-    struct check c = {.e = e, .sink = sink, .arg = arg, .crc = crc32_z(0, NULL, 0), .err = err};
+    struct check c = {.e = e, .sink = sink, .arg = arg, .crc = 0, .err = err};
     int rc = e->deflated ? unpack_deflated(&c) : give(&c, e->data.ptr, e->data.len);
     if (rc != 0)
         return rc;

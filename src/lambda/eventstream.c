@@ -1,9 +1,9 @@
 #include "lambda/eventstream.h"
 
 #include "core/base64.h"
+#include "core/crc32.h"
 
 #include <assert.h>
-#include <zlib.h>
 
 enum {
     PRELUDE = 12,
@@ -32,7 +32,7 @@ static size_t load_u16(const char *at)
 
 static uint32_t checksum(const char *ptr, size_t len)
 {
-    return (uint32_t)crc32_z(0, (const unsigned char *)ptr, len);
+    return hd_crc32(0, ptr, len);
 }
 
 /* --- writing --- */
