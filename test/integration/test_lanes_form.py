@@ -64,6 +64,9 @@ INVALID = (400, "INVALID_MULTIPART", "Invalid multipart payload")
 @pytest.fixture(scope="module")
 def node(tmp_path_factory):
     cwd = tmp_path_factory.mktemp("form")
+    left = cwd / "data/files/0123456789abcdef0123456789abcdef"  # by a node that was killed
+    left.mkdir(parents=True)
+    (left / "0").write_text("old")
     node = serve(cwd, handler("reader", READER), CONFIG, "--data-dir", "data")
     try:
         yield node
@@ -86,6 +89,10 @@ def result(answer):
 
 def sha256(data):
     return hashlib.sha256(data).hexdigest()
+
+
+def test_what_a_dead_node_left_is_removed(node):
+    assert os.listdir(node.cwd / "data/files") == []
 
 
 def test_a_function_gets_files_with_what_is_known_of_them(peer):
@@ -262,3 +269,17 @@ def test_a_client_that_goes_away_in_the_middle_leaves_no_files(node, peer):
     eventually(lambda: os.listdir(node.cwd / "data/files"), what="a file that is being received")
     link.shutdown(socket.SHUT_RDWR)
     link.close()
+
+
+def test_a_disk_that_takes_nothing_is_an_error_and_no_more(node):
+    folder = node.cwd / "data/files"
+    parts = [manifest(sentinel("x")), file("x", b"x" * 200000)]
+    folder.rename(folder.with_name("away"))
+    try:
+        assert node.peer.form_error("upload", parts) == (500, "STREAM_ERROR", "Internal Error")
+        record = node.wait_record(lambda r: r["msg"] == "exposure.task.error"
+                                  and "files" in r["error"])
+        assert str(folder) in record["error"]
+    finally:
+        folder.with_name("away").rename(folder)
+    assert node.peer.form("upload", parts)[0] == 200
