@@ -242,7 +242,8 @@ static void confine_layout(struct hd_hostplan *p, const struct hd_lambdaplan_sit
     struct hd_sandbox_spec *s = &p->spec;
     const char *files = site->opt->files_dir;
     hd_sandbox_bind(s, RUN_PLACE, HD_PLAN_DIR, true);
-    if (files != NULL && strchr(files, ':') == NULL)
+    /* At its own path, which the function is told; not in a folder that is the function's own. */
+    if (files != NULL && strchr(files, ':') == NULL && strncmp(files, "/tmp/", 5) != 0)
         hd_sandbox_bind(s, files, files, false);
     if (site->seen) {
         s->seen_uid = SEEN_UID;
