@@ -6,9 +6,12 @@ import json
 import os
 import re
 import socket
+import tempfile
+from pathlib import Path
 
 import pytest
 
+from awslambda import Lambda
 from heddle import eventually
 from lanepeer import BOUNDARY, file, form, handler, manifest, sentinel, serve
 
@@ -269,6 +272,18 @@ def test_a_client_that_goes_away_in_the_middle_leaves_no_files(node, peer):
     eventually(lambda: os.listdir(node.cwd / "data/files"), what="a file that is being received")
     link.shutdown(socket.SHUT_RDWR)
     link.close()
+
+
+def test_a_function_of_the_lambda_api_gets_files_too():
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:  # /tmp is the function's own
+        node = serve(Path(folder), {}, CONFIG, "--data-dir", "data")
+        try:
+            Lambda(node).create("reader", {"index.mjs": READER})
+            got = result(node.peer.form("upload", [manifest(sentinel("x")), file("x", b"12345")]))
+            assert got["read"] == {"x": {"bytes": 5, "sha256": sha256(b"12345")}}
+            node.stop()
+        finally:
+            node.kill()
 
 
 def test_a_disk_that_takes_nothing_is_an_error_and_no_more(node):
