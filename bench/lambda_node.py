@@ -76,7 +76,7 @@ class LambdaNode(Heddle):
     def __init__(self, folder, *flags, env=None):
         self.folder = folder
         (folder / "none").mkdir(parents=True, exist_ok=True)
-        super().__init__(folder, folder / "none", *flags,
+        super().__init__(folder, folder / "none", "patient", *flags,
                          env={**POLICIES_OFF, "HEDDLE_CONTROL_PORT": "0", **(env or {})})
         self._own = threading.local()
 

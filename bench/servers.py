@@ -29,6 +29,7 @@ FLAGS = {
     "prewarm": ["--prewarm", "2"],
     "no prewarm": ["--prewarm", "0"],
     "no access log": ["--no-access-log"],
+    "patient": ["--lambda-queue-wait", "60000"],
 }
 POLICIES_OFF = {"HEDDLE_DISABLE_RATE_LIMIT": "1"}
 POLICIES_ON = {"HEDDLE_DEFAULT_RPM": "100000000"}
