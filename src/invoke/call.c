@@ -14,7 +14,7 @@
 
 enum {
     EVENT_BYTES_MAX = 64 * 1024 * 1024,
-    LAST_WORDS_MS = 2000, /* for an instance that broke off, to be gone */
+    LAST_WORDS_MS = 5000, /* for an instance that broke off, to be gone */
     ANSWER_BYTES = 6291556,
 };
 

@@ -3,6 +3,8 @@ their own, their output, limits and ends, and what is left behind."""
 
 import json
 import os
+import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -66,7 +68,14 @@ def test_a_zip_function_runs_in_a_container_of_its_own(docker_node, engine):
     assert host["Memory"] == host["MemorySwap"] == 256 << 20
     assert host["ReadonlyRootfs"] and host["NetworkMode"] == "none"
     assert int(got["capabilities"][0], 16) == 0
-    assert invoke(n, "py", {}).json()["pid"] == got["pid"]
+    again = invoke(n, "py", {})
+    assert again.json()["pid"] == got["pid"]
+    [i] = [i for i in n.admin("/heddle/instances", data_dir="data").json()["instances"]
+           if i["function"] == "py"]
+    assert (i["backend"], i["state"], i["served"]) == ("docker", "idle", 2), i
+    used = re.search(r"Max Memory Used: (\d+) MB", tail(again))
+    if "memory" in pathlib.Path("/proc/self/cgroup").read_text():
+        assert 1 <= int(used[1]) <= 256 and 1 << 20 <= i["memoryPeakBytes"] <= 256 << 20, (used, i)
     assert len(ours(engine, "py")) == 1
     n.stop()
     assert ours(engine) == []

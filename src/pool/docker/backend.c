@@ -297,10 +297,19 @@ static struct hd_instance_handle *launch(struct hd_backend *b, const struct hd_l
     return hd_docker_instance_start(&d->site, what, events, owner, rc < 0 ? &err : NULL);
 }
 
-static uint64_t unknown(struct hd_instance_handle *h)
+static uint64_t rss_bytes(struct hd_instance_handle *h)
 {
-    (void)h;
-    return 0;
+    return hd_cgroup_memory(hd_docker_instance_used(h));
+}
+
+static uint64_t peak_bytes(struct hd_instance_handle *h)
+{
+    return hd_cgroup_peak(hd_docker_instance_used(h));
+}
+
+static uint64_t cpu_us(struct hd_instance_handle *h)
+{
+    return hd_cgroup_cpu_us(hd_docker_instance_used(h));
 }
 
 static void docker_free(struct docker *d)
@@ -366,8 +375,9 @@ static const struct hd_backend_ops ops = {
     .terminate = hd_docker_instance_terminate,
     .ping = hd_docker_instance_ping,
     .flush_output = hd_docker_instance_flush,
-    .rss_bytes = unknown,
-    .cpu_us = unknown,
+    .rss_bytes = rss_bytes,
+    .peak_bytes = peak_bytes,
+    .cpu_us = cpu_us,
     .reap_stale = reap_stale,
     .close = close_backend,
 };

@@ -10,16 +10,15 @@
 #include "core/folder.h"
 #include "core/id.h"
 #include "pool/docker/imageref.h"
+#include "pool/docker/meter.h"
 #include "pool/docker/output.h"
 #include "pool/process/hostclient.h"
 #include "pool/process/lambdaplan.h"
 #include "pool/process/loadanswer.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
-#include <sys/pidfd.h>
 #include <unistd.h>
 
 enum {
@@ -32,7 +31,7 @@ enum {
     STACK_LINES = 12,
     REMOVE_TRIES = 5,
     REMOVE_FIRST_MS = 200,
-    LOOKS = 100, /* until what was seen to end is known to have ended */
+    LOOKS = 200, /* until what was seen to end is known to have ended */
     LOOK_AGAIN_MS = 20,
     ASKS = 10,
     ASK_AGAIN_MS = 500,
@@ -52,8 +51,9 @@ struct hd_instance_handle {
     json_t *body;       /* of the create request, until it is sent */
     struct hd_buf load; /* of the load request, until it is sent */
     bool terminated, exited, finishing;
-    bool ending, oom;                 /* what was heard of it */
-    struct hd_watched process;        /* its first one, a pidfd */
+    bool ending, oom;          /* what was heard of it */
+    struct hd_watched process; /* its first one, a pidfd */
+    struct hd_cgroup used;
     struct hd_error load_err;         /* loading failed: by its end, perhaps */
     struct hd_engine_call *op, *look; /* what it waits for; how the container is */
     struct hd_pull_waiter *image_wait;
@@ -150,6 +150,7 @@ static void report_gone(struct hd_instance_handle *h)
     free(h->image);
     free(h->dir);
     free(h->id);
+    hd_cgroup_done(&h->used);
     explicit_bzero(h->token, sizeof(h->token));
     free(h);
 }
@@ -287,21 +288,12 @@ static void on_process_end(struct hd_watched *w, uint32_t events)
 /* An engine on this machine has its processes here: then their end is seen when it happens. */
 static void watch_process(struct hd_instance_handle *h, pid_t pid)
 {
-    char text[4096];
-    if (h->process.fd >= 0 || pid <= 1 || !hd_engine_is_near(h->site->engine))
+    if (h->process.fd >= 0 || !hd_engine_is_near(h->site->engine))
         return;
-    int process = pidfd_open(pid, 0);
-    if (process < 0)
-        return;
-    /* Whether it is that container's, in the same numbering as ours. */
-    hd_auto_free char *path = hd_printf("/proc/%d/cgroup", (int)pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd >= 0 ? read(fd, text, sizeof(text)) : -1;
-    if (fd >= 0)
-        close(fd);
+    hd_cgroup_done(&h->used);
+    int process = hd_docker_meter_open(&h->used, pid, h->id);
     h->process.on_ready = on_process_end;
-    if (n <= 0 || memmem(text, (size_t)n, h->id, strlen(h->id)) == NULL ||
-        hd_ready_watch(hd_loop_ready(h->site->loop), &h->process, process) < 0) {
+    if (process >= 0 && hd_ready_watch(hd_loop_ready(h->site->loop), &h->process, process) < 0) {
         close(process);
         h->process.fd = -1;
     }
@@ -644,6 +636,11 @@ void hd_docker_instance_terminate(struct hd_instance_handle *h, uint32_t grace_m
 }
 
 /* --- questions --- */
+
+const struct hd_cgroup *hd_docker_instance_used(const struct hd_instance_handle *h)
+{
+    return &h->used;
+}
 
 static void on_ping(void *arg, const struct hd_hostcall_answer *a)
 {

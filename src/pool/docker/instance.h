@@ -6,6 +6,7 @@
 #include "core/log.h"
 #include "pool/docker/containerplan.h"
 #include "pool/docker/pull.h"
+#include "pool/process/cgroup.h"
 #include "pool/process/rundir.h"
 
 /** What instances have in common; the backend's. */
@@ -38,6 +39,8 @@ void hd_docker_instance_terminate(struct hd_instance_handle *h, uint32_t grace_m
 void hd_docker_instance_ping(struct hd_instance_handle *h, uint32_t within_ms,
                              void (*done)(void *owner, int rc), void *owner);
 void hd_docker_instance_flush(struct hd_instance_handle *h, void (*done)(void *owner), void *owner);
+/** @return its control groups; all NULL: they are not to be seen here. */
+const struct hd_cgroup *hd_docker_instance_used(const struct hd_instance_handle *h);
 /** Something says that its container ended, or (@p oom) came to its memory limit. */
 void hd_docker_instance_ended(struct hd_instance_handle *h, bool oom);
 /** @return whether that is its container. */
