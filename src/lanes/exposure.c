@@ -338,25 +338,12 @@ static struct hd_str field_of(struct hd_rpc *r, const struct hd_head *head, cons
     return f != NULL && f->value.len > 0 ? hd_arena_str(&r->arena, f->value) : hd_str("");
 }
 
-static bool good_id(struct hd_str id)
-{
-    if (id.len == 0 || id.len > HD_RPC_ID_MAX)
-        return false;
-    for (size_t i = 0; i < id.len; i++) {
-        char c = id.ptr[i];
-        if (!((c | 0x20) >= 'a' && (c | 0x20) <= 'z') && !(c >= '0' && c <= '9') &&
-            (c == '\0' || strchr("._:-", c) == NULL))
-            return false;
-    }
-    return true;
-}
-
 static void keep_head(struct hd_rpc *r, const struct hd_head *head)
 {
     r->method = hd_arena_str(&r->arena, head->method);
     r->origin = field_of(r, head, "origin");
     r->id = hd_str_trim(field_of(r, head, "x-runner-request-id"));
-    if (!good_id(r->id)) {
+    if (!hd_rpc_request_id_ok(r->id)) {
         char id[HD_UUID_CHARS + 1];
         hd_uuid4(id, &r->exposure->rng);
         r->id = hd_arena_str(&r->arena, hd_str(id));

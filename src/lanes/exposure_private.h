@@ -8,7 +8,6 @@
 #include "lanes/rpcwire.h"
 
 enum {
-    HD_RPC_ID_MAX = 128, /* of a request id that is taken over */
     HD_RPC_CONTEXT_MAX = 16 * 1024,
     HD_RPC_FIELDS = 10,           /* that an answer of ours has, at most */
     HD_RPC_VALUES_MAX = 64 << 20, /* of an input that was read, or an answer */
