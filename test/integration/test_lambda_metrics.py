@@ -1,6 +1,6 @@
-"""What is counted of Lambda functions."""
+"""What is counted of Lambda functions, and which instances they have."""
 
-from heddle import eventually
+from heddle import INTERNAL_KEY, bearer, eventually
 
 
 def test_invocations_are_counted_by_how_they_ended(aws):
@@ -46,3 +46,24 @@ def counted(node):
                     or name.startswith(f"heddle_lambda_{what}{{")):
                 sums[what] += value
     return sums
+
+
+def test_instances_are_shown_one_by_one_and_can_be_drained(aws):
+    aws.create("shown", "const id = crypto.randomUUID(); exports.handler = async () => id;", MemorySize=256)
+    first = aws.value("shown")
+    key = bearer(INTERNAL_KEY)
+
+    def shown():
+        listed = aws.node.ask_control("GET", "/heddle/instances", key).json()["instances"]
+        return [i for i in listed if i["function"] == "shown"]
+
+    [one] = eventually(shown, what="an instance")
+    assert one["state"] == "ready" or one["state"] == "idle", one
+    assert one["backend"] == "process" and one["initialization"] == "on-demand"
+    assert one["served"] == 1 and one["inFlight"] == 0 and one["ageMs"] >= one["lastUsedMsAgo"]
+    assert one["fingerprint"] and one["initMs"] > 0 and one["memoryPeakBytes"] >= 0
+    assert aws.node.ask_control("GET", "/heddle/instances").status == 404  # not without the key
+    answer = aws.node.ask_control("POST", f"/heddle/instances/drain?id={one['id']}", key)
+    assert answer.json() == {"draining": 1}
+    eventually(lambda: one["id"] not in [i["id"] for i in shown()], what="its end")
+    assert aws.value("shown") != first

@@ -1,6 +1,7 @@
 /* test_cgroup.c - where our own group lies, on every kind of machine. */
 #include "pool/process/cgroup.h"
 #include "test.h"
+#include "tree.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -83,12 +84,84 @@ static void all_functions_weigh_as_much_as_a_busy_process_on_each_core(void **st
     (void)state;
 }
 
+/* One folder as version 2 has it. */
+static void version_2(struct tree *t, struct hd_cgroup *c)
+{
+    static const char *const files[] = {"memory.max",  "memory.swap.max", "memory.oom.group",
+                                        "memory.peak", "memory.stat",     "memory.events",
+                                        "pids.max",    "cpu.weight",      "cpu.stat"};
+    tree_make(t);
+    for (size_t i = 0; i < HD_COUNT(files); i++)
+        tree_file(t, files[i], "");
+    *c = (struct hd_cgroup){
+        .memory = hd_strdup(t->path), .pids = hd_strdup(t->path), .cpu = hd_strdup(t->path)};
+}
+
+static void version_2_done(struct tree *t, struct hd_cgroup *c)
+{
+    hd_cgroup_done(c);
+    tree_done(t);
+}
+
+static void assert_file(const struct tree *t, const char *name, const char *wanted)
+{
+    char text[64] = "";
+    FILE *f = fopen(tree_path(t, name), "re");
+    assert_non_null(f);
+    size_t n = fread(text, 1, sizeof(text) - 1, f);
+    fclose(f);
+    text[n] = '\0';
+    assert_string_equal(text, wanted);
+}
+
+static void limits_of_version_2_are_written(void **state)
+{
+    struct tree t;
+    struct hd_cgroup c;
+    version_2(&t, &c);
+    assert_int_equal(hd_cgroup_limit(&c, 128, 1024, NULL), 0);
+    assert_file(&t, "memory.max", "134217728");
+    assert_file(&t, "memory.swap.max", "0");
+    assert_file(&t, "memory.oom.group", "1");
+    assert_file(&t, "pids.max", "1024");
+    assert_int_equal(hd_cgroup_share(&c, 1769, NULL), 0);
+    assert_file(&t, "cpu.weight", "100");
+    version_2_done(&t, &c);
+    version_2(&t, &c);
+    assert_int_equal(hd_cgroup_limit(&c, 0, 0, NULL), 0);
+    assert_file(&t, "memory.max", "max");
+    assert_file(&t, "pids.max", "max");
+    assert_int_equal(hd_cgroup_share(&c, 10240, NULL), 0);
+    assert_file(&t, "cpu.weight", "578");
+    version_2_done(&t, &c);
+    (void)state;
+}
+
+static void use_is_read_from_version_2(void **state)
+{
+    struct tree t;
+    struct hd_cgroup c;
+    version_2(&t, &c);
+    tree_file(&t, "memory.peak", "7340032\n");
+    tree_file(&t, "memory.stat", "anon 5242880\nfile 4096\n");
+    tree_file(&t, "memory.events", "low 0\nmax 3\noom 1\noom_kill 2\n");
+    tree_file(&t, "cpu.stat", "usage_usec 1234\nuser_usec 1000\n");
+    assert_int_equal(hd_cgroup_peak(&c), 7340032);
+    assert_int_equal(hd_cgroup_memory(&c), 5242880);
+    assert_int_equal(hd_cgroup_oom_kills(&c), 2);
+    assert_int_equal(hd_cgroup_cpu_us(&c), 1234);
+    version_2_done(&t, &c);
+    (void)state;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(our_group_is_found),
         cmocka_unit_test(folders_that_serve_several_controllers_are_entered_once),
         cmocka_unit_test(all_functions_weigh_as_much_as_a_busy_process_on_each_core),
+        cmocka_unit_test(limits_of_version_2_are_written),
+        cmocka_unit_test(use_is_read_from_version_2),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
