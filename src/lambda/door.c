@@ -28,7 +28,8 @@ static struct hd_door_request *make(struct hd_lambda_door *d, struct hd_exchange
 {
     struct hd_door_request *r = hd_slab_take(&d->requests);
     memset(r, 0, offsetof(struct hd_door_request, ask));
-    r->who.account[0] = '\0';
+    r->who.account[0] = r->who.region[0] = r->who.key_id[0] = r->who.principal[0] = '\0';
+    r->who.checked = false;
     r->pace = (struct hd_pace){.bytes = 0};
     r->waits = r->too_much = false;
     r->prelude = (struct hd_url_prelude){.nuls = 0};
