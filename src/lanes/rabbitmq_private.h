@@ -7,6 +7,7 @@
 #pragma once
 
 #include "core/list.h"
+#include "lanes/acks.h"
 #include "lanes/queue.h"
 
 #include <pthread.h>
@@ -74,6 +75,7 @@ struct hd_rabbit {
     struct hd_list pending;       /* publishes that are not confirmed, in order */
     uint64_t next_seq;            /* the next publish's */
     uint64_t inflight;
+    struct hd_acks acks; /* of this connection */
     bool want_consume, consuming;
     uint32_t prefetch;
     struct hd_error last_error;
@@ -102,6 +104,8 @@ int hd_rabbit_send(struct hd_rabbit *r, struct hd_rabbit_job *job, struct hd_err
 bool hd_rabbit_is_void(const struct hd_rabbit *r, uint64_t tag);
 int hd_rabbit_settle(struct hd_rabbit *r, uint64_t tag, enum hd_lane_settle how,
                      struct hd_error *err);
+/** Send the acknowledgements that go together; settling may leave them to this. */
+int hd_rabbit_flush(struct hd_rabbit *r, struct hd_error *err);
 int hd_rabbit_begin_consume(struct hd_rabbit *r, struct hd_error *err);
 int hd_rabbit_end_consume(struct hd_rabbit *r, struct hd_error *err);
 /** Deal with everything that has arrived. */

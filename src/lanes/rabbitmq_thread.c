@@ -313,7 +313,8 @@ static void work(struct life *life, struct hd_list *jobs)
             life->down_since_ms = hd_clock_ms();
         }
     }
-    if (r->conn != NULL && hd_rabbit_receive(r, &err) < 0) {
+    if (r->conn != NULL && (hd_rabbit_flush(r, &err) < 0 || hd_rabbit_receive(r, &err) < 0 ||
+                            hd_rabbit_flush(r, &err) < 0)) {
         lose(r, &err);
         life->down_since_ms = hd_clock_ms();
     }

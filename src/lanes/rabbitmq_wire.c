@@ -130,6 +130,7 @@ int hd_rabbit_connect(struct hd_rabbit *r, struct hd_error *err)
     int rc = hd_amqp_open(&r->conn, &to, err);
     if (rc < 0)
         return rc;
+    hd_acks_init(&r->acks);
     rc = set_up(r, err);
     if (rc < 0)
         hd_rabbit_disconnect(r);
@@ -216,10 +217,21 @@ int hd_rabbit_settle(struct hd_rabbit *r, uint64_t tag, enum hd_lane_settle how,
         return 0; /* of an earlier connection: the broker delivers it again */
     if (r->inflight > 0)
         r->inflight--;
-    int status = how == HD_LANE_ACK
-                     ? amqp_basic_ack(r->conn, CHANNEL, own, 0)
-                     : amqp_basic_nack(r->conn, CHANNEL, own, 0, how == HD_LANE_RETURN);
+    int status = AMQP_STATUS_OK;
+    if (how != HD_LANE_ACK) {
+        hd_acks_skip(&r->acks, own);
+        status = amqp_basic_nack(r->conn, CHANNEL, own, 0, how == HD_LANE_RETURN);
+    } else if (!hd_acks_add(&r->acks, own)) {
+        status = amqp_basic_ack(r->conn, CHANNEL, own, 0);
+    }
     return hd_amqp_check_status(status, "settling", err);
+}
+
+int hd_rabbit_flush(struct hd_rabbit *r, struct hd_error *err)
+{
+    uint64_t tag = r->conn != NULL ? hd_acks_take(&r->acks) : 0;
+    return tag > 0 ? hd_amqp_check_status(amqp_basic_ack(r->conn, CHANNEL, tag, 1), "settling", err)
+                   : 0;
 }
 
 /* --- consuming --- */

@@ -196,6 +196,16 @@ static void settle(struct fake_broker *b, uint64_t tag, unsigned *counter, bool 
     }
 }
 
+static uint64_t first_unacked(struct fake_broker *b, uint64_t tag)
+{
+    hd_list_each(l, &b->unacked)
+    {
+        struct message *m = hd_container_of(l, struct message, link);
+        tag = HD_MIN(tag, m->tag);
+    }
+    return tag;
+}
+
 static void published(struct fake_broker *b)
 {
     struct message *msg = b->coming;
@@ -296,9 +306,13 @@ static int on_method(struct fake_broker *b, struct hd_str args, uint32_t method)
         method_end(b, 1, &m);
         b->consuming = false;
         break;
-    case METHOD(60, 80): /* basic.ack */
-        settle(b, get_int(args, 0, 8), &b->counts.acked, false);
+    case METHOD(60, 80): { /* basic.ack */
+        uint64_t tag = get_int(args, 0, 8);
+        uint64_t first = get_int(args, 8, 1) != 0 ? first_unacked(b, tag) : tag;
+        for (uint64_t t = first; t <= tag; t++)
+            settle(b, t, &b->counts.acked, false);
         break;
+    }
     case METHOD(60, 120): { /* basic.nack */
         bool back = (get_int(args, 8, 1) & 2) != 0;
         settle(b, get_int(args, 0, 8), back ? &b->counts.requeued : &b->counts.rejected, back);
