@@ -3,11 +3,13 @@
 #include "core/exit.h"
 #include "core/id.h"
 #include "functions/file.h"
+#include "functions/strings.h"
 #include "lanes/api.h"
 #include "node/listen.h"
 #include "node/private.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 struct hd_node_lanes {
@@ -76,6 +78,22 @@ static int make_apis(struct hd_node_lanes *l, struct hd_error *err)
     return rc;
 }
 
+/* What functions of the Lambda API need to reach the lanes; a variable of their own stays. */
+static void lambda_env(void *arg, const char *function, struct hd_strings *env)
+{
+    struct hd_node *n = arg;
+    char **ours = hd_node_lanes_env(n, function, NULL);
+    for (size_t i = 0; ours[i] != NULL; i++) {
+        size_t len = strcspn(ours[i], "=") + 1;
+        bool given = false;
+        for (size_t j = 0; j < env->n; j++)
+            given = given || strncmp(env->items[j], ours[i], len) == 0;
+        if (!given)
+            hd_strings_add(env, hd_str(ours[i]));
+    }
+    hd_node_lanes_env_free(ours);
+}
+
 int hd_node_lanes(struct hd_node *n, struct hd_error *err)
 {
     struct hd_topology *t = NULL;
@@ -103,6 +121,7 @@ int hd_node_lanes(struct hd_node *n, struct hd_error *err)
                                    .log = n->log,
                                    .files_dir = files,
                                    .listen = make_listeners};
+    hd_process_set_env(n->backend, lambda_env, n);
     rc = hd_lanes_new(&l->lanes, &opt, err);
     return rc == 0 ? make_apis(l, err) : rc;
 }

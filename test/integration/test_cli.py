@@ -16,7 +16,7 @@ import pytest
 from heddle import ROOT, binary, run
 
 COMMANDS = ["serve", "dev", "init", "new", "invoke", "list", "logs", "config", "doctor", "version",
-            "help"]
+            "help", "lambda", "lanes", "emit", "call", "image"]
 
 
 # --- help, version, wrong command lines ---

@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 import hostdriver
+from awslambda import Lambda
 from heddle import Node, binary, eventually
 
 NATIVE = binary().parent / "test" / "integration" / "native_function"
@@ -378,3 +379,20 @@ def test_the_types_say_what_there_is(tmp_path, line, error):
                           env={"PATH": os.environ["PATH"], "DENO_DIR": str(tmp_path / "deno"), "NO_COLOR": "1"})
     assert (done.returncode == 0) == (error is None), done.stderr
     assert error is None or error in done.stderr
+
+
+# --- functions of the Lambda API ---
+
+@pytest.mark.parametrize("runtime, code", [
+    ("nodejs22.x", 'const { call } = require("heddle");\n'
+                   'exports.handler = (event) => call("double", event);'),
+    ("python3.11", 'from heddle import call\n'
+                   'def handler(event, context):\n    return call("double", event)\n')])
+def test_functions_of_the_lambda_api_call_tasks(tmp_path, start_node, write_functions, runtime, code):
+    functions = write_functions({
+        "double/index.mjs": "export default async (request) => Response.json(2 * (await request.json()));",
+        "double/heddle.json": json.dumps({"runtime": "node", **PUBLIC})})
+    (tmp_path / "heddle.yml").write_text("lanes: { tasks: { double: {} } }\n")
+    aws = Lambda(start_node(functions))
+    aws.create("asks", code, runtime=runtime)
+    assert aws.value("asks", 21) == 42

@@ -52,6 +52,8 @@ struct process {
     struct hd_process_prewarm_counts counts;
     char note[HD_INTERPRETER_TEXT_MAX + 1];
     char *endpoint_url;
+    hd_process_env_fn *more_env;
+    void *more_env_arg;
     struct hd_timer closing;
     bool closed;
     void (*on_closed)(void *arg);
@@ -139,6 +141,13 @@ void hd_process_set_endpoint(struct hd_backend *b, const char *url)
     p->endpoint_url = hd_strdup(url);
 }
 
+void hd_process_set_env(struct hd_backend *b, hd_process_env_fn *more, void *arg)
+{
+    struct process *p = process_of(b);
+    p->more_env = more;
+    p->more_env_arg = arg;
+}
+
 const char *hd_process_runtime_note(struct hd_backend *b, const char *runtime_id)
 {
     struct process *p = process_of(b);
@@ -190,7 +199,9 @@ static struct hd_lambdaplan_site lambda_site(const struct process *p)
                                        .parts = p->enforcement.parts,
                                        .layout = p->enforcement.layout,
                                        .seen = p->enforcement.seen,
-                                       .endpoint_url = p->endpoint_url};
+                                       .endpoint_url = p->endpoint_url,
+                                       .more_env = p->more_env,
+                                       .more_env_arg = p->more_env_arg};
 }
 
 static int make_plan(struct process *p, struct hd_hostplan *plan, const struct hd_launch *what,

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "core/log.h"
+#include "functions/strings.h"
 #include "pool/process/interpreter.h"
 #include "core/loop.h"
 
@@ -13,6 +14,9 @@ enum hd_process_sandbox {
     HD_PROCESS_SANDBOX_OFF,
     HD_PROCESS_SANDBOX_REQUIRE, /* all of it, or nothing starts */
 };
+
+/** Append what else a function's environment has, "NAME=value", unless it has it already. */
+typedef void hd_process_env_fn(void *arg, const char *function, struct hd_strings *env);
 
 /** Strings are copied; NULL and 0 stand for the default in brackets. */
 struct hd_process_options {
@@ -82,6 +86,8 @@ void hd_process_when_known(struct hd_backend *b, void (*done)(void *arg), void *
 const char *hd_process_shim(const struct hd_backend *b);
 /** Set AWS_ENDPOINT_URL of functions with Lambda semantics that start from now on; NULL: none. */
 void hd_process_set_endpoint(struct hd_backend *b, const char *url);
+/** Ask @p more at each start of a function with Lambda semantics what else its environment has. */
+void hd_process_set_env(struct hd_backend *b, hd_process_env_fn *more, void *arg);
 /** @return resident memory of prewarmed hosts, which belongs to no instance. Control loop. */
 uint64_t hd_process_prewarm_rss_bytes(const struct hd_backend *b);
 /** @return prewarmed hosts that wait for a function. Control loop. */

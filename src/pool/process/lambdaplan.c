@@ -188,6 +188,8 @@ static struct hd_strings table(const struct hd_lambdaplan_site *site, const stru
         places.runtime_dir = site->opt->runtimes_dir;
     }
     hd_lambdaenv_list(&out, w, &places, instance);
+    if (site->more_env != NULL)
+        site->more_env(site->more_env_arg, w->function, &out);
     return out;
 }
 

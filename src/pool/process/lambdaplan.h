@@ -10,10 +10,12 @@
 struct hd_lambdaplan_site {
     const struct hd_process_options *opt;
     const struct hd_interpreters *interpreters;
-    unsigned parts;           /* enum hd_sandbox_part that are in force */
-    bool layout;              /* instances can have a root of their own */
-    bool seen;                /* and be seen there as sbx_user1051 */
-    const char *endpoint_url; /* AWS_ENDPOINT_URL, or NULL */
+    unsigned parts;              /* enum hd_sandbox_part that are in force */
+    bool layout;                 /* instances can have a root of their own */
+    bool seen;                   /* and be seen there as sbx_user1051 */
+    const char *endpoint_url;    /* AWS_ENDPOINT_URL, or NULL */
+    hd_process_env_fn *more_env; /* NULL: no other variables */
+    void *more_env_arg;
     bool wrapped; /* load requests are for a host that a wrapper started: it has set the environment
                    */
 };
