@@ -1,7 +1,7 @@
 /*  queue:  GetQueueUrl ──► SendMessage ──► done      topic, bus, bucket: one call */
 #include "lambda/awssend.h"
 
-#include "lambda/sqs.h"
+#include "lambda/sources/sqs.h"
 
 #include <stdio.h>
 

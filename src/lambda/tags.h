@@ -1,7 +1,7 @@
 /* lambda/tags.h - the rules of tags, for everything that has some. Pure. */
 #pragma once
 
-#include "lambda/view.h"
+#include "lambda/deploy/view.h"
 
 #include <jansson.h>
 

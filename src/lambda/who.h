@@ -3,8 +3,8 @@
 #pragma once
 
 #include "auth/sigv4.h"
-#include "lambda/api.h"
-#include "lambda/api_error.h"
+#include "lambda/api/api.h"
+#include "lambda/api/api_error.h"
 
 /** The access keys that may sign; made once, read by all loops. */
 struct hd_access_keys;

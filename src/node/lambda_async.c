@@ -1,7 +1,7 @@
 /* Asynchronous invocation in a node: its worker, where events end, and what is counted. */
 #include "http/fetch.h"
 #include "lambda/aws.h"
-#include "lambda/destination.h"
+#include "lambda/async/destination.h"
 #include "lanes/lanes.h"
 #include "node/private.h"
 #include "telemetry/promtext.h"

@@ -6,7 +6,7 @@
 #include "core/exit.h"
 #include "core/ipaddr.h"
 #include "core/suggest.h"
-#include "lambda/schedule.h"
+#include "lambda/sources/schedule.h"
 #include "node/devkeys.h"
 
 #include <ctype.h>

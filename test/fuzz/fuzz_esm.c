@@ -1,10 +1,10 @@
 /* fuzz_esm.c - event sources: whatever a queue service gives becomes events that are JSON, whatever
  * a function answers names records or none. The input is an answer to ReceiveMessage, a message's
  * body, and a function's answer alike. */
-#include "lambda/esm_answer.h"
-#include "lambda/esm_poll.h"
-#include "lambda/esm_sqs_record.h"
-#include "lambda/mq_record.h"
+#include "lambda/sources/esm_answer.h"
+#include "lambda/sources/esm_poll.h"
+#include "lambda/sources/esm_sqs_record.h"
+#include "lambda/sources/mq_record.h"
 
 #include "fuzz.h"
 

@@ -1,7 +1,7 @@
 /* fuzz_eventstream.c - event stream frames: what is read is whole and inside of what was given;
  * and, since no fuzzer finds a checksum, the input's bytes also come back from frames that we make.
  */
-#include "lambda/eventstream.h"
+#include "lambda/door/eventstream.h"
 #include "fuzz.h"
 
 enum { MAX = 1 << 16 };

@@ -1,7 +1,7 @@
 /* fuzz_filter.c - event filters: patterns and records of any kind. The input is a pattern, a line
  * break, and a record. What must hold: "anything-but" is the opposite for a value that is there,
  * "$or" of a pattern with itself is that pattern, and reading twice gives the same answer. */
-#include "lambda/filter.h"
+#include "lambda/sources/filter.h"
 
 #include "core/buf.h"
 #include "fuzz.h"

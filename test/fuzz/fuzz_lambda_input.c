@@ -3,7 +3,7 @@
  * breaks no constraint when it is checked again. First line: "METHOD path?query"; the body follows.
  */
 #include "fuzz.h"
-#include "lambda/api_routes.h"
+#include "lambda/api/api_routes.h"
 #include "lambda/names.h"
 
 static void check_values(const struct hd_api_route *route, struct hd_str query)

@@ -2,8 +2,8 @@
  * of a function an answer that can be sent, and a prelude does not depend on how it was cut. The
  * input is lines: target, Host, name and value of a field, value of another one; then the body,
  * which is also taken for a function's answer and for a stream. */
-#include "lambda/urlanswer.h"
-#include "lambda/urlevent.h"
+#include "lambda/door/urlanswer.h"
+#include "lambda/door/urlevent.h"
 
 #include "fuzz.h"
 #include "http/format.h"

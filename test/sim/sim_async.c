@@ -4,7 +4,7 @@
  *   sim_async [SEED [RUNS]]     run seeds SEED, SEED + 1, ...; the failing one is printed */
 #include "async_rig.h"
 #include "core/id.h"
-#include "lambda/async_policy.h"
+#include "lambda/async/async_policy.h"
 
 #include <jansson.h>
 #include <stdio.h>

@@ -4,7 +4,7 @@
  *   sim_esm [SEED [RUNS]]     run seeds SEED, SEED + 1, ...; the failing one is printed */
 #include "core/id.h"
 #include "core/loop.h"
-#include "lambda/esm_poll.h"
+#include "lambda/sources/esm_poll.h"
 
 #include <inttypes.h>
 #include <stdio.h>

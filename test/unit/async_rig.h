@@ -3,9 +3,9 @@
 #pragma once
 
 #include "core/list.h"
-#include "lambda/async.h"
-#include "lambda/destination.h"
-#include "lambda/view_table.h"
+#include "lambda/async/async.h"
+#include "lambda/async/destination.h"
+#include "lambda/deploy/view_table.h"
 #include "store_rig.h"
 
 #define ACCOUNT "000000000000"

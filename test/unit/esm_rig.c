@@ -1,7 +1,7 @@
 #include "esm_rig.h"
 
 #include "core/clock.h"
-#include "lambda/esm.h"
+#include "lambda/sources/esm.h"
 
 enum { WAIT_MS = 60000 };
 

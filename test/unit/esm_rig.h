@@ -2,8 +2,8 @@
  * functions there is a sink that writes down its events and answers as the test says. */
 #pragma once
 
-#include "lambda/esm_poll.h"
-#include "lambda/esm_source.h"
+#include "lambda/sources/esm_poll.h"
+#include "lambda/sources/esm_source.h"
 #include "op_rig.h"
 
 #define ESM_PATH "/2015-03-31/event-source-mappings"

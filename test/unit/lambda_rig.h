@@ -4,8 +4,8 @@
 
 #include "functions/bundle.h"
 #include "invoke/admission.h"
-#include "lambda/api.h"
-#include "lambda/view.h"
+#include "lambda/api/api.h"
+#include "lambda/deploy/view.h"
 #include "pool/set.h"
 #include "store/store.h"
 #include "tree.h"

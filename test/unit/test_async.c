@@ -1,6 +1,6 @@
 /* test_async.c - accepted events are run, retried, and end where their function's settings say. */
 #include "async_rig.h"
-#include "lambda/async_policy.h"
+#include "lambda/async/async_policy.h"
 
 #include <jansson.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* test_async_policy.c - retries, ages, loops: decided without a clock. */
 #include "core/map.h"
-#include "lambda/async_policy.h"
+#include "lambda/async/async_policy.h"
 #include "test.h"
 
 #include <stdio.h>

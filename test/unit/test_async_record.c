@@ -1,5 +1,5 @@
 /* test_async_record.c - what a queue keeps of an event, and the record of how it ended. */
-#include "lambda/async_record.h"
+#include "lambda/async/async_record.h"
 #include "test.h"
 
 #include <jansson.h>

@@ -1,9 +1,9 @@
 /* test_async_threads.c - loops on threads of their own accept and run events at once, while others
  * look. Made for the thread sanitizer; the counts must come out right without. */
 #include "core/id.h"
-#include "lambda/async.h"
-#include "lambda/destination.h"
-#include "lambda/view_table.h"
+#include "lambda/async/async.h"
+#include "lambda/async/destination.h"
+#include "lambda/deploy/view_table.h"
 #include "store_rig.h"
 
 #include <pthread.h>

@@ -1,5 +1,5 @@
 /* test/unit/test_concurrency.c - what may still be promised. */
-#include "lambda/concurrency.h"
+#include "lambda/deploy/concurrency.h"
 #include "test.h"
 
 static const struct hd_concurrency_limits limits = {.account = 1000, .unreserved_min = 100};

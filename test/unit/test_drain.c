@@ -1,6 +1,6 @@
 /* test_drain.c - many queues, so many at once, each in its turn. */
 #include "core/clock.h"
-#include "lambda/drain.h"
+#include "lambda/async/drain.h"
 #include "store_rig.h"
 
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* test/unit/test_esm_answer.c - what a function says about the records of its batch. */
-#include "lambda/esm_answer.h"
+#include "lambda/sources/esm_answer.h"
 
 #include "test.h"
 

@@ -1,5 +1,5 @@
 /* test/unit/test_esm_config.c - what may be set for which event source, and what pollers get. */
-#include "lambda/esm_config.h"
+#include "lambda/sources/esm_config.h"
 #include "test.h"
 
 #define SQS "\"EventSourceArn\":\"arn:aws:sqs:us-east-1:000000000000:orders\""

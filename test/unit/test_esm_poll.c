@@ -1,5 +1,5 @@
 /* test/unit/test_esm_poll.c - how pollers gather, call, and back off; time is moved by hand. */
-#include "lambda/esm_poll.h"
+#include "lambda/sources/esm_poll.h"
 
 #include "core/loop.h"
 #include "test.h"

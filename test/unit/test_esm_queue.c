@@ -1,5 +1,5 @@
 /* test/unit/test_esm_queue.c - the node's own queues as event sources, with a real store. */
-#include "lambda/esm_queue.h"
+#include "lambda/sources/esm_queue.h"
 
 #include "core/clock.h"
 #include "esm_rig.h"

@@ -1,11 +1,11 @@
 /* test/unit/test_esm_sqs.c - queues of SQS as event sources, on a server that keeps visibility
  * timeouts, groups and signatures. */
-#include "lambda/esm_sqs.h"
+#include "lambda/sources/esm_sqs.h"
 
 #include "core/clock.h"
 #include "esm_rig.h"
 #include "fetch_rig.h"
-#include "lambda/sqs.h"
+#include "lambda/sources/sqs.h"
 
 #define ARN "arn:aws:sqs:eu-west-1:000000000000:"
 #define KEY "AKIDEXAMPLE"

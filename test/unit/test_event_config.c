@@ -1,5 +1,5 @@
 /* test/unit/test_event_config.c - what settings of asynchronous invocation become. */
-#include "lambda/event_config.h"
+#include "lambda/async/event_config.h"
 #include "test.h"
 
 static void tells_destinations_apart(void **state)

@@ -1,5 +1,5 @@
 /* test/unit/test_eventstream.c - frames as the service sends them, and every way to break one. */
-#include "lambda/eventstream.h"
+#include "lambda/door/eventstream.h"
 
 #include "core/base64.h"
 #include "core/id.h"

@@ -1,5 +1,5 @@
 /* test/unit/test_filter.c - event patterns against records, and patterns that are none. */
-#include "lambda/filter.h"
+#include "lambda/sources/filter.h"
 
 #include "test.h"
 

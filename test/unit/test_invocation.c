@@ -1,5 +1,5 @@
 /* test_invocation.c - Invoke requests: forms of names, options, and what is refused how. */
-#include "lambda/invocation.h"
+#include "lambda/door/invocation.h"
 #include "test.h"
 
 static struct hd_invocation_ask ask;

@@ -1,7 +1,7 @@
 /* test/unit/test_lambda_catalog.c - what the catalog promises when the disk refuses. The store here
  * answers when the test says so; that records survive a restart is shown with the real one in
  * test_lambda_api.c. */
-#include "lambda/catalog.h"
+#include "lambda/deploy/catalog.h"
 #include "lambda/names.h"
 #include "test.h"
 

@@ -1,8 +1,8 @@
 /* test/unit/test_lambda_deploy.c - what becomes of versions beyond the ordinary way: folders that
  * are code, images, runtimes that are not there, code that nobody needs. */
 #include "core/clock.h"
-#include "lambda/api_gc.h"
-#include "lambda/deploy_task.h"
+#include "lambda/api/api_gc.h"
+#include "lambda/deploy/deploy_task.h"
 #include "lambda_rig.h"
 
 #define POST "POST " LR_FUNCTIONS

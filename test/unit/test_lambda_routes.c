@@ -1,5 +1,5 @@
 /* test/unit/test_lambda_routes.c */
-#include "lambda/api_routes.h"
+#include "lambda/api/api_routes.h"
 #include "test.h"
 
 static const struct hd_shape *member(const struct hd_operation *o, struct hd_str name)

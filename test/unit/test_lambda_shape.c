@@ -1,5 +1,5 @@
 /* test/unit/test_lambda_shape.c - the texts of validation errors, as clients match on them. */
-#include "lambda/shape.h"
+#include "lambda/api/shape.h"
 #include "test.h"
 
 static const char *const modes[] = {"Active", "PassThrough", NULL};

@@ -1,7 +1,7 @@
 /* test/unit/test_lambda_spec.c - what is launched, made of a document. */
 #include "invoke/admission.h"
-#include "lambda/deploy_owner.h"
-#include "lambda/deploy_spec.h"
+#include "lambda/deploy/deploy_owner.h"
+#include "lambda/deploy/deploy_spec.h"
 #include "test.h"
 
 static json_t *document(const char *json)

@@ -1,7 +1,7 @@
 /* test/unit/test_lambda_view.c */
 #include "invoke/admission.h"
 #include "lambda/policy.h"
-#include "lambda/view_table.h"
+#include "lambda/deploy/view_table.h"
 #include "test.h"
 
 static const char *keep(struct hd_view_entry *e, const char *text)

@@ -1,5 +1,5 @@
 /* test/unit/test_logfilter.c - which lines a pattern means. */
-#include "lambda/logfilter.h"
+#include "lambda/logs/logfilter.h"
 #include "test.h"
 
 static void terms_decide(void **state)

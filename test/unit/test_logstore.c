@@ -1,5 +1,5 @@
 /* test/unit/test_logstore.c - what is kept, where it is found, what goes first. */
-#include "lambda/logstore.h"
+#include "lambda/logs/logstore.h"
 #include "test.h"
 
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* test/unit/test_mq_record.c - messages of RabbitMQ as functions and filters see them. */
-#include "lambda/mq_record.h"
+#include "lambda/sources/mq_record.h"
 
 #include "test.h"
 

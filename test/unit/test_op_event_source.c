@@ -1,7 +1,7 @@
 /* test/unit/test_op_event_source.c - the life of event source mappings, with a poller that does
  * what the test says. */
 #include "core/clock.h"
-#include "lambda/esm.h"
+#include "lambda/sources/esm.h"
 #include "op_rig.h"
 
 #define PATH "/2015-03-31/event-source-mappings"

@@ -1,5 +1,5 @@
 /* test_pace.c - how much a streamed answer may be, and how fast it may go. */
-#include "lambda/pace.h"
+#include "lambda/door/pace.h"
 #include "test.h"
 
 enum { MB = 1 << 20, SECOND_US = 1000000 };

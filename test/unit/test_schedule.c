@@ -1,5 +1,5 @@
 /* test/unit/test_schedule.c - scheduled runs, with a real store and a clock that the test moves. */
-#include "lambda/schedule.h"
+#include "lambda/sources/schedule.h"
 
 #include "store_rig.h"
 

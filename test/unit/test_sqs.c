@@ -1,7 +1,7 @@
 /* test/unit/test_sqs.c - calls to AWS-shaped services, against a server that checks what is signed.
  */
 #include "lambda/awssend.h"
-#include "lambda/sqs.h"
+#include "lambda/sources/sqs.h"
 
 #include "fetch_rig.h"
 #include "test.h"

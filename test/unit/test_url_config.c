@@ -1,5 +1,5 @@
 /* test/unit/test_url_config.c - ids, addresses and CORS settings of function URLs. */
-#include "lambda/url_config.h"
+#include "lambda/door/url_config.h"
 #include "test.h"
 
 static void ids_are_labels_of_host_names(void **state)

@@ -1,5 +1,5 @@
 /* test/unit/test_urlanswer.c - what functions give back, as HTTP answers. */
-#include "lambda/urlanswer.h"
+#include "lambda/door/urlanswer.h"
 
 #include "test.h"
 

@@ -1,5 +1,5 @@
 /* test/unit/test_urlevent.c - hosts of function URLs, and requests as events. */
-#include "lambda/urlevent.h"
+#include "lambda/door/urlevent.h"
 
 #include "core/base64.h"
 #include "test.h"
