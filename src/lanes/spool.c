@@ -118,7 +118,8 @@ static void write_batch(void *arg)
             rc = open_next(s);
         if (rc == 0)
             rc = write_all(s, hd_str_n(rest.ptr, pieces[i].len));
-        rest = hd_str_n(rest.ptr + pieces[i].len, rest.len - pieces[i].len);
+        if (pieces[i].len > 0)
+            rest = hd_str_n(rest.ptr + pieces[i].len, rest.len - pieces[i].len);
     }
 }
 

@@ -25,13 +25,15 @@ static const char *bare(struct hd_str *out, const char *at, const char *end)
 
 int hd_logfilter_parse(struct hd_logfilter *f, struct hd_str pattern, struct hd_error *err)
 {
-    const char *at = pattern.ptr, *end = at + pattern.len;
     size_t used = 0;
     f->n = f->n_must = f->n_may = 0;
+    if (pattern.len == 0)
+        return 0;
+    const char *at = pattern.ptr, *end = at + pattern.len;
     if (pattern.len > sizeof(f->unescaped))
         return hd_fail(err, HD_EINVAL, "A filter pattern has at most %zu bytes.",
                        sizeof(f->unescaped));
-    if (pattern.len > 0 && (*at == '{' || *at == '[' || *at == '%'))
+    if (*at == '{' || *at == '[' || *at == '%')
         return hd_fail(err, HD_EINVAL,
                        "This server offers filter patterns of terms (ERROR, \"two words\", ?this "
                        "?that, -without), not those that begin with '%c'.",
