@@ -126,7 +126,7 @@ def page(results):
     return f"""# Benchmarks
 
 Made by `make bench` on {results["date"]}; the numbers are in `bench/results.json` as well. One part
-alone: `make bench B=hello`. Everything in one table was measured side by side in one run: each
+alone: `make bench B=hello`. What stands in one row was measured side by side in one run: each
 contestant in turn, {results["rounds"]} rounds of {results["seconds"]} s, medians. What counts is
 the ratio; the machine only explains the size of the numbers.
 

@@ -2,7 +2,7 @@
 """Measure heddle beside nginx and beside its functions called directly: bench/run.py [PART ...]
 
 Without a PART all of them run, and doc/benchmarks.md and bench/results.json are written. With parts
-only the table is printed.
+only the table is printed, unless --write says to put the new rows in the place of older ones.
 """
 
 import argparse
@@ -42,12 +42,23 @@ def versions():
             "wrk": version("wrk", "-v"), "h2load": version("h2load", "--version")}
 
 
+def merged(old, new):
+    """The older rows, each replaced by the newer one of the same name; what is new comes last."""
+    def name(row):
+        return row["what"], row["unit"]
+    newer = {name(row): row for row in new}
+    known = {name(row) for row in old}
+    return [newer.get(name(row), row) for row in old] + [r for r in new if name(r) not in known]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("parts", nargs="*", metavar="PART", help=" ".join(PARTS))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=4, help="of each load")
     parser.add_argument("--without-heddle", action="store_true", help="only the peers")
+    parser.add_argument("--write", action="store_true",
+                        help="with parts as well: their rows take the place of older ones")
     args = parser.parse_args()
     chosen = []
     for name in args.parts:  # "lambda" stands for all that begin with "lambda-"
@@ -69,8 +80,10 @@ def main():
             rows += PARTS[part](settings)
 
     print(report.rows_table(rows), "\n\n" + report.targets_table(rows))
-    if args.parts or args.without_heddle:
+    if args.without_heddle or (args.parts and not args.write):
         return
+    if args.parts:
+        rows = merged(json.loads((ROOT / "bench" / "results.json").read_text())["rows"], rows)
     results = {"date": datetime.date.today().isoformat(), "machine": machine(),
                "versions": versions(), "rounds": args.rounds, "seconds": args.seconds,
                "connections": CONNECTIONS, "rows": rows}

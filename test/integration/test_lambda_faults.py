@@ -231,6 +231,7 @@ def test_who_cuts_its_answer_in_the_middle_fails(aws):
     bash -c "exec 3<>/dev/tcp/$host/$port
              printf 'POST /2018-06-01/runtime/invocation/$id/response HTTP/1.1\\r\\nHost: x\\r\\n' >&3
              printf 'Content-Length: 1000\\r\\n\\r\\n{\\"half\\":' >&3
+             sleep 0.5 # who is gone before it is accepted is nobody, and not heard
              exec 3>&-"
   else
     curl -sS -o /dev/null "$api/invocation/$id/response" -d '"whole"'

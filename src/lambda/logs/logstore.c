@@ -157,14 +157,16 @@ void hd_logstore_add(struct hd_logstore *s, struct hd_str space, struct hd_str g
     if (s->end - s->first == s->cap)
         grow(s);
     struct hd_log_stream *t = stream_of(s, space, group, stream, now_unix_ms);
+    unix_ms = HD_MAX(unix_ms, t->last_unix_ms); /* the clocks of two loops are a moment apart */
     struct hd_log_entry *e = hd_alloc(sizeof(*e) + text.len);
     *e = (struct hd_log_entry){
         .stream = t, .unix_ms = unix_ms, .added_unix_ms = now_unix_ms, .len = text.len};
     if (text.len > 0)
         memcpy(e->text, text.ptr, text.len);
     *place(s, s->end++) = e;
-    t->first_unix_ms = t->lines == 0 ? unix_ms : HD_MIN(t->first_unix_ms, unix_ms);
-    t->last_unix_ms = HD_MAX(t->last_unix_ms, unix_ms);
+    if (t->lines == 0)
+        t->first_unix_ms = unix_ms;
+    t->last_unix_ms = unix_ms;
     t->last_added_unix_ms = now_unix_ms;
     t->lines++;
     t->group->bytes += text.len;
