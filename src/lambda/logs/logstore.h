@@ -37,8 +37,8 @@ struct hd_log_entry {
 /** @param max_bytes  of what is kept, with 64 bytes for each line. */
 struct hd_logstore *hd_logstore_new(size_t max_bytes);
 void hd_logstore_free(struct hd_logstore *s); /* NULL is fine */
-/** Keep a line; one that is longer than all may be is dropped. All copied. Lines of a stream are never
- *  earlier than those before them. */
+/** Keep a line; one that is longer than all may be is dropped. All copied. Lines of a stream are
+ * never earlier than those before them. */
 void hd_logstore_add(struct hd_logstore *s, struct hd_str space, struct hd_str group,
                      struct hd_str stream, struct hd_str text, int64_t unix_ms,
                      int64_t now_unix_ms);
