@@ -143,7 +143,8 @@ exports.handler = async (event) => {
     flood.join()
     assert results[0].value == "fine", results[0]
     assert len(results[0].tail) == 4096 and "\nREPORT RequestId: " in results[0].tail
-    assert aws.node.rss_kb() < before + 64 * 1024
+    # of 100 MB it keeps the 16 MB that `aws logs` may ask for, and what they cost
+    assert aws.node.rss_kb() < before + 90 * 1024
 
 
 def test_an_init_that_fails_is_told_and_tried_again(aws):

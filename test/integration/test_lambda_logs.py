@@ -152,8 +152,9 @@ def test_pages_hold_everything_once(talks, logs):
     assert older["events"] != newest["events"]
     end = logs.get_log_events(**stream, nextToken=newest["nextForwardToken"])
     assert end["events"] == [] and end["nextForwardToken"] == newest["nextForwardToken"]
-    head = logs.get_log_events(**stream, startFromHead=True, limit=1)["events"][0]["message"]
-    assert head.startswith("INIT_START")
+    head = logs.get_log_events(**stream, startFromHead=True, limit=2)["events"]
+    # before it may stand what was noted of the runtime
+    assert any(event["message"].startswith("INIT_START") for event in head), head
 
 
 def test_groups_and_streams(talks, logs, cli):
