@@ -4,8 +4,10 @@
   tools/test.py [PART ...] [-k NAME]
 
 Parts run in this order: lint unit clang tsan integration; none named means all of them. NAME picks
-tests whose name contains it. Output of each step goes to build/test-logs/. The last line is
-"N passed, N failed, N skipped"; the exit code is 1 when something failed or when nothing ran.
+tests whose name contains it. Output of each step goes to build/test-logs/. An integration test that
+failed is run once more by itself; when it passes then, it counts as passed and is listed with what
+it said the first time. The last line is "N passed, N failed, N skipped"; the exit code is 1 when
+something failed or when nothing ran.
 """
 
 import argparse
@@ -37,6 +39,10 @@ WORKERS = "3"
 THREADED = re.compile(r"^(loop|log|work|pool|snapshot|limit|ratelimit|jwks|metric|cache"
                       r"|server|client|node|store|async_threads|lanes|rabbitmq)")
 
+# More failures than this are no chance, and none of them is run again.
+AGAIN_MAX = 20
+SANITIZER = re.compile(r"Sanitizer|runtime error:")
+
 SANITIZER_ENV = {
     "ASAN_OPTIONS": "detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1",
     "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
@@ -50,6 +56,7 @@ class Tally:
     def __init__(self):
         self.passed = 0
         self.failures = []  # (name, what to show)
+        self.second = []  # (name, what it said the first time): passed when run again
         self.skips = []  # (name, reason)
 
     def fail(self, name, text=""):
@@ -193,18 +200,78 @@ def tsan(tally, pattern, log):
         meson_tests(tally, "tsan", folder, log, pattern, THREADED, prefix)
 
 
-def count_junit(tally, path):
-    for case in xml.parse(path).getroot().iter("testcase"):
-        name = f"integration {case.get('classname', '').split('.')[-1]}::{case.get('name')}"
-        bad = case.find("failure")
-        bad = case.find("error") if bad is None else bad
-        skipped = case.find("skipped")
-        if bad is not None:
-            tally.fail(name, (bad.text or bad.get("message") or "")[-6000:])
-        elif skipped is not None:
-            tally.skips.append((name, skipped.get("message") or "no reason given"))
+class Case:
+    """One test of pytest's report."""
+
+    def __init__(self, element):
+        self.key = (element.get("classname", ""), element.get("name"))
+        module, *classes = self.key[0].removeprefix("test.integration.").split(".")
+        self.file = f"test/integration/{module}.py"
+        self.node = "::".join([self.file, *classes, self.key[1]])
+        self.name = f"integration {'.'.join([module, *classes])}::{self.key[1]}"
+        self.skipped = element.find("skipped")
+        self.around = element.find("error") is not None  # before or after the test itself
+        bad = [*element.findall("failure"), *element.findall("error")]
+        self.bad = len(bad) > 0
+        self.text = "\n".join(part.text or part.get("message") or "" for part in bad)
+
+    def merge(self, other):
+        """The same test's other entry: one that failed, and then could not clean up, has two."""
+        if other.bad:
+            self.text = f"{self.text}\n{other.text}" if self.bad else other.text
+        self.around, self.bad = self.around or other.around, self.bad or other.bad
+
+    def by_chance(self):
+        """May it be run again? Not when a sanitizer spoke: that does not go away."""
+        return bool((ROOT / self.file).exists() and not SANITIZER.search(self.text))
+
+
+def read_junit(path):
+    """All tests of a report by key."""
+    cases = {}
+    if path.exists():
+        for element in xml.parse(path).getroot().iter("testcase"):
+            case = Case(element)
+            if case.key in cases:
+                cases[case.key].merge(case)
+            else:
+                cases[case.key] = case
+    return cases
+
+
+def count_cases(tally, cases):
+    for case in cases:
+        if case.bad:
+            tally.fail(case.name, case.text[-6000:])
+        elif case.skipped is not None:
+            reason = case.skipped.get("message") or "no reason given"
+            tally.skips.append((case.name, reason))
         else:
             tally.passed += 1
+
+
+def run_again(tally, failed, pytest):
+    """Run failed tests once more, one file at a time and nothing beside it.
+
+    What fails around a test (its node's start or end) belongs to the file, so the whole file runs.
+    """
+    files = {}
+    for case in failed:
+        files.setdefault(case.file, []).append(case)
+    for file, cases in files.items():
+        whole = any(case.around for case in cases)
+        now = pytest([file] if whole else [case.node for case in cases])
+        for case in cases:
+            after = now.pop(case.key, None)
+            if after is None or after.bad or after.skipped is not None:
+                text = after.text if after is not None and after.bad else "did not run"
+                tally.fail(case.name, f"{case.text[-6000:]}\n--- run again ---\n{text[-6000:]}")
+            else:
+                tally.passed += 1
+                tally.second.append((case.name, case.text[-6000:]))
+        for other in now.values():  # of the whole file: has been counted, unless it fails only now
+            if other.bad:
+                tally.fail(other.name + " (when run again)", other.text[-6000:])
 
 
 def integration(tally, pattern, log):
@@ -212,24 +279,33 @@ def integration(tally, pattern, log):
     release = make(tally, "release", log)
     if not asan or not release:
         return
-    results = LOGS / "integration.xml"
-    results.unlink(missing_ok=True)
-    # A file's tests share a node, so a file is never split.
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-ra",
-               "-n", WORKERS, "--dist", "loadfile", "--junitxml", str(results), "test/integration"]
-    if pattern:
-        command += ["-k", pattern]
     env = dict(SANITIZER_ENV, PYTHONDONTWRITEBYTECODE="1",
                HEDDLE_BIN=str(asan / "heddle"), HEDDLE_RELEASE_BIN=str(release / "heddle"))
     if (ROOT / "build/tsan/heddle").exists():
         env["HEDDLE_TSAN_BIN"] = str(ROOT / "build/tsan/heddle")
-    # A short path: sockets lie below it, and theirs have 107 bytes at most.
-    with tempfile.TemporaryDirectory(prefix="hd-", ignore_cleanup_errors=True) as folder:
-        code = run_logged([*command, "--basetemp", folder + "/t"], log, env)
-    if results.exists():
-        count_junit(tally, results)
-    if code not in (0, 1, 5) or (code == 1 and not results.exists()):
+    results = LOGS / "integration.xml"
+    code = None
+
+    def pytest(args):
+        nonlocal code
+        results.unlink(missing_ok=True)
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-ra",
+                   "--durations=40", "--junitxml", str(results)]
+        # A short path: sockets lie below it, and theirs have 107 bytes at most.
+        with tempfile.TemporaryDirectory(prefix="hd-", ignore_cleanup_errors=True) as folder:
+            code = run_logged([*command, "--basetemp", folder + "/t", *args], log, env)
+        return read_junit(results)
+
+    # A file's tests share a node, so a file is never split.
+    args = ["-n", WORKERS, "--dist", "loadfile", "test/integration"]
+    cases = pytest(args + (["-k", pattern] if pattern else []))
+    if code not in (0, 1, 5) or (code == 1 and not any(case.bad for case in cases.values())):
         tally.fail(f"integration: pytest (exit {code})", tail(log))
+    failed = [case for case in cases.values() if case.bad and case.by_chance()]
+    if len(failed) > AGAIN_MAX:
+        failed = []
+    count_cases(tally, [case for case in cases.values() if case not in failed])
+    run_again(tally, failed, pytest)
 
 
 def report(tally):
@@ -237,12 +313,19 @@ def report(tally):
         print("\nskipped:")
         for name, reason in tally.skips:
             print(f"  {name}: {reason}")
-    if tally.failures:
-        print("\nfailed:")
-        for name, text in tally.failures:
+    for title, tests in (("passed only when run again", tally.second), ("failed", tally.failures)):
+        if tests:
+            print(f"\n{title}:")
+        for name, text in tests:
             print(f"  {name}")
             for line in text.strip().splitlines():
                 print(f"      {line}")
+    # Once more without the text: a log that was cut still names them.
+    for title, tests in (("passed only when run again", tally.second), ("failed", tally.failures)):
+        if tests:
+            print(f"\n{title}, in short:")
+        for name, _ in tests:
+            print(f"  {name}")
     passed, failed, skipped = tally.counts()
     if passed + failed == 0:
         print("\nnothing ran: is the name right?")
