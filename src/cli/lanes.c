@@ -107,9 +107,8 @@ static int read_input(struct hd_buf *out)
     return n < 0 || hd_buf_failed(out) ? -1 : 0;
 }
 
-static void path_of(struct hd_buf *out, const char *base, const char *name)
+static void add_escaped(struct hd_buf *out, const char *name)
 {
-    hd_buf_cstr(out, base);
     for (const unsigned char *c = (const unsigned char *)name; *c != '\0'; c++) {
         bool plain = (*c >= '0' && *c <= '9') || ((*c | 0x20) >= 'a' && (*c | 0x20) <= 'z') ||
                      strchr("-._~", *c) != NULL;
@@ -118,6 +117,12 @@ static void path_of(struct hd_buf *out, const char *base, const char *name)
         else
             hd_buf_fmt(out, "%%%02X", *c);
     }
+}
+
+static void path_of(struct hd_buf *out, const char *base, const char *name)
+{
+    hd_buf_cstr(out, base);
+    add_escaped(out, name);
     hd_buf_char(out, '\0');
 }
 
@@ -337,10 +342,19 @@ static int dead_letters(struct hd_cli *cli, const struct hd_parsed *p)
         return hd_cli_usage(cli, "dlq: %s is none of list, retry, drop", what);
     if (p->n_words < 3)
         return hd_cli_usage(cli, "dlq %s: of which lane or queue?", what);
-    hd_auto_free char *path =
-        hd_printf("/lanes/v1/dlq%s%s?queue=%s%s%s", list ? "" : "/", list ? "" : what, p->words[2],
-                  p->n_words > 3 ? "&seq=" : "", p->n_words > 3 ? p->words[3] : "");
-    int code = ask(cli, p, &r, list ? "GET" : "POST", path, hd_str(""), NULL);
+    struct hd_buf path;
+    hd_buf_init(&path, 4096);
+    hd_buf_fmt(&path, "/lanes/v1/dlq%s%s?queue=", list ? "" : "/", list ? "" : what);
+    add_escaped(&path, p->words[2]);
+    hd_buf_cstr(&path, p->n_words > 3 ? "&seq=" : "");
+    add_escaped(&path, p->n_words > 3 ? p->words[3] : "");
+    hd_buf_char(&path, '\0');
+    int code = hd_buf_failed(&path) ? hd_cli_usage(cli, "dlq %s: a name is too long", what) : -1;
+    if (code < 0)
+        code = ask(cli, p, &r, list ? "GET" : "POST", path.ptr, hd_str(""), NULL);
+    else
+        r = (struct reply){0};
+    hd_buf_done(&path);
     if (code == HD_EXIT_OK)
         code = print_reply(cli, &r);
     hd_buf_done(&r.text);

@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from awslambda import ACCOUNT, REGION, Lambda
-from heddle import eventually
+from heddle import INTERNAL_KEY, eventually
 from wire import Closed, Wire
 
 ECHO = "exports.handler = async (event) => event;"
@@ -216,6 +216,8 @@ def test_with_iam_a_signature_comes_in(keyed):
     assert url.ask(headers=wrong).status == 403
     assert url.ask(headers=signed(url, "AKIDOWNER", "secret1", service="s3")).status == 403
     assert url.ask(headers=signed(url, "AKIDNOBODY", "x")).status == 403
+    # the key of the control API is not one of callers
+    assert url.ask(headers={"Authorization": "Bearer " + INTERNAL_KEY}).status == 403
     # what was signed is what is taken
     fields = signed(url, "AKIDOWNER", "secret1", "POST", "/", b"{}")
     assert url.ask("/", "POST", fields, b'{"changed":true}').status == 403

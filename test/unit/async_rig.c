@@ -203,7 +203,16 @@ static void on_emit(void *arg, struct hd_str lane, struct hd_str id, struct hd_s
     *e = (struct emitted){.done = done, .arg = done_arg};
     e->rc = r->on_emit != NULL ? r->on_emit(r, lane, id, json) : 0;
     r->starts++;
-    hd_loop_post(r->store.loop, on_emitted, e);
+    if (e->rc == ASYNC_RIG_WAITS)
+        r->emission = e;
+    else
+        hd_loop_post(r->store.loop, on_emitted, e);
+}
+
+void async_rig_emitted(struct async_rig *r)
+{
+    assert_non_null(r->emission);
+    on_emitted(hd_steal(r->emission));
 }
 
 /* --- time --- */

@@ -34,6 +34,8 @@ struct async_settings {
     bool off, loops_allowed;
 };
 
+enum { ASYNC_RIG_WAITS = 1 };
+
 struct async_rig {
     struct rig store;
     struct hd_async *async;
@@ -46,8 +48,10 @@ struct async_rig {
     bool folder; /* any name is a function */
     /** NULL: calls wait in `calls` for async_rig_end(). */
     void (*on_call)(struct hd_call *call);
-    /** What event lanes do; NULL: they take everything. @return 0, or an error's code. */
+    /** What event lanes do; NULL: they take everything. @return 0, or an error's code, or
+     *  ASYNC_RIG_WAITS: until async_rig_emitted(). */
     int (*on_emit)(struct async_rig *r, struct hd_str lane, struct hd_str id, struct hd_str json);
+    void *emission; /* that waits */
     void *arg;
     uint32_t workers, max_running;
     uint64_t max_events;
@@ -61,6 +65,8 @@ void async_rig_close(struct async_rig *r);
 /** Close, leave what a dead process would leave, open and begin. */
 void async_rig_crash(struct async_rig *r);
 void async_rig_done(struct async_rig *r);
+/** The lane has taken the one that waits. */
+void async_rig_emitted(struct async_rig *r);
 
 /** Make or change a function. Versions: $LATEST and 1; alias "prod": 1. */
 void async_rig_function(struct async_rig *r, const struct async_settings *s);

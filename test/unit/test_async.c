@@ -505,6 +505,37 @@ static void what_was_accepted_survives_the_process(void **state)
     assert_int_equal(async_rig_stats(r).queued + async_rig_stats(r).running, 0);
 }
 
+static int held(struct async_rig *r, struct hd_str lane, struct hd_str id, struct hd_str json)
+{
+    struct sent *sent = r->arg;
+    (void)lane;
+    (void)id;
+    (void)json;
+    return ++sent->n == 1 ? ASYNC_RIG_WAITS : 0;
+}
+
+/* A lane that does not answer keeps no node from ending; the record is sent again by the next. */
+static void an_emission_under_way_is_given_up_with_the_node(void **state)
+{
+    struct async_rig *r = *state;
+    struct sent sent = {0};
+    struct async_settings s = plain;
+    r->on_emit = held;
+    r->arg = &sent;
+    s.on_success = "lane:good";
+    async_rig_function(r, &s);
+    assert_int_equal(async_rig_event(r, "f", ID "01", "{}"), 0);
+    async_rig_still(r);
+    async_rig_end(async_rig_call(r), HD_CALL_OK, "1");
+    async_rig_still(r);
+    assert_int_equal(sent.n, 1);
+    async_rig_crash(r);   /* would wait for ever */
+    async_rig_emitted(r); /* too late: nobody is there for it */
+    async_rig_pass(r, 60000);
+    assert_int_equal(sent.n, 2);
+    assert_int_equal(async_rig_stats(r).queued + async_rig_stats(r).running, 0);
+}
+
 static void on_flag(void *arg)
 {
     *(bool *)arg = true;
@@ -589,6 +620,7 @@ int main(void)
         CASE(a_full_queue_is_told),
         CASE(functions_take_turns),
         CASE(what_was_accepted_survives_the_process),
+        CASE(an_emission_under_way_is_given_up_with_the_node),
         CASE(a_stop_waits_for_what_runs_and_begins_nothing),
         CASE(a_deleted_functions_events_are_gone),
         CASE(strangers_in_the_queue_do_no_harm),

@@ -20,11 +20,17 @@ struct hd_destinations {
     struct hd_list sends;
 };
 
+/* An emission cannot be taken back: it goes on without who wanted it. */
+struct emission {
+    struct send *send; /* NULL: canceled */
+};
+
 struct send {
     struct hd_destinations *owner;
     struct hd_list link;
-    struct hd_fetch *fetch; /* one of these, or neither */
+    struct hd_fetch *fetch; /* one of these, or none */
     struct hd_aws_send *message;
+    struct emission *emission;
     struct hd_error err; /* of a start that failed */
     void (*done)(void *arg, const struct hd_error *err);
     void *arg;
@@ -139,7 +145,11 @@ static int send_message(struct send *s, const struct hd_destination_message *m,
 
 static void on_emitted(void *arg, const struct hd_error *err)
 {
-    end(arg, err);
+    struct emission *e = arg;
+    struct send *s = e->send;
+    free(e);
+    if (s != NULL)
+        end(s, err);
 }
 
 static int emit(struct send *s, const struct hd_destination_message *m, struct hd_error *err)
@@ -149,7 +159,9 @@ static int emit(struct send *s, const struct hd_destination_message *m, struct h
     struct hd_str lane = hd_str_n(m->to.ptr + prefix.len, m->to.len - prefix.len);
     if (opt->emit == NULL)
         return hd_fail(err, HD_EINVAL, "this node has no event lane %.*s", HD_FMT(lane));
-    opt->emit(opt->emit_arg, lane, m->id, m->body, on_emitted, s);
+    s->emission = hd_new(struct emission);
+    s->emission->send = s;
+    opt->emit(opt->emit_arg, lane, m->id, m->body, on_emitted, s->emission);
     return 0;
 }
 
@@ -188,6 +200,15 @@ void hd_destinations_send(struct hd_destinations *d, const struct hd_destination
         hd_loop_post(d->opt.loop, end_later, s);
 }
 
+/* The lane may have it, or not: it is sent again, as after a crash. */
+static void give_up_emission(struct send *s)
+{
+    s->emission->send = NULL;
+    s->emission = NULL;
+    hd_fail(&s->err, HD_ECANCELED, "the node is stopping");
+    hd_loop_post(s->owner->opt.loop, end_later, s);
+}
+
 void hd_destinations_cancel(struct hd_destinations *d)
 {
     hd_list_each(link, &d->sends)
@@ -197,6 +218,8 @@ void hd_destinations_cancel(struct hd_destinations *d)
             hd_fetch_cancel(s->fetch);
         else if (s->message != NULL)
             hd_aws_send_cancel(s->message);
+        else if (s->emission != NULL)
+            give_up_emission(s);
     }
 }
 

@@ -41,5 +41,6 @@ void hd_destinations_free(struct hd_destinations *d);
 /** Send. @p done on the loop, exactly once, never from inside; NULL: it is there. */
 void hd_destinations_send(struct hd_destinations *d, const struct hd_destination_message *m,
                           void (*done)(void *arg, const struct hd_error *err), void *arg);
-/** End what is under way: done() follows with HD_ECANCELED where it can be taken back. */
+/** End what is under way: done() follows with HD_ECANCELED where it can be taken back, or is an
+ *  emission into a lane, which may go on. */
 void hd_destinations_cancel(struct hd_destinations *d);
