@@ -13,6 +13,7 @@ struct access_key {
 struct hd_access_keys {
     struct hd_map by_id;
     bool derives;
+    struct hd_alive *alive;
     uint8_t key[HD_LAMBDAENV_KEY_BYTES];
 };
 
@@ -50,8 +51,9 @@ void hd_access_keys_free(struct hd_access_keys *k)
     free(k);
 }
 
-void hd_access_keys_derive(struct hd_access_keys *k, const uint8_t *key)
+void hd_access_keys_derive(struct hd_access_keys *k, const uint8_t *key, struct hd_alive *alive)
 {
+    k->alive = alive;
     k->derives = true;
     memcpy(k->key, key, sizeof(k->key));
 }
@@ -95,7 +97,9 @@ static const struct access_key *find(const struct hd_access_keys *k,
     if (k == NULL || id.len == 0)
         return NULL;
     const struct access_key *known = hd_map_get(&k->by_id, id);
-    if (known != NULL || !k->derives || hd_lambdaenv_secret(room->secret, k->key, id) < 0 ||
+    if (known != NULL || !k->derives ||
+        (k->alive != NULL && !hd_alive_is(k->alive, hd_lambdaenv_instance(id))) ||
+        hd_lambdaenv_secret(room->secret, k->key, id) < 0 ||
         !hd_lambdaenv_account(room->key.account, k->key, id, claim->token))
         return known;
     room->key.secret = room->secret;

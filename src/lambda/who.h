@@ -5,6 +5,7 @@
 #include "auth/sigv4.h"
 #include "lambda/api/api.h"
 #include "lambda/api/api_error.h"
+#include "pool/alive.h"
 
 /** The access keys that may sign; made once, read by all loops. */
 struct hd_access_keys;
@@ -19,8 +20,9 @@ int hd_access_keys_add(struct hd_access_keys *k, struct hd_str text, const char 
                        struct hd_error *err);
 
 /** Take the credentials that instances of functions were given as well: those that follow from this
- *  key (pool/lambdaenv.h), with their session token. Copied. */
-void hd_access_keys_derive(struct hd_access_keys *k, const uint8_t *key);
+ *  key (pool/lambdaenv.h), with their session token. Copied.
+ *  @param alive  only while the instance lives; borrowed; NULL: for ever. */
+void hd_access_keys_derive(struct hd_access_keys *k, const uint8_t *key, struct hd_alive *alive);
 
 enum hd_who_rule {
     HD_WHO_OFF,      /* signatures are read, not checked */

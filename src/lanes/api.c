@@ -41,37 +41,48 @@ struct request {
 
 /* --- tokens --- */
 
-static void prove(char hex[2 * PROOF_BYTES + 1], const unsigned char *secret, struct hd_str name)
+static void prove(char hex[2 * PROOF_BYTES + 1], const unsigned char *secret, struct hd_str who)
 {
     unsigned char mac[32];
     unsigned n = sizeof(mac);
-    HMAC(EVP_sha256(), secret, HD_LANE_SECRET_BYTES, (const unsigned char *)name.ptr, name.len, mac,
+    HMAC(EVP_sha256(), secret, HD_LANE_SECRET_BYTES, (const unsigned char *)who.ptr, who.len, mac,
          &n);
     hd_hex(hex, mac, PROOF_BYTES);
 }
 
 void hd_lane_api_token(char out[HD_LANE_TOKEN_MAX], const unsigned char *secret,
-                       const char *function)
+                       const char *function, const char *instance)
 {
     char hex[2 * PROOF_BYTES + 1];
-    prove(hex, secret, hd_str(function));
-    snprintf(out, HD_LANE_TOKEN_MAX, "%s.%s", function, hex);
+    int n = snprintf(out, HD_LANE_TOKEN_MAX, "%.*s.%s", NAME_MAX_BYTES - 1, function, instance);
+    prove(hex, secret, hd_str(out));
+    snprintf(out + n, HD_LANE_TOKEN_MAX - (size_t)n, ".%s", hex);
 }
 
-/* @return whether the token is one of ours; its function's name is in @p function. */
+/* @return the part of @p s before its last dot; *rest: that behind it. Without one, an empty part.
+ */
+static struct hd_str before_dot(struct hd_str s, struct hd_str *rest)
+{
+    const char *dot = s.len > 0 ? memrchr(s.ptr, '.', s.len) : NULL;
+    size_t n = dot != NULL ? (size_t)(dot - s.ptr) : 0;
+    *rest = dot != NULL ? hd_str_n(dot + 1, s.len - n - 1) : s;
+    return hd_str_n(s.ptr, n);
+}
+
+/* @return whether the token is of an instance that lives; its function's name is in @p function. */
 static bool known(const struct hd_lane_api *a, const struct hd_head *head,
                   char function[NAME_MAX_BYTES])
 {
     const struct hd_field *f = hd_head_find(head, "authorization");
     struct hd_str token = f != NULL ? hd_lane_token_of(f->name, f->value) : hd_str("");
-    const char *dot = token.len > 0 ? memrchr(token.ptr, '.', token.len) : NULL;
+    struct hd_str proof, instance, who = before_dot(token, &proof),
+                                   name = before_dot(who, &instance);
     char hex[2 * PROOF_BYTES + 1];
-    if (dot == NULL || (size_t)(dot - token.ptr) >= NAME_MAX_BYTES)
+    if (name.len == 0 || name.len >= NAME_MAX_BYTES)
         return false;
-    struct hd_str name = hd_str_n(token.ptr, (size_t)(dot - token.ptr));
-    prove(hex, a->secret, name);
+    prove(hex, a->secret, who);
     snprintf(function, NAME_MAX_BYTES, "%.*s", HD_FMT(name));
-    return hd_str_eq_secret(hd_str_n(dot + 1, token.len - name.len - 1), hd_str(hex));
+    return hd_str_eq_secret(proof, hd_str(hex)) && hd_alive_is(a->opt.alive, instance);
 }
 
 /* --- answers --- */
@@ -415,13 +426,19 @@ static void dead_changed(void *arg, int n, const struct hd_error *err)
     page_end(p, err);
 }
 
-static struct hd_str parameter(struct hd_str query, const char *name)
+/* @param room  for the decoded value, NAME_MAX_BYTES. @return it; empty: there is none that can be
+ * one.
+ */
+static struct hd_str parameter(char *room, struct hd_str query, const char *name)
 {
     struct hd_str part;
     while (hd_str_split(&part, &query, '&')) {
         size_t equals = hd_str_find(part, '=');
-        if (hd_str_is(hd_str_n(part.ptr, equals), name) && equals < part.len)
-            return hd_str_n(part.ptr + equals + 1, part.len - equals - 1);
+        if (!hd_str_is(hd_str_n(part.ptr, equals), name) || equals == part.len)
+            continue;
+        struct hd_str value = hd_str_n(part.ptr + equals + 1, part.len - equals - 1);
+        int n = value.len <= NAME_MAX_BYTES ? hd_path_decode(room, value) : -1;
+        return hd_str_n(room, (size_t)HD_MAX(n, 0));
     }
     return hd_str("");
 }
@@ -430,7 +447,9 @@ static void dead_letters(struct hd_lane_api *a, struct hd_exchange *ex, const st
                          struct hd_str what)
 {
     uint64_t seq = 0;
-    struct hd_str name = parameter(head->query, "queue"), number = parameter(head->query, "seq");
+    char decoded[2][NAME_MAX_BYTES];
+    struct hd_str name = parameter(decoded[0], head->query, "queue"),
+                  number = parameter(decoded[1], head->query, "seq");
     const char *queue = hd_lanes_queue_of(a->opt.lanes, name);
     if (queue == NULL || a->opt.store == NULL) {
         refuse(ex, 404, "NOT_FOUND",

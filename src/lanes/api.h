@@ -9,8 +9,9 @@
 
 #include "http/server.h"
 #include "lanes/lanes.h"
+#include "pool/alive.h"
 
-enum { HD_LANE_SECRET_BYTES = 32, HD_LANE_TOKEN_MAX = 160 };
+enum { HD_LANE_SECRET_BYTES = 32, HD_LANE_TOKEN_MAX = 256 };
 
 struct hd_lane_api;
 
@@ -20,6 +21,7 @@ struct hd_lane_api_options {
     struct hd_lanes *lanes;      /* borrowed */
     struct hd_store *store;      /* for dead letters; NULL: none */
     const unsigned char *secret; /* HD_LANE_SECRET_BYTES, of this node; copied */
+    struct hd_alive *alive;      /* borrowed: whose tokens count */
 };
 /** @return 0 and *out, which listens on nothing yet; or HD_EIO. */
 int hd_lane_api_new(struct hd_lane_api **out, const struct hd_lane_api_options *opt,
@@ -37,6 +39,7 @@ bool hd_lane_api_is_path(struct hd_str path);
 void hd_lane_api_admin(struct hd_lane_api *api, struct hd_exchange *ex, const struct hd_head *head,
                        struct hd_str body, bool end);
 
-/** Write a function's token: its name, and proof that this node gave it. */
+/** Write an instance's token: its function's name, its id, and proof that this node gave it. It
+ *  counts as long as the instance lives. */
 void hd_lane_api_token(char out[HD_LANE_TOKEN_MAX], const unsigned char *secret,
-                       const char *function);
+                       const char *function, const char *instance);

@@ -132,7 +132,7 @@ static struct hd_pool *pool_of(struct hd_node *n, const struct hd_function *fn,
         rc = hd_fail(&err, HD_EINVAL, "%s", fn->problem);
     } else {
         struct hd_pool_spec spec = spec_of(n, fn, eager);
-        char **env = hd_node_lanes_env(n, fn->name, fn->env);
+        char **env = hd_node_lanes_env(n, fn->env);
         spec.launch.env = (const char *const *)env;
         if (same_version(old, fn)) {
             rc = hd_pool_set_limits(old->pool, &spec.limits, &err);

@@ -107,7 +107,7 @@ static int make_keys(struct hd_node *n, struct hd_error *err)
 {
     const struct hd_option_list *l = &n->opt->lambda_keys;
     n->access_keys = hd_access_keys_new();
-    hd_access_keys_derive(n->access_keys, n->credentials_key);
+    hd_access_keys_derive(n->access_keys, n->credentials_key, n->alive);
     for (size_t i = 0; i < l->n; i++) {
         int rc =
             hd_access_keys_add(n->access_keys, hd_str(l->items[i]), n->opt->lambda_account, err);

@@ -7,9 +7,12 @@
 #include "lanes/api.h"
 #include "node/listen.h"
 #include "node/private.h"
+#include "pool/docker/backend.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct hd_node_lanes {
@@ -17,6 +20,8 @@ struct hd_node_lanes {
     struct hd_lanes *lanes;
     struct hd_lane_api *apis[HD_NODE_LOOPS_MAX];
     int fds[HD_NODE_LOOPS_MAX]; /* of the functions' listener; -1: given away */
+    int near_fd;                /* that of those in containers; same */
+    char *near_path;            /* where that is; NULL: there is none */
     unsigned n_apis, open;
     uint16_t port;
     unsigned char secret[HD_LANE_SECRET_BYTES];
@@ -71,27 +76,69 @@ static int make_apis(struct hd_node_lanes *l, struct hd_error *err)
                                           .loop_index = i,
                                           .lanes = l->lanes,
                                           .store = n->store,
-                                          .secret = l->secret};
+                                          .secret = l->secret,
+                                          .alive = n->alive};
         rc = hd_lane_api_new(&l->apis[i], &opt, err);
         l->n_apis += rc == 0;
     }
     return rc;
 }
 
-/* What functions of the Lambda API need to reach the lanes; a variable of their own stays. */
+/* A variable of the function's own stays. @param pair  taken over. */
+static void add_missing(struct hd_strings *env, char *pair)
+{
+    size_t len = strcspn(pair, "=") + 1;
+    for (size_t i = 0; i < env->n; i++) {
+        if (strncmp(env->items[i], pair, len) != 0)
+            continue;
+        explicit_bzero(pair, strlen(pair));
+        free(pair);
+        return;
+    }
+    hd_strings_take(env, pair);
+}
+
+static char *address(const struct hd_node *n)
+{
+    return hd_printf("HEDDLE_LANES_URL=http://127.0.0.1:%u", n->lanes->port);
+}
+
+/* Functions of the Lambda API that are processes need the address as well. */
 static void lambda_env(void *arg, const char *function, struct hd_strings *env)
 {
-    struct hd_node *n = arg;
-    char **ours = hd_node_lanes_env(n, function, NULL);
-    for (size_t i = 0; ours[i] != NULL; i++) {
-        size_t len = strcspn(ours[i], "=") + 1;
-        bool given = false;
-        for (size_t j = 0; j < env->n; j++)
-            given = given || strncmp(env->items[j], ours[i], len) == 0;
-        if (!given)
-            hd_strings_add(env, hd_str(ours[i]));
+    const struct hd_node *n = arg;
+    (void)function;
+    if (n->lanes->port != 0)
+        add_missing(env, address(n));
+}
+
+void hd_node_lanes_token(const struct hd_node *n, const struct hd_launch *what,
+                         struct hd_strings *env)
+{
+    char token[HD_LANE_TOKEN_MAX];
+    if (n->lanes == NULL || n->lanes->port == 0)
+        return;
+    hd_lane_api_token(token, n->lanes->secret, what->function, what->instance);
+    add_missing(env, hd_printf("HEDDLE_LANES_TOKEN=%s", token));
+    explicit_bzero(token, sizeof(token));
+}
+
+/* Containers have no network: they come by a socket that is mounted into them. */
+static void listen_near(struct hd_node_lanes *l)
+{
+    struct hd_node *n = l->node;
+    struct hd_error err;
+    if (n->docker == NULL)
+        return;
+    hd_auto_free char *path = hd_printf("%s/lanes.sock", n->opt->data_dir);
+    l->near_fd = hd_listen_unix(path, &err);
+    if (l->near_fd >= 0 && chmod(path, 0666) == 0) { /* what counts is the token */
+        l->near_path = hd_steal(path);
+        hd_docker_set_lanes(n->docker, l->near_path);
+    } else {
+        hd_log(n->log, HD_WARN, "functions in containers cannot reach the lanes",
+               hd_kv_str("error", l->near_fd < 0 ? err.msg : strerrordesc_np(errno)));
     }
-    hd_node_lanes_env_free(ours);
 }
 
 int hd_node_lanes(struct hd_node *n, struct hd_error *err)
@@ -104,6 +151,7 @@ int hd_node_lanes(struct hd_node *n, struct hd_error *err)
     n->lanes = l;
     l->node = n;
     hd_random(l->secret, sizeof(l->secret));
+    l->near_fd = -1;
     for (unsigned i = 0; i < n->n_workers; i++) {
         l->loops[i] = n->workers[i].loop;
         l->nets[i] = n->workers[i].net;
@@ -123,23 +171,23 @@ int hd_node_lanes(struct hd_node *n, struct hd_error *err)
                                    .listen = make_listeners};
     hd_process_set_env(n->backend, lambda_env, n);
     rc = hd_lanes_new(&l->lanes, &opt, err);
-    return rc == 0 ? make_apis(l, err) : rc;
+    if (rc == 0)
+        rc = make_apis(l, err);
+    if (rc == 0)
+        listen_near(l);
+    return rc;
 }
 
-char **hd_node_lanes_env(const struct hd_node *n, const char *function, char *const *env)
+char **hd_node_lanes_env(const struct hd_node *n, char *const *env)
 {
     size_t count = 0;
-    char token[HD_LANE_TOKEN_MAX];
     while (env != NULL && env[count] != NULL)
         count++;
-    char **all = hd_new_array(char *, count + 3);
+    char **all = hd_new_array(char *, count + 2);
     for (size_t i = 0; i < count; i++)
         all[i] = hd_strdup(env[i]);
-    if (n->lanes == NULL || n->lanes->port == 0)
-        return all;
-    hd_lane_api_token(token, n->lanes->secret, function);
-    all[count] = hd_printf("HEDDLE_LANES_URL=http://127.0.0.1:%u", n->lanes->port);
-    all[count + 1] = hd_printf("HEDDLE_LANES_TOKEN=%s", token);
+    if (n->lanes != NULL && n->lanes->port != 0)
+        all[count] = address(n);
     return all;
 }
 
@@ -166,6 +214,12 @@ static void open_api(void *arg)
     l->fds[o->loop] = -1;
     if (hd_lane_api_listen_fd(l->apis[o->loop], fd, &err) < 0)
         hd_log(l->node->log, HD_ERROR, "functions cannot reach the lanes",
+               hd_kv_str("error", err.msg));
+    int near = o->loop == 0 ? l->near_fd : -1;
+    if (near >= 0)
+        l->near_fd = -1;
+    if (near >= 0 && hd_lane_api_listen_fd(l->apis[0], near, &err) < 0)
+        hd_log(l->node->log, HD_ERROR, "functions in containers cannot reach the lanes",
                hd_kv_str("error", err.msg));
     free(o);
 }
@@ -292,6 +346,11 @@ void hd_node_lanes_done(struct hd_node *n)
         if (l->fds[i] >= 0)
             close(l->fds[i]);
     }
+    if (l->near_fd >= 0)
+        close(l->near_fd);
+    if (l->near_path != NULL)
+        unlink(l->near_path);
+    free(l->near_path);
     hd_lanes_free(l->lanes);
     explicit_bzero(l->secret, sizeof(l->secret));
     free(l);

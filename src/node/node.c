@@ -105,7 +105,13 @@ static void on_instance_gone(void *arg, struct hd_loop *loop, struct hd_instance
     hd_channel_drop(loop, i);
 }
 
-static const struct hd_pool_set_events pool_events = {.on_state = on_state,
+static void on_launch(void *arg, const struct hd_launch *what, struct hd_strings *env)
+{
+    hd_node_lanes_token(arg, what, env);
+}
+
+static const struct hd_pool_set_events pool_events = {.on_launch = on_launch,
+                                                      .on_state = on_state,
                                                       .on_declared = on_declared,
                                                       .on_line = on_line,
                                                       .on_instance_gone = on_instance_gone};
@@ -193,6 +199,7 @@ static int make_backend(struct hd_node *n, struct hd_error *err)
                                      .start_timeout_ms = o->start_timeout_ms,
                                      .max_prewarm = o->prewarm * 8};
     hd_random(n->credentials_key, sizeof(n->credentials_key));
+    n->alive = hd_alive_new();
     rc = hd_process_new(&n->backend, &opt, err);
     if (rc < 0)
         return rc;
@@ -214,6 +221,7 @@ static int make_pools(struct hd_node *n, struct hd_error *err)
         .n_loops = n->n_workers,
         .backend = n->backend,
         .log = n->log,
+        .alive = n->alive,
         .memory_bytes = n->opt->memory_budget_bytes == UINT64_MAX ? 0 : n->opt->memory_budget_bytes,
         .lanes = n->opt->boot_lanes,
         .prewarm = n->opt->prewarm,
@@ -585,6 +593,7 @@ static void tear_down(struct hd_node *n)
     hd_devkeys_env_done(&n->built_in_env);
     hd_node_policies_done(n);
     hd_gate_free(n->gate);
+    hd_alive_free(n->alive);
     hd_logtail_free(n->logtail);
 }
 

@@ -79,6 +79,7 @@ struct hd_node {
     /* the Lambda API */
     struct hd_lambda_edge lambda;
     uint8_t credentials_key[HD_LAMBDAENV_KEY_BYTES]; /* what functions sign with follows from it */
+    struct hd_alive *alive; /* instances: what they were given ends with them */
     struct hd_access_keys *access_keys;
     struct hd_store *store;
     struct hd_bundles *bundles;
@@ -195,8 +196,11 @@ void hd_node_lanes_done(struct hd_node *n);
 struct hd_lanes *hd_node_lanes_of(const struct hd_node *n);
 /** @return where the exposure listens; 0: it does not. */
 uint16_t hd_node_lanes_port(const struct hd_node *n);
-/** @return @p env with what a function needs to reach the lanes, for hd_node_lanes_env_free(). */
-char **hd_node_lanes_env(const struct hd_node *n, const char *function, char *const *env);
+/** @return @p env with the address of the lanes, for hd_node_lanes_env_free(). */
+char **hd_node_lanes_env(const struct hd_node *n, char *const *env);
+/** Append the token of an instance that is launched. */
+void hd_node_lanes_token(const struct hd_node *n, const struct hd_launch *what,
+                         struct hd_strings *env);
 void hd_node_lanes_env_free(char **env);
 /** Serve a request of the admin listener. @return false: it is not for the lanes. */
 bool hd_node_lanes_request(struct hd_node *n, struct hd_exchange *ex, const struct hd_head *head,

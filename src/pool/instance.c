@@ -139,6 +139,7 @@ static void on_gone(void *owner, const struct hd_error *err)
         err = &unsaid;
     }
     atomic_store(&i->alive, false);
+    hd_alive_end(p->set->alive, i->id);
     i->handle = NULL;
     move(i, HD_INSTANCE_GONE);
     hd_witness_gone(i, err);
@@ -237,6 +238,19 @@ static bool lacks_provisioned(struct hd_pool *p)
     return n < p->limits.provisioned;
 }
 
+/* What only this one gets in its environment: a copy of the whole, to be wiped. */
+static struct hd_strings own_env(const struct hd_pool_set *set, const struct hd_launch *what)
+{
+    struct hd_strings env = {0};
+    if (set->events->on_launch == NULL)
+        return env;
+    hd_strings_give(&env);
+    for (const char *const *p = what->env; p != NULL && *p != NULL; p++)
+        hd_strings_add(&env, hd_str(*p));
+    set->events->on_launch(set->arg, what, &env);
+    return env;
+}
+
 static struct hd_instance_handle *launch(struct hd_instance *i)
 {
     struct hd_pool *p = i->pool;
@@ -249,7 +263,15 @@ static struct hd_instance_handle *launch(struct hd_instance *i)
         lambda.log_stream = i->log_stream;
         what.lambda = &lambda;
     }
-    return p->backend->ops->launch(p->backend, &what, &backend_events, i);
+    what.instance = i->id;
+    struct hd_strings env = own_env(p->set, &what);
+    if (env.items != NULL)
+        what.env = (const char *const *)env.items;
+    struct hd_instance_handle *h = p->backend->ops->launch(p->backend, &what, &backend_events, i);
+    for (size_t k = 0; k < env.n; k++)
+        explicit_bzero(env.items[k], strlen(env.items[k]));
+    hd_strings_done(&env);
+    return h;
 }
 
 void hd_instance_launch(struct hd_pool *p)
@@ -264,6 +286,8 @@ void hd_instance_launch(struct hd_pool *p)
     i->launched_us = hd_clock_us();
     i->charge_bytes = hd_pool_estimate(p);
     atomic_init(&i->alive, true);
+    hd_alive_draw(i->id);
+    hd_alive_begin(set->alive, i->id, p->launch.function);
     hd_list_init(&i->ready_link);
     hd_list_init(&i->sample_link);
     hd_list_init(&i->cpu_link);

@@ -2,6 +2,7 @@
 
 #include "core/base64.h"
 #include "core/buf.h"
+#include "pool/alive.h"
 #include "core/id.h"
 
 #include <openssl/hmac.h>
@@ -38,15 +39,22 @@ static void make_secret(char out[HD_LAMBDAENV_SECRET_CHARS + 1], const uint8_t *
     explicit_bzero(text, sizeof(text));
 }
 
-static void make_key_id(char out[HD_LAMBDAENV_KEY_ID_CHARS + 1])
+static void make_key_id(char out[HD_LAMBDAENV_KEY_ID_CHARS + 1], const char *instance)
 {
-    static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
-    uint8_t random[HD_LAMBDAENV_KEY_ID_CHARS];
-    hd_random(random, sizeof(random));
-    for (size_t i = 0; i < HD_LAMBDAENV_KEY_ID_CHARS; i++)
-        out[i] = alphabet[random[i] % 32];
-    memcpy(out, key_id_prefix, strlen(key_id_prefix));
-    out[HD_LAMBDAENV_KEY_ID_CHARS] = '\0';
+    char drawn[HD_ALIVE_ID_CHARS + 1];
+    if (instance == NULL) {
+        hd_alive_draw(drawn);
+        instance = drawn;
+    }
+    snprintf(out, HD_LAMBDAENV_KEY_ID_CHARS + 1, "%s%s", key_id_prefix, instance);
+}
+
+struct hd_str hd_lambdaenv_instance(struct hd_str access_key_id)
+{
+    struct hd_str prefix = hd_str(key_id_prefix);
+    if (access_key_id.len != HD_LAMBDAENV_KEY_ID_CHARS || !hd_str_starts(access_key_id, prefix))
+        return hd_str("");
+    return hd_str_n(access_key_id.ptr + prefix.len, access_key_id.len - prefix.len);
 }
 
 void hd_lambdaenv_stream(char out[HD_LAMBDAENV_STREAM_MAX + 1], const char *version,
@@ -64,11 +72,11 @@ void hd_lambdaenv_stream(char out[HD_LAMBDAENV_STREAM_MAX + 1], const char *vers
 }
 
 void hd_lambdaenv_draw(struct hd_lambdaenv_instance *out, const uint8_t *key, const char *version,
-                       int64_t now_unix_s)
+                       const char *instance, int64_t now_unix_s)
 {
     uint8_t hash[HASH_BYTES];
     hd_lambdaenv_stream(out->log_stream, version, now_unix_s);
-    make_key_id(out->access_key_id);
+    make_key_id(out->access_key_id, instance);
     make_secret(out->secret_access_key, key, out->access_key_id);
     derive(hash, key, "session", out->access_key_id);
     hd_hex(out->session_token, hash, sizeof(hash));

@@ -43,9 +43,13 @@ void hd_lambdaenv_stream(char out[HD_LAMBDAENV_STREAM_MAX + 1], const char *vers
  * @param key         this node's; the secret and the token follow from it and the key id, so that
  *                    the node can check them without a list. NULL: random, and nobody can.
  * @param version     "$LATEST" or a number.
+ * @param instance    its id, which the key id ends with (see hd_lambdaenv_instance()); NULL:
+ * random.
  */
 void hd_lambdaenv_draw(struct hd_lambdaenv_instance *out, const uint8_t *key, const char *version,
-                       int64_t now_unix_s);
+                       const char *instance, int64_t now_unix_s);
+/** @return the id of the instance that was given this key id; empty: it is none of ours. */
+struct hd_str hd_lambdaenv_instance(struct hd_str access_key_id);
 /**
  * Compute the secret of a key id that hd_lambdaenv_draw() made with the same key.
  * @return 0, or HD_ENOTFOUND: it does not look like one of ours.

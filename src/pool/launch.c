@@ -28,7 +28,7 @@ static void free_list(const char *const *list)
  * of a new one. */
 _Static_assert(sizeof(void *) != 8 || sizeof(struct hd_launch_lambda) == 16 * 8 + 2 * 4 + 8,
                "struct hd_launch_lambda has changed: copy what is new");
-_Static_assert(sizeof(void *) != 8 || sizeof(struct hd_launch) == 16 * 8 + 4 * 4 + 8,
+_Static_assert(sizeof(void *) != 8 || sizeof(struct hd_launch) == 17 * 8 + 4 * 4 + 8,
                "struct hd_launch has changed: copy what is new");
 
 static const struct hd_launch_lambda *copy_lambda(const struct hd_launch_lambda *from)
@@ -84,6 +84,7 @@ void hd_launch_copy(struct hd_launch *to, const struct hd_launch *from)
     *to = *from;
     to->function = hd_strdup(from->function);
     to->version = hd_strdup(from->version);
+    to->instance = hd_strdup(from->instance);
     to->runtime = hd_strdup(from->runtime);
     to->root = hd_strdup(from->root);
     to->dir = hd_strdup(from->dir);
@@ -104,6 +105,7 @@ void hd_launch_done(struct hd_launch *l)
 {
     free((char *)l->function);
     free((char *)l->version);
+    free((char *)l->instance);
     free((char *)l->runtime);
     free((char *)l->root);
     free((char *)l->dir);

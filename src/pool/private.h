@@ -23,6 +23,7 @@
 
 #include "core/id.h"
 #include "core/map.h"
+#include "pool/alive.h"
 #include "pool/lambdaenv.h"
 #include "pool/launch.h"
 #include "pool/policy.h"
@@ -90,6 +91,7 @@ struct hd_instance {
     uint64_t init_us;                             /* same */
     bool provisioned;                             /* I */
     char log_stream[HD_LAMBDAENV_STREAM_MAX + 1]; /* I: Lambda semantics only, else empty */
+    char id[HD_ALIVE_ID_CHARS + 1];               /* I */
     enum hd_instance_state state;                 /* CL */
     struct hd_list link;                          /* CL: in the pool's instances, or gone */
     struct hd_list ready_link;                    /* L */
@@ -154,6 +156,7 @@ struct hd_pool_set {
     struct hd_loop *control;                  /* I */
     struct hd_backend *backend;               /* I */
     struct hd_log *log;                       /* I */
+    struct hd_alive *alive;                   /* I */
     const struct hd_pool_set_events *events;  /* I */
     void *arg;                                /* I */
     uint64_t memory_bytes, instance_bytes;    /* I */

@@ -22,6 +22,7 @@ int hd_pool_set_new(struct hd_pool_set **out, const struct hd_pool_set_options *
     set->control = opt->loops[0];
     set->backend = opt->backend;
     set->log = opt->log;
+    set->alive = opt->alive;
     set->events = opt->events != NULL ? opt->events : &no_events;
     set->arg = opt->arg;
     set->memory_bytes = opt->memory_bytes;

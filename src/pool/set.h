@@ -6,6 +6,8 @@
 #pragma once
 
 #include "core/log.h"
+#include "functions/strings.h"
+#include "pool/alive.h"
 #include "pool/pool.h"
 
 struct hd_pool_set;
@@ -17,6 +19,9 @@ struct hd_pool_set_events {
      *  (limits.max_starting). @p why: HD_POOL_FAILED only, else NULL. May be NULL. */
     void (*on_state)(void *arg, struct hd_pool *p, enum hd_pool_state state,
                      const struct hd_error *why);
+    /** An instance is launched: append what its environment has beside that of its version. @p what
+     *  says which instance it is. May be NULL. */
+    void (*on_launch)(void *arg, const struct hd_launch *what, struct hd_strings *env);
     /** An instance became ready and this is what the host said about the function. May be NULL. */
     void (*on_declared)(void *arg, struct hd_pool *p, const struct hd_declared *declared);
     /** One line of a function's output; as hd_backend_events.on_line. May be NULL. */
@@ -34,6 +39,7 @@ struct hd_pool_set_options {
     unsigned n_loops;             /* 1 to HD_POOL_LOOPS_MAX */
     struct hd_backend *backend;   /* borrowed; closed by the caller after the set's close is done */
     struct hd_log *log;           /* borrowed; may be NULL */
+    struct hd_alive *alive;       /* borrowed: is told of each instance; may be NULL */
     uint64_t memory_bytes;        /* of all instances together; 0: no limit */
     uint64_t instance_bytes;      /* guess for one that was never measured; 0: 64 MiB */
     unsigned lanes;               /* starts at once in the background; 0: 2 */

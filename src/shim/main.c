@@ -2,6 +2,7 @@
  * inside the function's own process tree, container or pod. */
 #include "shim/shim.h"
 
+#include "shim/relay.h"
 #include "shim/tree.h"
 
 #include <errno.h>
@@ -15,7 +16,8 @@
 enum { EXIT_USAGE = 64, EXIT_SYSTEM = 71, EXIT_NOT_FOUND = 127, TOKEN_CHARS = 32 };
 
 static const char usage[] =
-    "usage: heddle-shim [--port PORT] [--grace MS] [--stdio DIR] [--exec] [-- COMMAND ARG...]\n"
+    "usage: heddle-shim [--port PORT] [--grace MS] [--stdio DIR] [--lanes PORT:PATH] [--exec]\n"
+    "                    [-- COMMAND ARG...]\n"
     "\n"
     "Runs one function that speaks the Lambda Runtime API and serves it to a node by heddle's\n"
     "host protocol. A node starts it; by hand it is of use for tests only.\n"
@@ -24,6 +26,7 @@ static const char usage[] =
     "                in it may connect. Without it: any free port, for processes of this user.\n"
     "  --grace MS    time between SIGTERM and SIGKILL for a runtime without extensions [0]\n"
     "  --stdio DIR   write standard output and error to DIR/out and DIR/err, which are there\n"
+    "  --lanes PORT:PATH  take connections to 127.0.0.1:PORT to the Unix socket PATH\n"
     "  --exec        become COMMAND, which speaks the host protocol itself\n"
     "  COMMAND       what to run; without it the function's bootstrap\n"
     "\n"
@@ -76,6 +79,22 @@ static int take_stdio(const char *dir)
     return 0;
 }
 
+/* "9002:/path" */
+static int read_relay(struct hd_shim_options *o, char *text)
+{
+    uint32_t port = 0;
+    char *colon = text != NULL ? strchr(text, ':') : NULL;
+    if (colon != NULL)
+        *colon = '\0';
+    if (colon == NULL || colon[1] == '\0' || number(&port, "--lanes", text, UINT16_MAX) < 0) {
+        fputs("heddle-shim: --lanes: must be PORT:PATH\n", stderr);
+        return HD_EINVAL;
+    }
+    o->relay_port = (uint16_t)port;
+    o->relay_path = colon + 1;
+    return 0;
+}
+
 /* @return 0; 1: all is said and done; HD_EINVAL. */
 static int read_arguments(struct hd_shim_options *o, bool *exec, char **argv)
 {
@@ -96,6 +115,12 @@ static int read_arguments(struct hd_shim_options *o, bool *exec, char **argv)
         }
         if (strcmp(*a, "--stdio") == 0) {
             if (take_stdio(a[1]) < 0)
+                return HD_EINVAL;
+            value = a + 2;
+            continue;
+        }
+        if (strcmp(*a, "--lanes") == 0) {
+            if (read_relay(o, a[1]) < 0)
                 return HD_EINVAL;
             value = a + 2;
             continue;
@@ -245,13 +270,23 @@ static void close_all(struct hd_shim *s, struct signals *sg)
     free(s);
 }
 
-/* @return only if that cannot be. */
-static int become(char *const *argv)
+/* What fails is said, and is no reason not to run. */
+static void relay(const struct hd_shim_options *o, bool own_process)
 {
+    struct hd_error err;
+    if (o->relay_path != NULL && hd_shim_relay(o->relay_port, o->relay_path, own_process, &err) < 0)
+        fprintf(stderr, "heddle-shim: the lanes cannot be reached: %s\n", err.msg);
+}
+
+/* @return only if that cannot be. */
+static int become(const struct hd_shim_options *o)
+{
+    char *const *argv = o->argv;
     if (argv == NULL) {
         fputs("heddle-shim: --exec: a command is needed\n", stderr);
         return EXIT_USAGE;
     }
+    relay(o, true);
     execvp(argv[0], argv);
     fprintf(stderr, "heddle-shim: %s: %s\n", argv[0], strerrordesc_np(errno));
     return EXIT_NOT_FOUND;
@@ -266,7 +301,7 @@ int main(int argc, char **argv)
     bool exec = false;
     int rc = read_arguments(&s->opt, &exec, argv);
     if (rc == 0 && exec)
-        return become(s->opt.argv);
+        return become(&s->opt);
     if (rc == 0)
         rc = read_environment(&s->opt);
     if (rc != 0)
@@ -275,6 +310,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "heddle-shim: %s\n", err.msg);
         return EXIT_SYSTEM;
     }
+    relay(&s->opt, false);
     hd_loop_run(s->loop);
     int code = s->exit_code;
     close_all(s, &sg);

@@ -22,8 +22,10 @@ struct hd_shim;
 struct hd_shim_options {
     const char *socket; /* path, or NULL: `port` */
     uint16_t port;
-    uint16_t api_port; /* of the Runtime API, in a network of our own; 0: any, checked by user */
-    uint32_t grace_ms; /* between SIGTERM and SIGKILL for a runtime without extensions */
+    uint16_t api_port;   /* of the Runtime API, in a network of our own; 0: any, checked by user */
+    uint16_t relay_port; /* of 127.0.0.1, */
+    const char *relay_path; /* and the Unix socket to which connections there go; NULL: none */
+    uint32_t grace_ms;      /* between SIGTERM and SIGKILL for a runtime without extensions */
     char token[33];
     char *const *argv; /* a program instead of a bootstrap, NULL-terminated; NULL: none */
     char *const *env;  /* what programs may inherit */

@@ -50,6 +50,54 @@ while True:
 """
 
 
+LANES = """
+lanes:
+  tasks: { double: { function: double } }
+  events: { done: { lane: ends } }
+  event_lanes: { ends: {} }
+  queues: { q: {} }
+  bindings: [ { lane: ends, queue: q } ]
+"""
+DOUBLE = "export const handler = async (event) => event * 2;"
+CALLER = """
+import os, urllib.request
+from heddle import call, emit
+def handler(event, context):
+    url, token = os.environ["HEDDLE_LANES_URL"], os.environ["HEDDLE_LANES_TOKEN"]
+    request = urllib.request.Request(url + "/lanes/v1/status",
+                                     headers={"Authorization": "Bearer " + token})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        status = answer.status
+    large = call("double", "x" * 300000) if event.get("large") else None
+    return {"called": call("double", 21), "sent": emit("done", event)["messageId"], "url": url,
+            "token": token, "status": status, "large": large, "net": os.listdir("/sys/class/net")}
+"""
+NODE_CALLER = """
+import { call } from "heddle";
+export const handler = async () => ({ called: await call("double", 4) });
+"""
+
+
+def test_the_lanes_are_there_without_a_network(docker_node, tmp_path):
+    (tmp_path / "heddle.yml").write_text(LANES)
+    double = tmp_path / "functions/double"
+    double.mkdir(parents=True, exist_ok=True)
+    (double / "index.mjs").write_text(DOUBLE)
+    (double / "heddle.json").write_text('{"runtime": "node", "verify_jwt": false}')
+    n = docker_node("--lambda-backend", "docker", "--sandbox", "off")
+    create_zip(n, "py", "python3.11", "f.handler", "f.py", CALLER, MemorySize=256)
+    active(n, "py")
+    answer = invoke(n, "py", {"large": True})
+    got = answer.json()
+    assert answer.get("x-amz-function-error") is None, got
+    assert (got["called"], got["status"], got["net"]) == (42, 200, ["lo"]) and got["sent"], got
+    if shutil.which("node") is not None:
+        create_zip(n, "js", "nodejs20.x", "f.handler", "f.mjs", NODE_CALLER, MemorySize=256)
+        active(n, "js")
+        assert invoke(n, "js", {}).json() == {"called": 8}
+    n.stop()
+
+
 def test_a_zip_function_runs_in_a_container_of_its_own(docker_node, engine):
     n = docker_node("--lambda-backend", "docker")
     create_zip(n, "py", "python3.11", "f.handler", "f.py", PYTHON, MemorySize=256,

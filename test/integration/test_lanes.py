@@ -214,6 +214,54 @@ def test_dead_letters_are_listed_whole_and_none_is_dropped_by_mistake(lanes):
     assert len(listed()) == 1
 
 
+def test_a_lane_may_have_any_name(lanes):
+    name = 'r&d=1 50%+"x"'
+    config = (ONE_NODE % ("{}", "{ mode: none }")).replace(
+        "lane: orders", f"lane: '{name}'").replace(
+        "event_lanes: { orders: {} }", "event_lanes: { '%s': {} }" % name)
+    node = lanes(config)
+    cli(node, "emit", "order-placed", '{"fails":9}')
+    dead = eventually(lambda: json.loads(cli(node, "lanes", "dlq", "list", name).stdout)["messages"],
+                      what="a dead letter")
+    assert json.loads(cli(node, "lanes", "dlq", "drop", name,
+                          str(dead[0]["seq"])).stdout)["messages"] == 1
+    assert json.loads(cli(node, "lanes", "dlq", "list", name).stdout)["messages"] == []
+    for wrong in ("%zz", "x" * 300, ""):
+        assert node.admin("/lanes/v1/dlq?queue=" + wrong).status == 404
+
+
+def test_a_token_ends_with_its_instance(lanes):
+    node = lanes(ONE_NODE % ("{}", "{ mode: none }"), **{
+        "teller/heddle.json": NODE, "teller/index.mjs": '''
+export default { async fetch(request) {
+  if (request.url.endsWith("/leave")) setTimeout(() => process.exit(0), 1);
+  return Response.json([process.pid, process.env.HEDDLE_LANES_URL, process.env.HEDDLE_LANES_TOKEN]);
+} };
+'''})
+
+    def ask(token):
+        connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=30)
+        connection.request("POST", "/lanes/v1/tasks/charge", '{"amount":1}',
+                           {"Authorization": "Bearer " + token})
+        return connection.getresponse().status
+
+    pid, url, token = node.get("/functions/v1/teller").json()
+    assert ask(token) == 200
+    name, instance, proof = token.rsplit(".", 2)
+    assert name == "teller"
+    for forged in (f"charge.{instance}.{proof}", f"{name}.{'A' * 16}.{proof}", f"{name}.{proof}",
+                   f"{name}.{instance}.", token[:-1], ""):
+        assert ask(forged) == 401, forged
+    node.get("/functions/v1/teller/leave")
+    eventually(lambda: ask(token) == 401, what="the end of the token")
+
+    def another():
+        answer = node.get("/functions/v1/teller")
+        return answer.status == 200 and answer.json()[0] != pid and answer.json()
+    assert ask(eventually(another)[2]) == 200
+    assert ask(token) == 401
+
+
 def test_what_was_accepted_survives_kill_9_in_the_middle_of_a_hook(lanes, tmp_path):
     node = lanes(ONE_NODE % ("{ concurrency: 4 }", "{ mode: none }"))
     for i in range(20):

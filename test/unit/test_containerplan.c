@@ -3,12 +3,12 @@
 #include "pool/docker/containerplan.h"
 #include "test.h"
 
-static const struct hd_container_site site = {.shim_bin = "/usr/libexec/shim",
-                                              .runtimes_dir = "/usr/share/runtimes",
-                                              .node_id = "0011",
-                                              .boot_id = "2233",
-                                              .uid = 993,
-                                              .gid = 990};
+static struct hd_container_site site = {.shim_bin = "/usr/libexec/shim",
+                                        .runtimes_dir = "/usr/share/runtimes",
+                                        .node_id = "0011",
+                                        .boot_id = "2233",
+                                        .uid = 993,
+                                        .gid = 990};
 
 static struct hd_launch launch_of(const struct hd_launch_lambda *l, const char *runtime)
 {
@@ -85,6 +85,26 @@ static void a_zip_function_is_confined(void **state)
     assert_string_equal(at(json_object_get(h, "CapDrop"), 0), "ALL");
     assert_int_equal(json_array_size(json_object_get(h, "Mounts")), 5);
     assert_null(json_object_get(o, "-heddle"));
+    json_decref(o);
+    (void)state;
+}
+
+static void the_lanes_are_there_without_a_network(void **state)
+{
+    const struct hd_launch_lambda l = {.runtime_id = "python3.11", .code_dir = "/code"};
+    struct hd_launch w = launch_of(&l, "python");
+    struct hd_error err;
+    site.lanes_socket = "/data/lanes.sock";
+    json_t *o = finished(&w, "{\"Architecture\":\"amd64\"}", &err);
+    site.lanes_socket = NULL;
+    const json_t *cmd = json_object_get(o, "Cmd"), *host = json_object_get(o, "HostConfig");
+    const json_t *mount = json_array_get(json_object_get(host, "Mounts"), 2);
+    assert_string_equal(at(cmd, 2), "--lanes");
+    assert_string_equal(at(cmd, 3), "9002:/heddle/lanes");
+    assert_string_equal(json_string_value(json_object_get(mount, "Source")), "/data/lanes.sock");
+    assert_string_equal(json_string_value(json_object_get(mount, "Target")), "/heddle/lanes");
+    assert_true(json_is_true(json_object_get(mount, "ReadOnly")));
+    assert_string_equal(json_string_value(json_object_get(host, "NetworkMode")), "none");
     json_decref(o);
     (void)state;
 }
@@ -180,6 +200,7 @@ int main(void)
         cmocka_unit_test(the_longest_name_chooses_the_image),
         cmocka_unit_test(images_are_named_for_runtimes),
         cmocka_unit_test(a_zip_function_is_confined),
+        cmocka_unit_test(the_lanes_are_there_without_a_network),
         cmocka_unit_test(an_image_says_what_it_runs_unless_it_is_told),
         cmocka_unit_test(podman_is_told_in_its_words),
         cmocka_unit_test(labels_are_what_every_engine_takes),

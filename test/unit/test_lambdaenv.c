@@ -170,8 +170,8 @@ static void each_instance_is_different(void **state)
     uint8_t key[HD_LAMBDAENV_KEY_BYTES] = {1, 2, 3};
     struct hd_lambdaenv_instance a, b;
     char secret[HD_LAMBDAENV_SECRET_CHARS + 1];
-    hd_lambdaenv_draw(&a, key, "$LATEST", 1767225600);
-    hd_lambdaenv_draw(&b, key, "$LATEST", 1767225600);
+    hd_lambdaenv_draw(&a, key, "$LATEST", NULL, 1767225600);
+    hd_lambdaenv_draw(&b, key, "$LATEST", NULL, 1767225600);
     assert_memory_equal(a.log_stream, "2026/01/01/[$LATEST]", 20);
     assert_int_equal(strlen(a.log_stream), 20 + 32);
     assert_string_not_equal(a.log_stream, b.log_stream);
@@ -189,7 +189,11 @@ static void each_instance_is_different(void **state)
     assert_int_equal(hd_lambdaenv_secret(secret, key, hd_str("AKIAIOSFODNN7EXAMPLE")),
                      HD_ENOTFOUND);
     assert_int_equal(hd_lambdaenv_secret(secret, key, hd_str("ASIA")), HD_ENOTFOUND);
-    hd_lambdaenv_draw(&a, NULL, "7", 1767225600);
+    hd_lambdaenv_draw(&a, NULL, "7", "ABCDEFGHIJKLMNOP", 1767225600);
+    assert_string_equal(a.access_key_id, "ASIAABCDEFGHIJKLMNOP");
+    assert_true(hd_str_is(hd_lambdaenv_instance(hd_str(a.access_key_id)), "ABCDEFGHIJKLMNOP"));
+    assert_int_equal(hd_lambdaenv_instance(hd_str("AKIAIOSFODNN7EXAMPLE")).len, 0);
+    assert_int_equal(hd_lambdaenv_instance(hd_str("ASIA")).len, 0);
     assert_int_equal(hd_lambdaenv_secret(secret, key, hd_str(a.access_key_id)), 0);
     assert_string_not_equal(secret, a.secret_access_key);
     (void)state;
@@ -205,8 +209,8 @@ static void a_token_says_whose_it_is(void **state)
     struct hd_strings l = {0};
     char account[13];
     one.account = "123456789012";
-    hd_lambdaenv_draw(&drawn, key, "$LATEST", 0);
-    hd_lambdaenv_draw(&other, key, "$LATEST", 0);
+    hd_lambdaenv_draw(&drawn, key, "$LATEST", NULL, 0);
+    hd_lambdaenv_draw(&other, key, "$LATEST", NULL, 0);
     hd_lambdaenv_list(&l, &what, &places, &drawn);
     hd_auto_free char *token = hd_strdup(get(&l, "AWS_SESSION_TOKEN"));
     struct hd_str id = hd_str(drawn.access_key_id);

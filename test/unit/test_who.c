@@ -149,20 +149,27 @@ static void functions_have_keys_of_their_own(void **state)
     struct hd_strings env = {0};
     struct signed_request s;
     const char *token = NULL;
-    hd_lambdaenv_draw(&drawn, key, "$LATEST", now);
+    struct hd_alive *alive = hd_alive_new();
+    hd_lambdaenv_draw(&drawn, key, "$LATEST", "ABCDEFGHIJKLMNOP", now);
     hd_lambdaenv_list(&env, &what, &places, &drawn);
     for (size_t i = 0; i < env.n; i++)
         if (strncmp(env.items[i], "AWS_SESSION_TOKEN=", 18) == 0)
             token = env.items[i] + 18;
     assert_non_null(token);
     sign_with(&s, drawn.access_key_id, drawn.secret_access_key, token, "{}");
-    hd_access_keys_derive(keys, old);
+    hd_access_keys_derive(keys, old, NULL);
     assert_int_equal(check(HD_WHO_REQUIRED, &s.req), HD_EDENIED);
     assert_int_equal(who.fault, HD_API_UNKNOWN_KEY);
-    hd_access_keys_derive(keys, key);
+    hd_access_keys_derive(keys, key, alive);
+    assert_int_equal(check(HD_WHO_REQUIRED, &s.req), HD_EDENIED); /* there is no such instance */
+    assert_int_equal(who.fault, HD_API_UNKNOWN_KEY);
+    hd_alive_begin(alive, "ABCDEFGHIJKLMNOP", "f");
     assert_int_equal(check(HD_WHO_REQUIRED, &s.req), 0);
     assert_true(who.checked);
     assert_string_equal(who.account, "111122223333");
+    hd_alive_end(alive, "ABCDEFGHIJKLMNOP");
+    assert_int_equal(check(HD_WHO_REQUIRED, &s.req), HD_EDENIED); /* any more */
+    hd_alive_begin(alive, "ABCDEFGHIJKLMNOP", "f");
     s.req.n_fields = 3;
     assert_int_equal(check(HD_WHO_REQUIRED, &s.req), HD_EDENIED);
     assert_int_equal(who.fault, HD_API_UNKNOWN_KEY);
@@ -171,6 +178,8 @@ static void functions_have_keys_of_their_own(void **state)
     assert_int_equal(check(HD_WHO_REQUIRED, &s.req), HD_EDENIED);
     assert_int_equal(who.fault, HD_API_BAD_SIGNATURE);
     hd_sigv4_signed_done(&s.by);
+    hd_access_keys_derive(keys, old, NULL);
+    hd_alive_free(alive);
     hd_strings_done(&env);
     (void)state;
 }

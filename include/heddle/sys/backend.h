@@ -42,6 +42,7 @@ struct hd_launch_lambda {
 struct hd_launch {
     const char *function;     /* name, for logs and labels */
     const char *version;      /* hex content hash */
+    const char *instance;     /* id of this one, 16 of A-Z2-7; NULL: nobody asks for it */
     const char *runtime;      /* "deno", "node", "python", "http", "provided", "native" */
     const char *root;         /* absolute functions folder */
     const char *dir;          /* absolute folder of the function, outside of root if it is a link

@@ -23,7 +23,7 @@ static const char list_path[] =
 struct docker {
     struct hd_backend base;
     struct hd_docker_site site;
-    char *host, *certs, *run_dir, *runtimes_dir, *shim_bin, *endpoint_url;
+    char *host, *certs, *run_dir, *runtimes_dir, *shim_bin, *endpoint_url, *lanes_socket;
     char **images;
     char node_id[2 * ID_BYTES + 1], boot_id[2 * ID_BYTES + 1];
     struct hd_docker_events *events; /* NULL: there was no need yet */
@@ -270,6 +270,14 @@ void hd_docker_prepare(struct hd_backend *b, const struct hd_launch *what,
     hd_pulls_want(d->site.pulls, &req);
 }
 
+void hd_docker_set_lanes(struct hd_backend *b, const char *socket)
+{
+    struct docker *d = docker_of(b);
+    free(d->lanes_socket);
+    d->lanes_socket = hd_strdup(socket);
+    d->site.container.lanes_socket = d->lanes_socket;
+}
+
 void hd_docker_prepare_stop(struct hd_backend *b)
 {
     hd_pulls_stop(docker_of(b)->site.pulls);
@@ -326,6 +334,7 @@ static void docker_free(struct docker *d)
     free(d->runtimes_dir);
     free(d->shim_bin);
     free(d->endpoint_url);
+    free(d->lanes_socket);
     free(d);
 }
 

@@ -32,6 +32,9 @@ struct hd_docker_options {
  */
 int hd_docker_new(struct hd_backend **out, const struct hd_docker_options *opt,
                   struct hd_error *err);
+/** Let functions that start from now on reach the lanes, as HEDDLE_LANES_URL says.
+ *  @param socket  absolute path of the Unix socket where they are; copied. */
+void hd_docker_set_lanes(struct hd_backend *b, const char *socket);
 /**
  * Have the image of what will be launched; one that is not there is fetched as the policy says.
  * @param what      borrowed until return.

@@ -15,6 +15,8 @@ enum {
     SHARES_MIN = 2,
 };
 #define SHIM "/heddle/shim"
+#define LANES "/heddle/lanes"
+#define LANES_PORT "9002"
 
 /* --- which image --- */
 
@@ -75,14 +77,18 @@ static void add_list(json_t *list, const char *const *texts)
         add(list, texts[i]);
 }
 
-static int add_command(json_t *list, const struct hd_launch *w, struct hd_error *err)
+static int add_command(json_t *list, const struct hd_launch *w,
+                       const struct hd_container_site *site, struct hd_error *err)
 {
     static const char *const stdio[] = {"--stdio", HD_CONTAINER_RUN, NULL};
+    static const char *const lanes[] = {"--lanes", LANES_PORT ":" LANES, NULL};
     static const char *const port[] = {"--port", "9001", NULL};
     static const char *const node[] = {"--exec", "--", "node", "/var/runtime/node/host.mjs", NULL};
     static const char *const python[] = {
         "--exec", "--", "python3", "-I", "-u", "-B", "/var/runtime/python/host.py", NULL};
     add_list(list, stdio);
+    if (site->lanes_socket != NULL)
+        add_list(list, lanes);
     if (w->lambda->image != NULL || strcmp(w->runtime, "provided") == 0)
         add_list(list, port);
     else if (strcmp(w->runtime, "node") == 0)
@@ -98,6 +104,28 @@ static int add_command(json_t *list, const struct hd_launch *w, struct hd_error 
 }
 
 /* --- what it sees --- */
+
+void hd_container_env(struct hd_strings *out, const struct hd_launch *what,
+                      const struct hd_container_site *site)
+{
+    static const char address[] = "HEDDLE_LANES_URL=http://127.0.0.1:" LANES_PORT;
+    size_t name = strcspn(address, "=") + 1;
+    bool given = site->lanes_socket == NULL;
+    hd_strings_give(out);
+    for (const char *const *p = what->env; p != NULL && *p != NULL; p++) {
+        given = given || strncmp(*p, address, name) == 0;
+        hd_strings_add(out, hd_str(*p));
+    }
+    if (!given)
+        hd_strings_add(out, hd_str(address));
+}
+
+void hd_container_env_done(struct hd_strings *env)
+{
+    for (size_t i = 0; i < env->n; i++)
+        explicit_bzero(env->items[i], strlen(env->items[i]));
+    hd_strings_done(env);
+}
 
 static json_t *environment(const struct hd_launch *w, const char *token)
 {
@@ -127,6 +155,8 @@ static json_t *mounts(const struct hd_launch *w, const struct hd_container_site 
     json_t *list = json_array();
     bind_in(list, site->shim_bin, SHIM, false);
     bind_in(list, run_dir, HD_CONTAINER_RUN, true);
+    if (site->lanes_socket != NULL)
+        bind_in(list, site->lanes_socket, LANES, false);
     if (w->lambda->image != NULL)
         return list;
     bind_in(list, w->lambda->code_dir, "/var/task", false);
@@ -209,7 +239,7 @@ int hd_container_begin(json_t **out, const struct hd_launch *w, const char *ref,
         deploy[HD_CONTAINER_LABEL_MAX + 1];
     const struct hd_launch_lambda *l = w->lambda;
     json_t *command = json_array(), *entry = json_array(), *arguments = json_array();
-    int rc = add_command(command, w, err);
+    int rc = add_command(command, w, site, err);
     add_list(entry, l->image_entry_point);
     add_list(arguments, l->image_command);
     hd_auto_free char *user = hd_printf("%u:%u", (unsigned)site->uid, (unsigned)site->gid);

@@ -2,6 +2,8 @@
  * Pure. */
 #pragma once
 
+#include "functions/strings.h"
+
 #include <heddle/sys/backend.h>
 #include <jansson.h>
 
@@ -23,6 +25,7 @@ enum { HD_CONTAINER_UID = 993, HD_CONTAINER_GID = 990 };
 struct hd_container_site {
     const char *shim_bin;     /* absolute; static */
     const char *runtimes_dir; /* absolute; holds node, python and common */
+    const char *lanes_socket; /* absolute; where the node's lanes are; NULL: nowhere */
     const char *node_id, *boot_id;
     uint32_t uid, gid; /* it runs as them */
     uint64_t nproc;    /* how many processes a user of this machine may have; Podman is told, which
@@ -40,6 +43,11 @@ bool hd_container_has_image(const char *runtime_id, const char *const *images);
 /** @return 0, or HD_EINVAL: @p images is no list of them. */
 int hd_container_check_images(const char *const *images, struct hd_error *err);
 
+/** Append the variables of @p what, and where the lanes are unless one of them says so. */
+void hd_container_env(struct hd_strings *out, const struct hd_launch *what,
+                      const struct hd_container_site *site);
+/** Wipe and free. */
+void hd_container_env_done(struct hd_strings *env);
 /**
  * Make the body of the create request, as far as it can be known before the engine was asked for
  * the image. Everything is copied.

@@ -499,7 +499,7 @@ static int make_load(struct hd_instance_handle *h, const struct hd_launch *what,
     const struct hd_process_options opt = {.run_dir = NULL};
     const struct hd_lambdaplan_site plan = {
         .opt = &opt, .layout = true, .endpoint_url = h->site->endpoint_url};
-    hd_lambdaenv_draw(&instance, h->site->credentials_key, what->lambda->qualifier,
+    hd_lambdaenv_draw(&instance, h->site->credentials_key, what->lambda->qualifier, what->instance,
                       hd_clock_unix_s());
     hd_lambdaplan_load_body(&h->load, &plan, what, &instance);
     explicit_bzero(&instance, sizeof(instance));
@@ -507,6 +507,21 @@ static int make_load(struct hd_instance_handle *h, const struct hd_launch *what,
                ? hd_fail(err, HD_EINVAL, "its environment is longer than %d bytes",
                          HD_HOSTCALL_REQUEST_MAX)
                : 0;
+}
+
+static int describe(struct hd_instance_handle *h, const struct hd_launch *what,
+                    struct hd_error *err)
+{
+    struct hd_launch mine = *what;
+    struct hd_strings env = {0};
+    hd_container_env(&env, what, &h->site->container);
+    mine.env = (const char *const *)env.items;
+    int rc = hd_container_begin(&h->body, &mine, h->image, &h->site->container, h->dir, h->instance,
+                                h->token, err);
+    if (rc == 0)
+        rc = make_load(h, &mine, err);
+    hd_container_env_done(&env);
+    return rc;
 }
 
 static int prepare(struct hd_instance_handle *h, const struct hd_launch *what, struct hd_error *err)
@@ -527,10 +542,7 @@ static int prepare(struct hd_instance_handle *h, const struct hd_launch *what, s
     if (rc == 0)
         rc = make_folder(h, err);
     if (rc == 0)
-        rc = hd_container_begin(&h->body, what, h->image, &h->site->container, h->dir, h->instance,
-                                h->token, err);
-    if (rc == 0)
-        rc = make_load(h, what, err);
+        rc = describe(h, what, err);
     return rc;
 }
 

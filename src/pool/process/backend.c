@@ -287,7 +287,7 @@ static struct hd_instance_handle *launch(struct hd_backend *b, const struct hd_l
     int rc = p->closed ? hd_fail(&err, HD_ECANCELED, "the node is stopping") : 0;
     if (rc == 0 && what->lambda != NULL)
         hd_lambdaenv_draw(&instance, p->opt.credentials_key, what->lambda->qualifier,
-                          hd_clock_unix_s());
+                          what->instance, hd_clock_unix_s());
     if (rc == 0)
         rc = make_plan(p, &plan, what, &instance, &err);
     if (rc < 0)
