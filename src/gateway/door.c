@@ -69,6 +69,8 @@ static size_t own_request_fields(struct hd_edge_request *r, const struct hd_seen
     bool continues = client->trusted_ids && hd_trace_parse(&parent, seen->traceparent) == 0;
     hd_trace_child(&trace, continues ? &parent : NULL, &r->door->net->rng);
     hd_trace_format(traceparent, &trace);
+    if (hd_log_enabled(edge->log, edge->span_level))
+        hd_span_of(&r->span, &trace, continues ? &parent : NULL, hd_net_unix_ms(r->door->net));
 #define ADD(field_name, ...)                                                                 \
     do {                                                                                     \
         size_t at = text->len;                                                               \

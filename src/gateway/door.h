@@ -39,8 +39,9 @@ struct hd_edge {
     bool hot_reload;           /* the older version may answer while the newer one loads */
     bool dev;                  /* errors say more */
     bool access_log;
-    bool compat; /* also send the reference's header names */
-    bool tls;    /* clients come by https */
+    enum hd_log_level span_level; /* of the records that tell spans */
+    bool compat;                  /* also send the reference's header names */
+    bool tls;                     /* clients come by https */
     /** Everything that is not under the prefix. */
     void (*on_other)(void *arg, struct hd_exchange *ex, const struct hd_head *head);
     /** Counts for the warming answer. */

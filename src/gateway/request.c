@@ -30,6 +30,18 @@ void hd_table_leave(struct hd_table *t)
     free(t);
 }
 
+/* The function's part of it, its failure included: a client that left is none. */
+static void tell_span(const struct hd_edge_request *r, int64_t now_ms)
+{
+    const struct hd_span_end end = {.name = "gateway",
+                                    .lane = "",
+                                    .of = hd_str(r->route->fn->name),
+                                    .id = hd_str(r->id),
+                                    .failed = r->status >= 500,
+                                    .end_unix_ms = now_ms};
+    hd_span_tell(&r->span, r->door->edge->log, r->door->edge->span_level, &end);
+}
+
 static void done(struct hd_edge_request *r, uint64_t bytes_in, uint64_t bytes_out)
 {
     struct hd_door *d = r->door;
@@ -39,6 +51,8 @@ static void done(struct hd_edge_request *r, uint64_t bytes_in, uint64_t bytes_ou
     hd_stat_in_flight(r->stats, -1);
     hd_stats_done(r->stats, r->status == CLIENT_CLOSED ? 0 : r->status, took_us, bytes_in,
                   bytes_out, now_ms);
+    if (r->span.on)
+        tell_span(r, now_ms);
     if (d->edge->access_log) {
         struct hd_access line = {
             .id = r->id,

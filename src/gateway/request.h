@@ -2,6 +2,7 @@
  * the edge door. */
 #pragma once
 
+#include "core/span.h"
 #include "gateway/access.h"
 #include "gateway/answer.h"
 #include "gateway/door.h"
@@ -44,6 +45,7 @@ struct hd_edge_request {
     struct hd_timer timer;
     struct hd_cors_answer cors;
     struct hd_channel_report report;
+    struct hd_span span;
     uint64_t start_us, total_due_ms, body_left, pass;
     const char *reason; /* why we answered ourselves */
     unsigned status;

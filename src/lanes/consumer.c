@@ -9,7 +9,7 @@
 #include "core/slab.h"
 #include "lanes/delivery.h"
 #include "lanes/envelope.h"
-#include "lanes/span.h"
+#include "core/span.h"
 #include "lanes/typed_private.h"
 #include "lanes/rpcwire.h"
 
@@ -39,7 +39,7 @@ struct delivery {
     const struct hd_event_lane *lane;
     struct hd_lane_run *run;
     struct hd_delivery_verdict verdict;
-    uint32_t attempt;
+    uint32_t attempt, lost;
     bool is_void;
     char first[INLINE_BYTES];
 };
@@ -208,7 +208,7 @@ static void on_run(void *arg, const struct hd_lane_run_result *result)
 /* The message's way through the queue, from its birth to this delivery.
  * @return the trace for the hooks. */
 static struct hd_str tell_wait(struct delivery *d, const struct hd_lane_event *event,
-                               struct hd_lane_span *span)
+                               struct hd_span *span)
 {
     const struct hd_consumer *c = d->consumer;
     struct hd_str trace = hd_envelope_traceparent(&d->envelope);
@@ -219,13 +219,13 @@ static struct hd_str tell_wait(struct delivery *d, const struct hd_lane_event *e
     double created = (double)now;
     if (!hd_typed_iso_parse(&created, d->envelope.created_at))
         created = (double)now;
-    hd_lane_span_begin(span, trace, &d->consumer->rng, (int64_t)created);
-    const struct hd_lane_span_end end = {.name = "queue",
-                                         .lane = d->lane->id,
-                                         .of = hd_str(event->wire_id),
-                                         .id = d->envelope.id,
-                                         .end_unix_ms = now};
-    hd_lane_span_tell(span, c->opt.log, c->opt.topology->debug ? HD_INFO : HD_DEBUG, &end);
+    hd_span_begin(span, trace, &d->consumer->rng, (int64_t)created);
+    const struct hd_span_end end = {.name = "queue",
+                                    .lane = d->lane->id,
+                                    .of = hd_str(event->wire_id),
+                                    .id = d->envelope.id,
+                                    .end_unix_ms = now};
+    hd_span_tell(span, c->opt.log, c->opt.topology->debug ? HD_INFO : HD_DEBUG, &end);
     return span->on ? hd_str(span->traceparent) : trace;
 }
 
@@ -234,7 +234,7 @@ static void relay(struct delivery *d, const struct hd_lane_event *event,
 {
     struct hd_consumer *c = d->consumer;
     const struct hd_topology *t = c->opt.topology;
-    struct hd_lane_span span;
+    struct hd_span span;
     char first[256];
     struct hd_buf source;
     hd_buf_init_with(&source, first, sizeof(first), SOURCE_MAX);
@@ -333,6 +333,11 @@ static void check(struct delivery *d)
         skip(d);
         return;
     }
+    if (hd_delivery_is_deadly(d->lost, d->lane->max_attempts)) {
+        hd_fail(&err, HD_EINVAL, "the node died %u times with it under way", d->lost);
+        reject(d, HD_POISON_DEADLY, &err);
+        return;
+    }
     if (check_token(d, &err) < 0) {
         reject(d, HD_POISON_TOKEN, &err);
         return;
@@ -363,6 +368,7 @@ void hd_consumer_deliver(struct hd_consumer *c, const struct hd_lane_delivery *f
     memset(d, 0, offsetof(struct delivery, first));
     d->consumer = c;
     d->tag = from->tag;
+    d->lost = from->lost;
     hd_list_init(&d->link);
     hd_list_push(&c->deliveries, &d->link);
     c->active++;

@@ -1,6 +1,6 @@
 #include "lanes/delivery.h"
 
-enum { SKIP_FIRST_MS = 1000, SKIP_LONGEST_MS = 30000, SKIPS_MAX = 20 };
+enum { SKIP_FIRST_MS = 1000, SKIP_LONGEST_MS = 30000, SKIPS_MAX = 20, LOST_MAX = 3 };
 
 const char *hd_poison_name(enum hd_poison p)
 {
@@ -17,6 +17,8 @@ const char *hd_poison_name(enum hd_poison p)
         return "other_lane";
     case HD_POISON_PAYLOAD:
         return "payload";
+    case HD_POISON_DEADLY:
+        return "node_died";
     case HD_POISON_INACTIVE:
         return "inactive_lane";
     }
@@ -27,6 +29,11 @@ uint32_t hd_delivery_attempt(uint32_t remembered, uint32_t in_envelope, uint32_t
 {
     uint32_t most = HD_MAX(HD_MAX(remembered, in_envelope), by_broker);
     return most < UINT32_MAX ? most + 1 : most;
+}
+
+bool hd_delivery_is_deadly(uint32_t lost, uint32_t max_attempts)
+{
+    return lost >= HD_MAX(max_attempts, (uint32_t)LOST_MAX);
 }
 
 struct hd_delivery_verdict hd_delivery_after(bool ok, uint32_t attempt, uint32_t max_attempts,

@@ -12,6 +12,7 @@ enum hd_poison {
     HD_POISON_UNKNOWN_EVENT,
     HD_POISON_OTHER_LANE,
     HD_POISON_PAYLOAD,
+    HD_POISON_DEADLY,   /* each node that takes it dies */
     HD_POISON_INACTIVE, /* came too often to a node that does not consume its lane */
 };
 /** @return "undecodable", ...: the label of metrics and the reason of dead letters. */
@@ -19,6 +20,11 @@ const char *hd_poison_name(enum hd_poison p);
 
 /** @return the number of this delivery, 1 for the first: one more than the most anybody counted. */
 uint32_t hd_delivery_attempt(uint32_t remembered, uint32_t in_envelope, uint32_t by_broker);
+
+/** @return whether a message is not to be tried again because nodes died of it: as often as it may
+ *  be tried, but three times at least, since a node may die of something else.
+ *  @param lost  nodes that died with it under way. */
+bool hd_delivery_is_deadly(uint32_t lost, uint32_t max_attempts);
 
 struct hd_delivery_verdict {
     enum hd_lane_settle settle;

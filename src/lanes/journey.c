@@ -65,7 +65,7 @@ void hd_journey_value(struct hd_journey *j, struct hd_str value)
 /* What follows is below ours. */
 void hd_journey_begin_span(struct hd_journey *j)
 {
-    hd_lane_span_begin(&j->span, j->m.traceparent, &j->loop->rng, hd_clock_unix_ms());
+    hd_span_begin(&j->span, j->m.traceparent, &j->loop->rng, hd_clock_unix_ms());
     if (j->span.on)
         j->m.traceparent = hd_str(j->span.traceparent);
 }
@@ -76,12 +76,12 @@ void hd_journey_end_span(const struct hd_journey *j, const char *name, const cha
     const struct hd_lanes *l = j->loop->lanes;
     if (!j->span.on)
         return;
-    const struct hd_lane_span_end end = {
+    const struct hd_span_end end = {
         .name = name,
         .lane = lane,
         .of = hd_str(j->task != NULL ? j->task->wire_id : j->event->wire_id),
         .id = j->id,
         .failed = failed,
         .end_unix_ms = hd_clock_unix_ms()};
-    hd_lane_span_tell(&j->span, l->opt.log, l->topology->debug ? HD_INFO : HD_DEBUG, &end);
+    hd_span_tell(&j->span, l->opt.log, l->topology->debug ? HD_INFO : HD_DEBUG, &end);
 }

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "lanes/lanes_private.h"
-#include "lanes/span.h"
+#include "core/span.h"
 
 enum { HD_JOURNEY_VALUES_MAX = 64 << 20, HD_JOURNEY_INLINE = 1024 };
 
@@ -16,8 +16,8 @@ struct hd_journey {
     struct hd_typed *value;
     struct hd_str id, contexts; /* of the message; contexts: those that the lane lets pass */
     struct hd_buf envelope;
-    struct hd_lane_span span; /* "emit" or "call" */
-    struct hd_error failure;  /* of publishing */
+    struct hd_span span;     /* "emit" or "call" */
+    struct hd_error failure; /* of publishing */
     bool failed;
     struct hd_lane_run *run;  /* of a task, here ... */
     struct hd_rpc_call *call; /* ... or at a peer; else it did not depart yet */

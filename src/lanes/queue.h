@@ -20,6 +20,7 @@ struct hd_lane_delivery {
     uint64_t tag;            /* of this delivery; not of the message */
     struct hd_str body;      /* the envelope; borrowed until on_delivery returns */
     uint32_t delivery_count; /* what the broker says about earlier deliveries (x-delivery-count) */
+    uint32_t lost;           /* nodes that died with it under way, where that is known */
     bool redelivered;
 };
 

@@ -9,7 +9,7 @@
 #include "core/slab.h"
 #include "invoke/xray.h"
 #include "lanes/runtext.h"
-#include "lanes/span.h"
+#include "core/span.h"
 
 enum {
     VALUE_BYTES_MAX = 64 << 20,
@@ -147,21 +147,21 @@ static void tell_span(const struct leg *leg, const struct hd_call_result *result
     const struct hd_lane_event *event = leg->hook != NULL ? leg->hook->event : NULL;
     const struct hd_lane_task *task = leg->run->task;
     const struct hd_rpc_lane *rpc = event != NULL ? event->rpc_lane : task->lane;
-    struct hd_lane_span span;
+    struct hd_span span;
     if (leg->above[0] == '\0' || result->xray == NULL)
         return;
-    hd_lane_span_made(&span, hd_str(leg->above), hd_xray_part(hd_str(result->xray), "Parent"),
-                      leg->start_unix_ms);
-    const struct hd_lane_span_end end = {
-        .name = event != NULL ? "hook" : "task",
-        .lane = event != NULL && event->event_lane != NULL ? event->event_lane->id
-                : rpc != NULL                              ? rpc->id
-                                                           : "",
-        .of = hd_str(event != NULL ? leg->hook->id : task->wire_id),
-        .id = hd_str(result->request_id),
-        .failed = result->outcome != HD_CALL_OK,
-        .end_unix_ms = hd_clock_unix_ms()};
-    hd_lane_span_tell(&span, r->opt.log, r->opt.topology->debug ? HD_INFO : HD_DEBUG, &end);
+    hd_span_made(&span, hd_str(leg->above), hd_xray_part(hd_str(result->xray), "Parent"),
+                 leg->start_unix_ms);
+    const struct hd_span_end end = {.name = event != NULL ? "hook" : "task",
+                                    .lane = event != NULL && event->event_lane != NULL
+                                                ? event->event_lane->id
+                                            : rpc != NULL ? rpc->id
+                                                          : "",
+                                    .of = hd_str(event != NULL ? leg->hook->id : task->wire_id),
+                                    .id = hd_str(result->request_id),
+                                    .failed = result->outcome != HD_CALL_OK,
+                                    .end_unix_ms = hd_clock_unix_ms()};
+    hd_span_tell(&span, r->opt.log, r->opt.topology->debug ? HD_INFO : HD_DEBUG, &end);
 }
 
 static void on_end(void *arg, const struct hd_call_result *result)

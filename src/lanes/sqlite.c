@@ -92,8 +92,9 @@ static void on_item(void *arg, const struct hd_queue_item *item)
     struct sqlite *q = arg;
     struct hd_lane_delivery d = {.tag = item->seq,
                                  .body = item->body,
-                                 .delivery_count = item->attempts,
-                                 .redelivered = item->attempts > 0};
+                                 .delivery_count = HD_MAX(item->attempts, item->lost),
+                                 .lost = item->lost,
+                                 .redelivered = item->attempts > 0 || item->lost > 0};
     if (q->closing) {
         hd_queue_retry(q->store, item->seq, item->attempts, 0);
         return;

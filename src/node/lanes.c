@@ -169,6 +169,7 @@ int hd_node_lanes(struct hd_node *n, struct hd_error *err)
                                    .log = n->log,
                                    .files_dir = files,
                                    .listen = make_listeners};
+    n->edge.span_level = t->debug ? HD_INFO : HD_DEBUG;
     hd_process_set_env(n->backend, lambda_env, n);
     rc = hd_lanes_new(&l->lanes, &opt, err);
     if (rc == 0)

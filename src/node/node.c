@@ -289,6 +289,7 @@ static void make_edge(struct hd_node *n)
                                .hot_reload = o->hmr,
                                .dev = o->dev,
                                .access_log = o->access_log,
+                               .span_level = HD_DEBUG,
                                .compat = o->compat == HD_COMPAT_1TUBE,
                                .on_other = hd_site_request,
                                .warmup = warmup_counts,

@@ -28,6 +28,7 @@ struct hd_queue_item {
     uint64_t seq; /* names it in this store */
     struct hd_str queue, id, meta, body;
     uint32_t attempts; /* deliveries counted so far, as the last settle said */
+    uint32_t lost;     /* processes that died with it under way since then; queues of lanes only */
     int64_t first_unix_ms, due_unix_ms;
     struct hd_str reason; /* dead ones: why */
 };
@@ -39,7 +40,8 @@ void hd_queue_put_one(struct hd_store *s, const struct hd_queue_put *item, struc
                       void (*done)(void *arg, const struct hd_error *err), void *arg);
 
 /**
- * Take up to @p max items that are due, the oldest first; they are this boot's until settled.
+ * Take up to @p max items that are due, the oldest first; they are this boot's until settled. One
+ * that two processes died with is taken alone: if a third dies, it was that one.
  * @p each for each of them, then @p done with their number, all on @p loop in one turn.
  * @param next_due_unix_ms  of done: when the next item of the queue becomes due; INT64_MAX: none.
  */

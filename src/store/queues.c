@@ -8,6 +8,8 @@
 enum {
     SEQ_BLOCK = 65536, /* numbers that are reserved with one write */
     RUNS_KEPT = 4096,
+    LOST_ALONE = 2,      /* processes that died with an item, from when on it is taken alone */
+    LOOK_AGAIN_MS = 100, /* at what waits for that */
 };
 
 static const char *const statements[HD_Q_COUNT] = {
@@ -61,6 +63,7 @@ struct hd_queue_state *hd_queues_state(struct hd_queues *qs, struct hd_str name)
     q = hd_new(struct hd_queue_state);
     q->name = hd_str_n(hd_strdup_n(name), name.len);
     q->cursor = first_key;
+    q->noted = hd_str_starts(name, hd_str("lane:"));
     hd_list_init(&q->runs);
     hd_list_init(&q->touched);
     hd_list_init(&q->stale);
@@ -117,6 +120,10 @@ static void note_settled(struct hd_queues *qs, struct hd_queue_run *run)
 
 static void run_free(struct hd_queues *qs, struct hd_queue_run *run)
 {
+    if (run->queue->noted)
+        hd_claims_end(qs->claims, run->seq);
+    if (run->alone)
+        run->queue->alone = false;
     hd_map_remove(&qs->running, hd_queues_seq_key(&run->seq));
     hd_list_remove(&run->link);
     hd_slab_put(&qs->runs, run);
@@ -377,12 +384,15 @@ static struct hd_queue_item row_item(sqlite3_stmt *st, struct hd_str queue)
                                   .queue = queue};
 }
 
-static void start_run(struct hd_queues *qs, struct hd_queue_state *q, uint64_t seq)
+static void start_run(struct hd_queues *qs, struct hd_queue_state *q, uint64_t seq, bool alone)
 {
     struct hd_queue_run *run = hd_slab_take(&qs->runs);
     run->seq = seq;
     run->queue = q;
     run->settled = false;
+    run->alone = q->alone = alone;
+    if (q->noted)
+        hd_claims_begin(qs->claims, seq);
     hd_list_init(&run->link);
     hd_list_push(&q->runs, &run->link);
     hd_map_put(&qs->running, hd_queues_seq_key(&run->seq), run);
@@ -409,6 +419,10 @@ int hd_queues_claim(struct hd_queues *qs, struct hd_str queue, uint32_t max, siz
     sqlite3_stmt *st = qs->st[HD_Q_CLAIM];
     struct hd_queue_key at = q->cursor;
     int64_t now = qs->clock();
+    if (q->alone) {
+        *next_due_unix_ms = now + LOOK_AGAIN_MS;
+        return 0;
+    }
     sqlite3_bind_int64(st, 1, q->id);
     sqlite3_bind_int64(st, 2, at.due);
     sqlite3_bind_int64(st, 3, at.first);
@@ -425,7 +439,13 @@ int hd_queues_claim(struct hd_queues *qs, struct hd_str queue, uint32_t max, siz
                 break;
             }
             struct hd_queue_item item = row_item(st, q->name);
-            start_run(qs, q, key.seq);
+            item.lost = q->noted ? hd_claims_lost(qs->claims, key.seq) : 0;
+            bool alone = item.lost >= LOST_ALONE;
+            if (q->alone || (alone && q->now.running > 0)) {
+                *next_due_unix_ms = now + LOOK_AGAIN_MS;
+                break;
+            }
+            start_run(qs, q, key.seq, alone);
             each(arg, &item);
             bytes += item.body.len + item.meta.len;
             n++;
@@ -497,6 +517,31 @@ static int load_counts(struct hd_queues *qs, struct hd_error *err)
     return rc;
 }
 
+static bool is_there(void *arg, uint64_t seq)
+{
+    sqlite3_stmt *st = arg;
+    sqlite3_bind_int64(st, 1, (int64_t)seq);
+    bool found = sqlite3_step(st) == SQLITE_ROW;
+    sqlite3_reset(st);
+    return found;
+}
+
+/* Without it everything works, but for items with which each process dies. */
+static int open_claims(struct hd_queues *qs, struct hd_error *err)
+{
+    const char *file = sqlite3_db_filename(qs->db, "main");
+    sqlite3_stmt *st = NULL;
+    struct hd_error none;
+    hd_auto_free char *path = hd_printf("%s-claims", file != NULL ? file : "");
+    if (file == NULL || file[0] == '\0' || hd_claims_open(&qs->claims, path, &none) < 0)
+        return 0;
+    int rc = hd_sqlite_prepare(&st, qs->db, "SELECT 1 FROM item WHERE seq=?1 AND dead=0", err);
+    if (rc == 0)
+        hd_claims_sweep(qs->claims, is_there, st);
+    sqlite3_finalize(st);
+    return rc;
+}
+
 int hd_queues_open(struct hd_queues *qs, sqlite3 *db, int64_t (*clock)(void), struct hd_error *err)
 {
     int64_t seq = 0;
@@ -517,6 +562,8 @@ int hd_queues_open(struct hd_queues *qs, sqlite3 *db, int64_t (*clock)(void), st
     if (rc == 0)
         rc = hd_sqlite_int(&seq, db, "SELECT value FROM counter WHERE name='seq'", err);
     qs->next_seq = qs->seq_limit = (uint64_t)seq;
+    if (rc == 0)
+        rc = open_claims(qs, err);
     if (rc < 0)
         return rc;
     while (hd_queues_refresh(qs))
@@ -530,4 +577,5 @@ void hd_queues_close(struct hd_queues *qs)
     for (int i = 0; i < HD_Q_COUNT; i++)
         sqlite3_finalize(qs->st[i]);
     memset((void *)qs->st, 0, sizeof(qs->st));
+    hd_claims_close(hd_steal(qs->claims));
 }

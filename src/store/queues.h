@@ -9,6 +9,7 @@
 #include "core/list.h"
 #include "core/map.h"
 #include "core/slab.h"
+#include "store/claims.h"
 #include "store/queue.h"
 
 #include <pthread.h>
@@ -32,6 +33,7 @@ struct hd_queues {
     struct hd_map by_name; /* of struct hd_queue_state; only the writer changes it, under `lock` */
     struct hd_map running; /* by seq */
     struct hd_slab runs;
+    struct hd_claims *claims;     /* NULL: there is no room for them */
     uint64_t next_seq, seq_limit; /* numbers up to the limit are ours to give */
     struct hd_queue_change *journal;
     size_t journal_len, journal_cap;

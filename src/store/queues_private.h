@@ -15,6 +15,8 @@ struct hd_queue_state {
     struct hd_list runs;
     struct hd_list touched, stale; /* its places in the lists of struct hd_queues */
     int64_t came_first;            /* the oldest that became free since it was published; or 0 */
+    bool noted;                    /* what is under way is noted in claims */
+    bool alone;                    /* something is under way beside which nothing else may be */
     bool notify;                   /* something can be claimed that could not be before */
     struct hd_queue_depth shown;   /* under the lock */
 };
@@ -25,6 +27,7 @@ struct hd_queue_run {
     struct hd_queue_state *queue;
     struct hd_list link;
     bool settled; /* in the transaction that is open */
+    bool alone;
 };
 
 /** Counters change at once, and back again when it is undone. */

@@ -262,6 +262,55 @@ export default { async fetch(request) {
     assert ask(token) == 401
 
 
+DEADLY = """
+import { appendFileSync, readFileSync } from "node:fs";
+const field = (pid, name) =>
+  readFileSync(`/proc/${pid}/status`, "utf8").split(`${name}:\\t`)[1].split("\\n")[0];
+export const handler = async (event, context) => {
+  const { attempt } = context.clientContext.heddle;
+  appendFileSync(process.env.SEEN, JSON.stringify({ event, attempt }) + "\\n");
+  if (event.deadly) {
+    let node = 0;
+    for (let pid = process.ppid; pid > 1; pid = Number(field(pid, "PPid")))
+      if (field(pid, "Name") === "heddle") node = pid;
+    process.kill(node, "SIGKILL");
+  }
+  if (event.deadly || (event.slow && attempt < 3)) await new Promise((r) => setTimeout(r, 300000));
+};
+"""
+
+
+def test_a_message_of_which_nodes_die_is_a_dead_letter_and_no_other(lanes, tmp_path):
+    node = lanes(ONE_NODE % ("{ concurrency: 4 }", "{ mode: none }"), **{"mailer/index.mjs": DEADLY})
+    cli(node, "emit", "order-placed", '{"slow":1}')
+    cli(node, "emit", "order-placed", '{"slow":2}')
+    eventually(lambda: len(node.seen()) == 2, what="hooks that run beside the deadly one")
+    cli(node, "emit", "order-placed", '{"deadly":true}', check=False)
+    node.process.wait()
+    node.killed = True
+    for death in (2, 3):  # each of these finds it in the queue
+        again = Node(tmp_path, node.functions, "--sandbox", "off")
+        again.spawn()
+        try:
+            eventually(lambda: again.process.poll() is not None, 60, what=f"death {death}")
+        finally:
+            again.kill()
+    last = Node(tmp_path, node.functions, "--sandbox", "off").start()
+    try:
+        dead = eventually(lambda: json.loads(cli(last, "lanes", "dlq", "list", "orders").stdout)
+                          ["messages"], what="the dead letter")
+        assert [json.loads(json.loads(d["message"])["payload"]) for d in dead] == [{"deadly": True}]
+        assert dead[0]["reason"] == "node_died", dead
+        eventually(lambda: sorted(s["event"]["slow"] for s in node.seen()
+                                  if s["attempt"] == 3 and "slow" in s["event"]) == [1, 2])
+        assert [s["attempt"] for s in node.seen() if "deadly" in s["event"]] == [1, 2, 3]
+        cli(last, "emit", "order-placed", '{"i":1}')
+        eventually(lambda: node.seen()[-1]["event"] == {"i": 1})
+        last.stop()
+    finally:
+        last.kill()
+
+
 def test_what_was_accepted_survives_kill_9_in_the_middle_of_a_hook(lanes, tmp_path):
     node = lanes(ONE_NODE % ("{ concurrency: 4 }", "{ mode: none }"))
     for i in range(20):

@@ -201,15 +201,17 @@ def test_one_trace_from_the_client_to_the_hook(tour, broker):
     gateway = seen["order"].split("-")[2]
     assert gateway != client
 
-    spans = eventually(lambda: (found := spans_of(it.nodes, trace)).keys() >= {"hook"} and found, 60)
+    spans = eventually(lambda: (found := spans_of(it.nodes, trace)).keys() >= {"hook", "gateway"}
+                       and found, 60)
     assert {name: spans_of([node], trace).keys() for name, node in (("a", api), ("b", billing), ("w", worker))} \
-        == {"a": {"call"}, "b": {"task", "emit"}, "w": {"queue", "hook"}}
-    way = ["call", "task", "emit", "queue", "hook"]
-    above = [gateway] + [spans[name]["spanId"] for name in way]
+        == {"a": {"gateway", "call"}, "b": {"task", "emit"}, "w": {"queue", "hook"}}
+    way = ["gateway", "call", "task", "emit", "queue", "hook"]
+    above = [client] + [spans[name]["spanId"] for name in way]
     assert [spans[name]["parentSpanId"] for name in way] == above[:-1]
+    assert spans["gateway"]["spanId"] == gateway and spans["gateway"]["of"] == "order"
     assert above[-1] == seen["mailer"].split("-")[2] # what the hook saw
     assert len(set(above)) == len(above)
-    assert [spans[name]["lane"] for name in way] == ["billing", "billing", "mail", "mail", "mail"]
+    assert [spans[name]["lane"] for name in way] == ["", "billing", "billing", "mail", "mail", "mail"]
     assert all(spans[name]["ok"] for name in way)
     starts = [spans[name]["startMs"] for name in way]
     assert starts == sorted(starts) # one clock

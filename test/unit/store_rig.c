@@ -153,6 +153,7 @@ static void on_item(void *arg, const struct hd_queue_item *item)
     int i = items->n++;
     items->at[i].seq = item->seq;
     items->at[i].attempts = item->attempts;
+    items->at[i].lost = item->lost;
     items->at[i].first_unix_ms = item->first_unix_ms;
     items->at[i].due_unix_ms = item->due_unix_ms;
     keep(items->at[i].id, sizeof(items->at[i].id), item->id);
@@ -220,8 +221,8 @@ void rig_crash(struct rig *r)
 {
     char command[256];
     rig_settled(r);
-    snprintf(command, sizeof(command), "mkdir '%s/copy' && cp '%s' '%s-wal' '%s/copy'", r->dir,
-             r->path, r->path, r->dir);
+    snprintf(command, sizeof(command), "mkdir '%s/copy' && cp '%s' '%s-wal' '%s-claims' '%s/copy'",
+             r->dir, r->path, r->path, r->path, r->dir);
     assert_int_equal(system(command), 0);
     rig_close(r);
     snprintf(command, sizeof(command), "rm '%s'* && mv '%s/copy/'* '%s' && rmdir '%s/copy'",

@@ -41,7 +41,7 @@ struct rig_items {
     int64_t next_due_unix_ms;
     struct {
         uint64_t seq;
-        uint32_t attempts;
+        uint32_t attempts, lost;
         int64_t first_unix_ms, due_unix_ms;
         char id[65], meta[64], body[64], reason[64];
     } at[RIG_ITEMS];

@@ -13,6 +13,19 @@ static void an_attempt_is_one_more_than_anybody_counted(void **state)
     (void)state;
 }
 
+static void a_message_that_nodes_die_of_is_not_tried_for_ever(void **state)
+{
+    static const struct {
+        uint32_t lost, max_attempts;
+        bool deadly;
+    } cases[] = {{0, 1, false}, {2, 1, false}, {3, 1, true}, {2, 3, false},
+                 {3, 3, true},  {4, 5, false}, {5, 5, true}, {6, 5, true}};
+    for (size_t i = 0; i < HD_COUNT(cases); i++)
+        assert_int_equal(hd_delivery_is_deadly(cases[i].lost, cases[i].max_attempts),
+                         cases[i].deadly);
+    (void)state;
+}
+
 static void a_failure_is_tried_again_until_it_may_not(void **state)
 {
     static const struct {
@@ -67,6 +80,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_attempt_is_one_more_than_anybody_counted),
+        cmocka_unit_test(a_message_that_nodes_die_of_is_not_tried_for_ever),
         cmocka_unit_test(a_failure_is_tried_again_until_it_may_not),
         cmocka_unit_test(a_lane_of_others_is_given_back_more_and_more_slowly_and_not_for_ever),
         cmocka_unit_test(the_largest_wish_of_a_queues_lanes_is_its_prefetch),

@@ -286,6 +286,54 @@ static void what_a_dead_process_had_taken_is_free_again(void **state)
     assert_int_equal(got.at[0].seq, seq);
 }
 
+/* After two deaths nobody knows which of them it was; the third tells. */
+static void what_processes_died_with_is_taken_alone(void **state)
+{
+    struct rig *r = *state;
+    struct rig_items got;
+    static const char *const ids[] = {"a", "b", "c"};
+    for (size_t i = 0; i < HD_COUNT(ids); i++)
+        assert_int_equal(rig_item(r, "lane:q", ids[i], 0), 0);
+    rig_claim(r, "lane:q", 2, &got);
+    rig_crash(r);
+    rig_claim(r, "lane:q", 2, &got);
+    assert_string_equal(rig_ids(&got), "a b");
+    assert_int_equal(got.at[0].lost, 1);
+    rig_crash(r);
+    assert_int_equal(rig_item(r, "lane:q", "d", 0), 0);
+    rig_claim(r, "lane:q", 9, &got);
+    assert_string_equal(rig_ids(&got), "a");
+    assert_int_equal(got.at[0].lost, 2);
+    uint64_t a = got.at[0].seq;
+    rig_claim(r, "lane:q", 9, &got);
+    assert_string_equal(rig_ids(&got), "");
+    hd_queue_done(r->store, a);
+    rig_settled(r);
+    rig_claim(r, "lane:q", 9, &got);
+    assert_string_equal(rig_ids(&got), "b");
+    rig_crash(r); /* it was that one */
+    rig_claim(r, "lane:q", 9, &got);
+    assert_string_equal(rig_ids(&got), "b");
+    assert_int_equal(got.at[0].lost, 3);
+    hd_queue_dead(r->store, got.at[0].seq, 0, hd_str("no"));
+    rig_settled(r);
+    rig_claim(r, "lane:q", 9, &got);
+    assert_string_equal(rig_ids(&got), "c d");
+    assert_int_equal(got.at[0].lost, 0);
+    /* A delivery that came back in between is no death; other queues count none. */
+    hd_queue_retry(r->store, got.at[0].seq, 0, 0);
+    rig_settled(r);
+    assert_int_equal(rig_item(r, "q", "x", 0), 0);
+    rig_claim(r, "q", 1, &got);
+    rig_crash(r);
+    rig_claim(r, "q", 1, &got);
+    assert_int_equal(got.at[0].lost, 0);
+    rig_claim(r, "lane:q", 1, &got);
+    assert_string_equal(rig_ids(&got), "c");
+    assert_int_equal(got.at[0].lost, 0);
+    (void)state;
+}
+
 static void numbers_are_never_given_twice(void **state)
 {
     struct rig *r = *state;
@@ -424,6 +472,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_purge_takes_all_of_one_queue, setup, teardown),
         cmocka_unit_test_setup_teardown(what_a_dead_process_had_taken_is_free_again, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(what_processes_died_with_is_taken_alone, setup, teardown),
         cmocka_unit_test_setup_teardown(numbers_are_never_given_twice, setup, teardown),
         cmocka_unit_test_setup_teardown(depth_and_names_follow, setup, teardown),
         cmocka_unit_test_setup_teardown(who_listens_hears_of_puts_and_of_retries, setup, teardown),
