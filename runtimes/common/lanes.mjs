@@ -199,7 +199,13 @@ export function createLanes(env, current, send) {
 /** Where the module "heddle" finds what it exports. */
 export const EXPORTS = Symbol.for("heddle.function");
 
-/** Let the module "heddle" export these. */
-export function offer(lanes) {
-  Object.defineProperty(globalThis, EXPORTS, { value: Object.freeze(lanes) });
+/** Let the module "heddle" export these; @p onTaken is called whenever somebody takes them. */
+export function offer(lanes, onTaken = () => {}) {
+  Object.freeze(lanes);
+  Object.defineProperty(globalThis, EXPORTS, {
+    get() {
+      onTaken();
+      return lanes;
+    },
+  });
 }

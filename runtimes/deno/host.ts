@@ -17,7 +17,16 @@ import {
 import { localImports } from "../common/imports.mjs";
 import { createLanes, offer } from "../common/lanes.mjs";
 import { answerEvent, eventMode } from "./events.ts";
-import { isControl, patchRequest, rawHeaders, rawPath, RequestInfo } from "./request.ts";
+import {
+  CONTROL,
+  idAt,
+  idIn,
+  patchRequest,
+  rawHeaders,
+  rawPath,
+  rawUrl,
+  RequestInfo,
+} from "./request.ts";
 import { Registry } from "./register.ts";
 import type { Registered } from "./register.ts";
 
@@ -43,13 +52,42 @@ const log = createLog(token, (line: string) => {
   }
 });
 
-/* What emit() and call() want to know of the invocation under way is read when they ask. */
-interface Invocation {
-  id: string;
-  headers: Headers;
-  beganMs: number;
+/* The invocation under way. What it is asked for is read when it is asked, as long as the request is
+ * there: its fields are made only for a function that has emit() and call(), whose background work may
+ * want them when it is gone. */
+class Invocation {
+  #req: Request;
+  #url: string;
+  #idAt: number;
+  #headers: Headers | null = null;
+  #beganMs: number | undefined;
+  constructor(req: Request, url: string, at: number) {
+    this.#req = req;
+    this.#url = url;
+    this.#idAt = at;
+    if (at === 0 || lanesWanted) {
+      this.#beganMs = performance.now();
+      this.field("x-heddle-id"); /* the first look makes them all */
+    }
+  }
+  get id(): string {
+    return this.#idAt > 0 ? idIn(this.#url, this.#idAt) : this.field("x-heddle-id") ?? "";
+  }
+  get beganMs(): number {
+    return this.#beganMs ?? performance.now();
+  }
+  /** A field that came from the node, whatever user code may see of it. */
+  field(name: string): string | undefined {
+    try {
+      this.#headers ??= rawHeaders(this.#req);
+      return Headers.prototype.get.call(this.#headers, name) ?? undefined;
+    } catch {
+      return undefined; /* the request is over, and nobody looked before */
+    }
+  }
 }
 
+let lanesWanted = false;
 const invocation = new AsyncLocalStorage<Invocation>();
 const currentId = () => invocation.getStore()?.id;
 const logThrown = (thrown: unknown, id?: string) => log("error", plain(describe(thrown)), id);
@@ -129,30 +167,27 @@ function answerAsEvent(req: Request, inner: Deno.ServeHandlerInfo): Promise<Resp
 }
 
 function dispatch(req: Request, info: Deno.ServeHandlerInfo): Response | Promise<Response> {
-  if (isControl(req))
+  const url = rawUrl(req);
+  const at = idAt(url);
+  if (at === CONTROL)
     return control(req);
   if (serving === null)
     return json(503, { error: "Nothing is loaded yet" });
-  const headers = rawHeaders(req);
-  const now = { id: headers.get("x-heddle-id") ?? "", headers, beganMs: performance.now() };
-  return invocation.run(now, eventMode(req) === null ? answer : answerAsEvent, req, info);
+  const isEvent = at === 0 && eventMode(req) !== null;
+  return invocation.run(new Invocation(req, url, at), isEvent ? answerAsEvent : answer, req, info);
 }
 
 // Lanes ------------------------------------------------------------------------------------------
-
-/** A field of a request that came from the node, whatever user code may see of it. */
-const fieldOf = (headers: Headers, name: string) =>
-  Headers.prototype.get.call(headers, name) ?? undefined;
 
 function currentForLanes() {
   const now = invocation.getStore();
   if (now === undefined)
     return undefined;
-  const left = fieldOf(now.headers, "x-heddle-deadline");
+  const left = now.field("x-heddle-deadline");
   return {
     id: now.id,
-    traceparent: fieldOf(now.headers, "traceparent"),
-    clientContext: fieldOf(now.headers, "x-heddle-client-context"),
+    traceparent: now.field("traceparent"),
+    clientContext: now.field("x-heddle-client-context"),
     endMs: left === undefined ? undefined : now.beganMs + Number(left),
   };
 }
@@ -278,7 +313,9 @@ function start(): void {
     enumerable: true,
   });
   const ownEnv = Deno.env.get.bind(Deno.env);
-  offer(createLanes(ownEnv, currentForLanes, sendToLanes));
+  offer(createLanes(ownEnv, currentForLanes, sendToLanes), () => {
+    lanesWanted = true;
+  });
   patchRequest();
   const server = listen();
   if (socket !== undefined)

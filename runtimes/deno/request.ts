@@ -1,6 +1,8 @@
 /* deno/request.ts - makes the server's Request look as the client sent it: `url` with the client's
- * scheme, `headers` without the fields that are between node and host. Both are patched once on the
- * prototype, so that a request that nobody looks at costs nothing. */
+ * scheme and path, `headers` without the fields that are between node and host. Both are patched once
+ * on the prototype, so that a request that nobody looks at costs nothing: the server makes its fields
+ * only when somebody asks, which costs as much as a small handler. So what every request needs, its
+ * id and scheme, stands in the path: "/.ID/name/rest", "/.ID;s/name/rest" for https. */
 
 const SCHEME = "http+unix:"; /* what Deno puts in front on a Unix socket; Host and path are right */
 
@@ -12,16 +14,40 @@ const kHeaders = Symbol("headers");
 // deno-lint-ignore no-explicit-any
 type Marked = any;
 
+const DOT = 46;
+const LOWER_H = 104; /* of "/.heddle/"; no id begins with it */
+const SEMICOLON = 59;
+
+const pathAt = (url: string) => url.indexOf("/", url.indexOf("://") + 3);
+
 /** The path and query of a request that came from the node, without making its public URL. */
 export function rawPath(req: Request): string {
   const url: string = urlOf.call(req);
-  return url.slice(url.indexOf("/", url.indexOf("://") + 3));
+  return url.slice(pathAt(url));
 }
 
-/** Is this a path that belongs to the protocol? No function's name begins with a dot. */
-export function isControl(req: Request): boolean {
-  const url: string = urlOf.call(req);
-  return url.charCodeAt(url.indexOf("/", url.indexOf("://") + 3) + 1) === 46;
+/** A path that belongs to the protocol. No function's name begins with a dot. */
+export const CONTROL = -1;
+
+/** Where the id of a request stands in its raw URL; 0: it is in a field; or CONTROL. */
+export function idAt(url: string): number {
+  const at = pathAt(url) + 1;
+  if (url.charCodeAt(at) !== DOT)
+    return 0;
+  return url.charCodeAt(at + 1) === LOWER_H ? CONTROL : at + 1;
+}
+
+const isHttps = (url: string, end: number) => url.charCodeAt(end - 2) === SEMICOLON;
+
+/** The id that stands there. */
+export function idIn(url: string, at: number): string {
+  const end = url.indexOf("/", at);
+  return url.slice(at, isHttps(url, end) ? end - 2 : end);
+}
+
+/** The URL as the server has it. */
+export function rawUrl(req: Request): string {
+  return urlOf.call(req);
 }
 
 /** All fields of a request, those of the protocol too. */
@@ -73,6 +99,12 @@ Object.defineProperty(ClientHeaders.prototype, "constructor", { value: Headers }
 
 function clientUrl(req: Request): string {
   const url: string = urlOf.call(req);
+  const at = url.startsWith(SCHEME) ? idAt(url) : 0;
+  if (at > 0) {
+    const end = url.indexOf("/", at);
+    return (isHttps(url, end) ? "https:" : "http:") + url.slice(SCHEME.length, at - 2) +
+      url.slice(end);
+  }
   const headers: Headers = headersOf.call(req);
   if (url.startsWith(SCHEME))
     return (headers.get("x-forwarded-proto") === "https" ? "https:" : "http:") +
@@ -100,7 +132,8 @@ export function patchRequest(): void {
       if (known !== undefined)
         return known;
       const headers: Headers = headersOf.call(this);
-      if (headers.has("x-heddle-id"))
+      /* Asked first: before its first look at the fields such an object must stay as it is. */
+      if (headers.has("x-heddle-id") || urlOf.call(this).startsWith(SCHEME))
         Object.setPrototypeOf(headers, ClientHeaders.prototype);
       return this[kHeaders] = headers;
     },

@@ -7,7 +7,11 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { NAME_CHARS_MAX = 128 };
+enum {
+    NAME_CHARS_MAX = 128,
+    OWN_TEXT_BYTES =
+        1024, /* enough for the fields that are ours, without what is continued in them */
+};
 
 static const struct hd_str localhost = HD_LIT("localhost"), websocket = HD_LIT("websocket");
 
@@ -58,9 +62,36 @@ static bool limit_rate(struct hd_edge_request *r, const struct hd_client_ip *cli
     return false;
 }
 
+static struct hd_str forwarded_proto(const struct hd_edge_request *r, const struct hd_seen *seen,
+                                     const struct hd_client_ip *client)
+{
+    if (client->via_proxy && seen->forwarded_proto.len > 0)
+        return seen->forwarded_proto;
+    return hd_str(r->door->edge->tls ? "https" : "http");
+}
+
+/* Deno's host learns a request's id and scheme from its path, "/.ID/name/rest": there a field costs
+ * as much as a small handler (doc/host-protocol.md, "Requests for the function"). */
+static bool has_id_in_path(const struct hd_edge_request *r)
+{
+    return r->route->fn->runtime == HD_RUNTIME_DENO && !r->route->by_event;
+}
+
+static struct hd_str path_with_id(const struct hd_edge_request *r, struct hd_str proto,
+                                  struct hd_str path, struct hd_buf *text)
+{
+    size_t at = text->len;
+    hd_buf_cstr(text, "/.");
+    hd_buf_cstr(text, r->id);
+    if (hd_str_is(proto, "https"))
+        hd_buf_cstr(text, ";s");
+    hd_buf_str(text, path);
+    return hd_str_n(text->ptr + at, text->len - at);
+}
+
 static size_t own_request_fields(struct hd_edge_request *r, const struct hd_seen *seen,
-                                 const struct hd_client_ip *client, struct hd_str host,
-                                 struct hd_field *out, struct hd_buf *text)
+                                 const struct hd_client_ip *client, struct hd_str proto,
+                                 struct hd_str host, struct hd_field *out, struct hd_buf *text)
 {
     const struct hd_edge *edge = r->door->edge;
     size_t n = 0;
@@ -78,7 +109,8 @@ static size_t own_request_fields(struct hd_edge_request *r, const struct hd_seen
         out[n++] =                                                                           \
             (struct hd_field){hd_str(field_name), hd_str_n(text->ptr + at, text->len - at)}; \
     } while (0)
-    ADD("x-heddle-id", hd_buf_cstr(text, r->id));
+    if (!has_id_in_path(r))
+        out[n++] = (struct hd_field){hd_str("x-heddle-id"), hd_str(r->id)};
     ADD("traceparent", hd_buf_cstr(text, traceparent));
     ADD("x-forwarded-for", {
         if (client->via_proxy && seen->forwarded_for.len > 0) {
@@ -87,10 +119,7 @@ static size_t own_request_fields(struct hd_edge_request *r, const struct hd_seen
         }
         hd_buf_cstr(text, hd_exchange_peer(r->ex));
     });
-    out[n++] = (struct hd_field){hd_str("x-forwarded-proto"),
-                                 client->via_proxy && seen->forwarded_proto.len > 0
-                                     ? seen->forwarded_proto
-                                     : hd_str(edge->tls ? "https" : "http")};
+    out[n++] = (struct hd_field){hd_str("x-forwarded-proto"), proto};
     ADD("via", {
         if (seen->via.len > 0) {
             hd_buf_str(text, seen->via);
@@ -122,13 +151,16 @@ static void dispatch(struct hd_edge_request *r, const struct hd_head *head,
 {
     struct hd_door *d = r->door;
     struct hd_pool *pool = r->route->pool;
-    char room[1024];
+    char room[2048];
     struct hd_buf text;
     hd_buf_init_with(&text, room, sizeof(room),
-                     sizeof(room) + seen->forwarded_for.len + seen->via.len);
+                     OWN_TEXT_BYTES + seen->forwarded_for.len + seen->via.len + path.len);
     hd_buf_reserve(&text, text.max); /* slices of it are taken: it must not move later */
-    size_t n = seen->n_pass +
-               own_request_fields(r, seen, client, head->host, seen->pass + seen->n_pass, &text);
+    struct hd_str proto = forwarded_proto(r, seen, client);
+    size_t n = seen->n_pass + own_request_fields(r, seen, client, proto, head->host,
+                                                 seen->pass + seen->n_pass, &text);
+    if (has_id_in_path(r))
+        path = path_with_id(r, proto, path, &text);
     /* Other protocols would be ones that the gateway knows nothing of: such a request is plain. */
     struct hd_str upgrade = head->upgrade && hd_str_eq_nocase(head->upgrade_to, websocket)
                                 ? websocket

@@ -107,6 +107,31 @@ def test_in_development_the_body_says_what_was_thrown(start):
     assert host.get("/fn").json()["message"] == "TypeError: why"
 
 
+PATH_PROBE = """
+Deno.serve(async (req, info) => {
+  console.log("in the middle");
+  const copy = new Request(req);
+  setTimeout(() => console.log("afterwards"), 50);
+  return Response.json({url: req.url, copy: copy.url, names: [...copy.headers.keys()].sort(),
+                        told: req.headers.has("x-heddle-deadline"), peer: info.remoteAddr.hostname});
+});"""
+
+
+@pytest.mark.parametrize("mark, scheme", [("", "http"), (";s", "https")])
+def test_the_id_and_the_scheme_may_stand_in_the_path(start, mark, scheme):
+    host = loaded(start, PATH_PROBE)
+    connection = host.connect()
+    answer = connection.request("GET", f"/.0f-1d{mark}/fn/.x?q=/.y", [
+        ("host", "example.com"), ("x-heddle-deadline", "5000"), ("x-forwarded-for", "192.0.2.7"),
+        ("accept", "*/*")])
+    url = f"{scheme}://example.com/fn/.x?q=/.y"
+    assert answer.json() == {"url": url, "copy": url, "told": False, "peer": "192.0.2.7",
+                             "names": ["accept", "host", "x-forwarded-for"]}
+    for words in ("in the middle", "afterwards"):
+        assert host.wait_record(lambda r: r["msg"] == words)["id"] == "0f-1d"
+    connection.close()
+
+
 def test_a_handler_that_returns_no_response_is_a_500(start):
     host = loaded(start, 'Deno.serve(() => "text");')
     answer = host.get("/fn")
@@ -330,13 +355,14 @@ def test_npm_packages_are_imported(start):
     assert host.get("/fn").body == b"1m"
 
 
-def test_a_websocket_talks(start):
+@pytest.mark.parametrize("target", ["/fn", "/.id-ws/fn"])
+def test_a_websocket_talks(start, target):
     host = loaded(start, """Deno.serve((req) => {
         const { socket, response } = Deno.upgradeWebSocket(req);
         socket.onmessage = (e) => { console.log("got", e.data); socket.send("echo " + e.data); };
         return response; });""")
     connection = Connection(host.path)
-    head = hostdriver.websocket_open(connection, "/fn")
+    head = hostdriver.websocket_open(connection, target)
     assert head.status == 101 and head.field("upgrade").lower() == "websocket"
     hostdriver.websocket_send(connection, "hello")
     assert hostdriver.websocket_receive(connection) == (1, b"echo hello")
