@@ -18,20 +18,21 @@ static const struct hd_str localhost = HD_LIT("localhost"), websocket = HD_LIT("
 /* --- a request comes in --- */
 
 /* May the caller have this function? Known at once, or when its code was loaded. */
-static int check_access(struct hd_edge_request *r, bool *known)
+static int check_access(struct hd_edge_request *r, enum hd_route_version v, bool *known)
 {
-    bool is_public = hd_route_is_public(r->route, known);
-    struct hd_strings require = hd_route_require(r->route);
+    bool is_public = hd_route_is_public(r->route, v, known);
+    struct hd_strings require = hd_route_require(r->route, v);
     if (r->who == NULL)
         return is_public && require.n == 0 ? 0 : HD_EDENIED;
     return hd_identity_meets(r->who, (const char *const *)require.items, require.n) ? 0
                                                                                     : HD_EDENIED;
 }
 
-static int before_dispatch(struct hd_invocation *inv)
+static int before_dispatch(struct hd_invocation *inv, bool stale)
 {
     bool known;
-    return check_access(hd_container_of(inv, struct hd_edge_request, inv), &known);
+    return check_access(hd_container_of(inv, struct hd_edge_request, inv),
+                        stale ? HD_ROUTE_STALE : HD_ROUTE_FRESH, &known);
 }
 
 static bool limit_rate(struct hd_edge_request *r, const struct hd_client_ip *client)
@@ -232,8 +233,9 @@ static void serve(struct hd_edge_request *r, const struct hd_head *head, struct 
                                 seen->apikey, hd_net_unix_ms(d->net), &r->who, &why);
     if (!limit_rate(r, &client))
         return;
-    bool known;
-    int access = check_access(r, &known);
+    /* Asked first: what was not declared yet may have been a role that the caller has not. */
+    bool known, declared = hd_route_is_declared(r->route, HD_ROUTE_FRESH);
+    int access = check_access(r, HD_ROUTE_FRESH, &known);
     if (access != 0 && known) {
         hd_request_answer_unauthorized(r);
         return;
@@ -251,7 +253,7 @@ static void serve(struct hd_edge_request *r, const struct hd_head *head, struct 
             return;
         }
     }
-    dispatch(r, head, seen, &client, path, access != 0, body, end);
+    dispatch(r, head, seen, &client, path, !declared, body, end);
 }
 
 /* An answer to what is no request for a function. */

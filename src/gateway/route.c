@@ -11,6 +11,26 @@ struct hd_routes {
     size_t n;
 };
 
+static void policy_init(struct hd_declared_policy *p)
+{
+    atomic_init(&p->is_public, NOT_DECLARED);
+    atomic_init(&p->timeout_ms, UINT32_MAX);
+}
+
+static void policy_done(struct hd_declared_policy *p)
+{
+    struct hd_strings *require = atomic_load_explicit(&p->require, memory_order_relaxed);
+    if (require != NULL)
+        hd_strings_done(require);
+    free(require);
+}
+
+static const struct hd_declared_policy *policy_of(const struct hd_route *r,
+                                                  enum hd_route_version v)
+{
+    return v == HD_ROUTE_STALE ? &r->older : &r->declared;
+}
+
 struct hd_route *hd_route_new(const struct hd_function *fn, struct hd_pool *pool,
                               struct hd_breaker *breaker, struct hd_stats *stats)
 {
@@ -20,8 +40,8 @@ struct hd_route *hd_route_new(const struct hd_function *fn, struct hd_pool *pool
     r->pool = pool != NULL ? hd_pool_ref(pool) : NULL;
     r->breaker = breaker;
     r->stats = hd_stats_ref(stats);
-    atomic_init(&r->declared.is_public, NOT_DECLARED);
-    atomic_init(&r->declared.timeout_ms, UINT32_MAX);
+    policy_init(&r->declared);
+    policy_init(&r->older);
     return r;
 }
 
@@ -39,10 +59,8 @@ void hd_route_unref(struct hd_route *r)
     hd_breaker_free(r->breaker);
     hd_stats_unref(r->stats);
     hd_function_unref(r->fn);
-    struct hd_strings *require = atomic_load_explicit(&r->declared.require, memory_order_relaxed);
-    if (require != NULL)
-        hd_strings_done(require);
-    free(require);
+    policy_done(&r->declared);
+    policy_done(&r->older);
     free(r);
 }
 
@@ -63,11 +81,14 @@ void hd_route_declare(struct hd_route *r, const struct hd_declared *d)
     atomic_store_explicit(&p->known, true, memory_order_release);
 }
 
-void hd_route_copy_declared(struct hd_route *to, const struct hd_route *from)
+static bool is_known(const struct hd_declared_policy *p)
 {
-    const struct hd_declared_policy *f = &from->declared;
-    struct hd_declared_policy *t = &to->declared;
-    if (!atomic_load_explicit(&f->known, memory_order_acquire))
+    return atomic_load_explicit(&p->known, memory_order_acquire);
+}
+
+static void policy_copy(struct hd_declared_policy *t, const struct hd_declared_policy *f)
+{
+    if (!is_known(f))
         return;
     atomic_store_explicit(&t->is_public, atomic_load_explicit(&f->is_public, memory_order_relaxed),
                           memory_order_relaxed);
@@ -83,33 +104,49 @@ void hd_route_copy_declared(struct hd_route *to, const struct hd_route *from)
     atomic_store_explicit(&t->known, true, memory_order_release);
 }
 
-/* A manifest that says it beats the code; what nobody said is protected. */
-bool hd_route_is_public(const struct hd_route *r, bool *known)
+void hd_route_copy_declared(struct hd_route *to, const struct hd_route *from, bool same)
 {
+    if (same) {
+        policy_copy(&to->declared, &from->declared);
+        policy_copy(&to->older, &from->older);
+    } else { /* one that was never loaded did not answer either: that before it still does */
+        policy_copy(&to->older, is_known(&from->declared) ? &from->declared : &from->older);
+    }
+}
+
+bool hd_route_is_declared(const struct hd_route *r, enum hd_route_version v)
+{
+    return is_known(policy_of(r, v));
+}
+
+/* A manifest that says it beats the code; what nobody said is protected. */
+bool hd_route_is_public(const struct hd_route *r, enum hd_route_version v, bool *known)
+{
+    const struct hd_declared_policy *p = policy_of(r, v);
     *known = true;
     if (!r->fn->set.verify_jwt)
         return true;
     if (r->fn->set.verify_jwt_given)
         return false;
-    *known = atomic_load_explicit(&r->declared.known, memory_order_acquire) || r->pool == NULL;
-    return atomic_load_explicit(&r->declared.is_public, memory_order_relaxed) == 1;
+    *known = is_known(p) || r->pool == NULL;
+    return atomic_load_explicit(&p->is_public, memory_order_relaxed) == 1;
 }
 
 uint32_t hd_route_timeout_ms(const struct hd_route *r)
 {
     uint32_t declared = UINT32_MAX;
-    if (atomic_load_explicit(&r->declared.known, memory_order_acquire))
+    if (is_known(&r->declared))
         declared = atomic_load_explicit(&r->declared.timeout_ms, memory_order_relaxed);
     return declared != UINT32_MAX ? declared : r->fn->set.timeout_ms;
 }
 
-struct hd_strings hd_route_require(const struct hd_route *r)
+struct hd_strings hd_route_require(const struct hd_route *r, enum hd_route_version v)
 {
+    const struct hd_declared_policy *p = policy_of(r, v);
     if (r->fn->set.require.n > 0)
         return r->fn->set.require;
-    if (atomic_load_explicit(&r->declared.known, memory_order_acquire)) {
-        const struct hd_strings *list =
-            atomic_load_explicit(&r->declared.require, memory_order_relaxed);
+    if (is_known(p)) {
+        const struct hd_strings *list = atomic_load_explicit(&p->require, memory_order_relaxed);
         if (list != NULL)
             return *list;
     }

@@ -25,7 +25,11 @@ struct hd_route {
     struct hd_breaker *breaker; /* NULL: none */
     struct hd_stats *stats;
     struct hd_declared_policy declared;
+    struct hd_declared_policy older; /* of the version before, which answers while this one starts */
 };
+
+/** Which version of a function's code answers. */
+enum hd_route_version { HD_ROUTE_FRESH, HD_ROUTE_STALE };
 
 /**
  * Make a route.
@@ -40,14 +44,18 @@ struct hd_route *hd_route_ref(struct hd_route *r);
 void hd_route_unref(struct hd_route *r); /* NULL is fine */
 /** Note what the host said. Control loop. */
 void hd_route_declare(struct hd_route *r, const struct hd_declared *d);
-/** Take over what another route of the same version noted. Before the route is shared. */
-void hd_route_copy_declared(struct hd_route *to, const struct hd_route *from);
+/** Take over what another route of the same function noted. Before the route is shared.
+ *  @param same  it is of the same version; else it is the one before. */
+void hd_route_copy_declared(struct hd_route *to, const struct hd_route *from, bool same);
+/** @return whether the code was loaded, so that what it declared holds from here on. Ask before the
+ *  policy: what was not known is asked again when there is an instance. */
+bool hd_route_is_declared(const struct hd_route *r, enum hd_route_version v);
 /** @return whether anybody may call it; *known says whether that may still change by loading. */
-bool hd_route_is_public(const struct hd_route *r, bool *known);
+bool hd_route_is_public(const struct hd_route *r, enum hd_route_version v, bool *known);
 /** @return ms until the answer's head must be there; 0: no limit. Code beats manifest. */
 uint32_t hd_route_timeout_ms(const struct hd_route *r);
 /** @return the roles of which a caller needs one; n is 0: any. */
-struct hd_strings hd_route_require(const struct hd_route *r);
+struct hd_strings hd_route_require(const struct hd_route *r, enum hd_route_version v);
 
 struct hd_routes;
 /** @param routes  takes ownership of the array and one reference of each. */

@@ -108,11 +108,10 @@ struct hd_breaker *hd_node_breaker(const struct hd_function *fn)
     return NULL;
 }
 
-/* What the same version declared before is still true. */
+/* What the same version declared before is still true; another one's, as long as it answers. */
 static void carry_over(struct hd_route *to, const struct hd_route *from)
 {
-    if (strcmp(to->fn->version, from->fn->version) == 0)
-        hd_route_copy_declared(to, from);
+    hd_route_copy_declared(to, from, strcmp(to->fn->version, from->fn->version) == 0);
 }
 
 static bool same_version(const struct hd_route *old, const struct hd_function *fn)

@@ -173,7 +173,7 @@ static void function_entry(struct job *j, const struct hd_route *r)
     hd_buf_json(b, hd_str(r->fn->name));
     hd_buf_fmt(b, ",\"runtime\":\"%s\",\"version\":\"%s\",\"state\":\"%s\"",
                hd_runtime_name(r->fn->runtime), r->fn->version, hd_pool_state_name(pool.state));
-    bool is_public = hd_route_is_public(r, &known);
+    bool is_public = hd_route_is_public(r, HD_ROUTE_FRESH, &known);
     hd_buf_fmt(b, ",\"public\":%s", known ? (is_public ? "true" : "false") : "null");
     const char *problem = r->fn->problem != NULL         ? r->fn->problem
                           : pool.state == HD_POOL_FAILED ? err.msg

@@ -119,7 +119,7 @@ static bool fall_back(struct call *c, const struct hd_error *err)
 /* There is an instance. @return whether it may have the request; else the lease is given back. */
 static bool may_go(struct call *c)
 {
-    int rc = c->opt.before != NULL ? c->opt.before(c->inv) : 0;
+    int rc = c->opt.before != NULL ? c->opt.before(c->inv, c->report.stale) : 0;
     if (rc == 0)
         return true;
     release(c, HD_LEASE_OK);

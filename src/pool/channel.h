@@ -19,8 +19,9 @@ struct hd_channel_options {
     uint32_t wait_ms; /* longest wait for an instance; 0: the pool's limit */
     bool stale_ok;    /* when that is over, or it does not start, an older version may answer */
     /** Asked once there is an instance, so that what the code declared is known, before it gets the
-     *  request. Not 0: the invocation fails with that code. NULL: not asked. */
-    int (*before)(struct hd_invocation *inv);
+     *  request. @p stale: an older version will answer. Not 0: the invocation fails with that code.
+     *  NULL: not asked. */
+    int (*before)(struct hd_invocation *inv, bool stale);
 };
 
 /**

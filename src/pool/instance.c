@@ -92,15 +92,16 @@ static void on_ready(void *owner, const struct hd_endpoint *at, const struct hd_
     hd_pool_health_ready(&p->health);
     p->eager = false;
     note_failed_init(i, declared);
+    hd_pool_ref(p);
+    /* Before it can be taken: who may call it is part of what it declares. */
+    if (declared != NULL && set->events->on_declared != NULL)
+        set->events->on_declared(set->arg, p, declared);
     move(i, HD_INSTANCE_READY);
     hd_instance_measure(i);
     hd_list_push(&set->samples, &i->sample_link);
     hd_pool_set_sample(set);
     hd_instance_limit_cpu(i);
     log_event(i, HD_DEBUG, "instance ready", NULL);
-    hd_pool_ref(p);
-    if (declared != NULL && set->events->on_declared != NULL)
-        set->events->on_declared(set->arg, p, declared);
     hd_pool_step(p);
     hd_pool_unref(p);
 }

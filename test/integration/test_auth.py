@@ -74,6 +74,7 @@ FUNCTIONS = {
     "admins/index.ts": whoami(),
     "admins/heddle.json": '{ "require": ["admin", "service_role"] }\n',
     "declared-admins/index.ts": whoami('{ require: ["admin"] }'),
+    "cold-admins/index.ts": whoami('{ require: ["admin"] }'),
     "echo/index.ts": "Deno.serve((req) => Response.json([...req.headers]));\n",
     "echo/heddle.json": OPEN,
 }
@@ -124,6 +125,10 @@ def test_a_cold_function_whose_code_requires_a_role_refuses_others(node):
     answer = node.get("declared-admins", bearer())
     expect(answer, 403, {"error": "Forbidden", "reason": "role"})
     assert node.get("declared-admins", bearer(role="admin")).json()["role"] == "admin"
+
+
+def test_a_good_token_alone_does_not_open_a_cold_function_that_requires_a_role(node):
+    expect(node.get("cold-admins", bearer()), 403, {"error": "Forbidden", "reason": "role"})
 
 
 def test_the_manifest_beats_what_the_code_declares(node):

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from heddle import eventually, expect
+from heddle import bearer, eventually, expect
 from load import Load
 from sources import OPEN, manifest, says
 from test_limits import function
@@ -104,6 +104,25 @@ def test_a_syntax_error_leaves_the_version_before_in_service(project):
     answer = p.answers("hello", "healed")
     assert answer.get("x-heddle-stale") is None
     eventually(lambda: p.node.get("/health").json()["status"] == "ok", what="good health")
+
+
+def declares(text, options):
+    return (f"globalThis.__edgeFunctionRegistry.register(() => new Response({text!r}), "
+            f"{{ {options} }});\n")
+
+
+def test_who_may_call_the_version_before_is_what_that_version_declared(project):
+    p = project({"open/index.ts": declares("open", "public: true"), "open/heddle.json": "{}",
+                 "shut/index.ts": declares("shut", "require: ['admin']"), "shut/heddle.json": "{}"})
+    user, admin = bearer(), bearer(role="admin")
+    assert p.node.get("open").body == b"open"
+    assert (p.node.get("shut", user).status, p.node.get("shut", admin).body) == (403, b"shut")
+    for name in ("open", "shut"):
+        p.save(f"{name}/index.ts", "this is no program\n")
+        p.node.wait_record(lambda r: r["msg"] == "function failed to load" and
+                           r["function"] == name, what="the error in the log")
+    assert (p.node.get("open").status, p.node.get("open").get("x-heddle-stale")) == (200, "1")
+    assert [p.node.get("shut", who).status for who in ({}, user, admin)] == [401, 403, 200]
 
 
 def test_functions_come_and_go(project):
