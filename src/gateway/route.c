@@ -25,8 +25,7 @@ static void policy_done(struct hd_declared_policy *p)
     free(require);
 }
 
-static const struct hd_declared_policy *policy_of(const struct hd_route *r,
-                                                  enum hd_route_version v)
+static const struct hd_declared_policy *policy_of(const struct hd_route *r, enum hd_route_version v)
 {
     return v == HD_ROUTE_STALE ? &r->older : &r->declared;
 }

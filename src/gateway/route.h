@@ -25,7 +25,8 @@ struct hd_route {
     struct hd_breaker *breaker; /* NULL: none */
     struct hd_stats *stats;
     struct hd_declared_policy declared;
-    struct hd_declared_policy older; /* of the version before, which answers while this one starts */
+    struct hd_declared_policy
+        older; /* of the version before, which answers while this one starts */
 };
 
 /** Which version of a function's code answers. */
