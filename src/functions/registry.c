@@ -511,6 +511,29 @@ int hd_registry_rescan(struct hd_registry *r, const char *const *paths, size_t n
     return rc;
 }
 
+void hd_registry_look(struct hd_registry *r, struct hd_str name, struct hd_code_state *out)
+{
+    *out = (struct hd_code_state){0};
+    pthread_mutex_lock(&r->lock);
+    const struct record *rec = hd_map_get(&r->records, name);
+    if (rec != NULL) {
+        const struct hd_resolve how = {
+            .import_map = rec->fn->import_map, .root = r->root, .dir = rec->fn->dir};
+        struct hd_graph_files files = {0};
+        hd_graph_begin(r->graph);
+        hd_graph_walk(r->graph, &files, rec->fn->entry, &how);
+        out->stamp = 1;
+        for (size_t i = 0; i < files.n; i++) {
+            const struct hd_graph_file *f = files.items[i];
+            out->stamp = hd_hash(f->path, strlen(f->path), out->stamp);
+            out->stamp = hd_hash(&f->id, sizeof(f->id), out->stamp);
+            out->changed_unix_ms = HD_MAX(out->changed_unix_ms, f->id.ctime_ns / 1000000);
+        }
+        hd_graph_files_done(&files);
+    }
+    pthread_mutex_unlock(&r->lock);
+}
+
 void hd_registry_watch_list(struct hd_registry *r, struct hd_strings *out)
 {
     pthread_mutex_lock(&r->lock);

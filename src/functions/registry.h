@@ -51,6 +51,14 @@ int hd_registry_scan(struct hd_registry *r, struct hd_scan *out, struct hd_error
  */
 int hd_registry_rescan(struct hd_registry *r, const char *const *paths, size_t n,
                        struct hd_scan *out, struct hd_error *err);
+/** What a function's code is right now, told by the files' states. */
+struct hd_code_state {
+    uint64_t stamp; /* another one when a file changed, came or went; 0: no such function */
+    int64_t changed_unix_ms; /* when the last of them changed; 0: there is none */
+};
+/** Look at the files that a function's code consists of: the entry and what it imports, and the
+ *  import map. Any work thread. */
+void hd_registry_look(struct hd_registry *r, struct hd_str name, struct hd_code_state *out);
 /**
  * List what to watch: the root first, then linked function folders at their real place, imported
  * files outside of these, and config and env files that are or could be.

@@ -216,7 +216,7 @@ static void answer_warming(struct hd_edge_request *r)
     struct hd_edge const *edge = r->door->edge;
     uint32_t total = 0, ready = 0, loading = 0, queued = 0, failed = 0;
     edge->warmup(edge->arg, &total, &ready, &loading, &queued, &failed);
-    enum hd_pool_state state = hd_pool_state(r->route->pool);
+    enum hd_pool_state state = hd_pool_newest_state(r->route->pool);
     char extra[320];
     snprintf(extra, sizeof(extra),
              "\"function\":\"%s\",\"state\":\"%s\",\"warmup\":{\"total\":%" PRIu32
@@ -332,7 +332,7 @@ static void on_error(struct hd_invocation *inv, const struct hd_error *err)
         if (r->report.fate == HD_FATE_CPU)
             judge(r, HD_BREAKER_FAILED);
         hd_request_answer_plain(r, HD_REJECTED_BACKEND, 502, "Bad gateway", reason, 0);
-    } else if (err->code == HD_ETIMEOUT && hd_pool_state(r->route->pool) != HD_POOL_READY) {
+    } else if (err->code == HD_ETIMEOUT && hd_pool_newest_state(r->route->pool) != HD_POOL_READY) {
         answer_warming(r);
     } else if (err->code == HD_EBUSY || err->code == HD_ETIMEOUT) {
         hd_request_answer_plain(r, HD_REJECTED_BUSY, 503, "Service temporarily unavailable",

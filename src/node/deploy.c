@@ -92,6 +92,7 @@ static struct hd_pool_spec spec_of(struct hd_node *n, const struct hd_function *
                    .recycle_rss_bytes = (uint64_t)set->recycle_rss_mb << 20,
                    .cpu_ms = set->cpu_ms,
                    .drain_ms = n->opt->hmr_drain_ms},
+        .backend = n->recheck != NULL ? hd_recheck_backend(n->recheck) : NULL,
         .eager = eager || set->min_instances > 0,
     };
 }

@@ -211,8 +211,19 @@ static int make_backend(struct hd_node *n, struct hd_error *err)
     return rc < 0 ? rc : make_docker(n, runtimes, err);
 }
 
+static void look_at_code(void *arg, const char *function, struct hd_recheck_look *out)
+{
+    struct hd_node *n = arg;
+    struct hd_code_state now;
+    hd_registry_look(n->registry, hd_str(function), &now);
+    *out = (struct hd_recheck_look){.stamp = now.stamp, .changed_unix_ms = now.changed_unix_ms};
+}
+
 static int make_pools(struct hd_node *n, struct hd_error *err)
 {
+    if (n->opt->hmr)
+        n->recheck = hd_recheck_new(&(struct hd_recheck_options){
+            .loop = n->workers[0].loop, .backend = n->backend, .look = look_at_code, .arg = n});
     struct hd_loop *loops[HD_NODE_LOOPS_MAX];
     for (unsigned i = 0; i < n->n_workers; i++)
         loops[i] = n->workers[i].loop;
@@ -568,6 +579,7 @@ static void tear_down(struct hd_node *n)
     hd_node_lambda_done(n);
     hd_node_targets_free(n);
     hd_pool_set_free(n->pools);
+    hd_recheck_free(n->recheck);
     for (unsigned i = 0; i < n->n_workers; i++) {
         struct hd_worker *w = &n->workers[i];
         if (w->listen_fd >= 0)

@@ -15,6 +15,7 @@
 #include "pool/docker/backend.h"
 #include "pool/lambdaenv.h"
 #include "pool/process/backend.h"
+#include "pool/recheck.h"
 #include "pool/set.h"
 
 enum { HD_NODE_LOOPS_MAX = 64 };
@@ -92,6 +93,7 @@ struct hd_node {
     struct hd_node_lanes *lanes; /* NULL: heddle.yml has none */
 
     struct hd_backend *backend;
+    struct hd_recheck *recheck; /* around it for functions that are reloaded; NULL: none is */
     struct hd_backend *docker;  /* for functions with Lambda semantics */
     const char **docker_images; /* of the settings, NULL-terminated */
     struct hd_pool_set *pools;

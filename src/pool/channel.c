@@ -32,7 +32,7 @@ struct call {
     struct hd_buf held;           /* body that waits for an instance, or is kept for a second try */
     struct hd_trailers *trailers; /* that wait with it; NULL: none */
     struct hd_channel_report report;
-    bool chunked, head_method, upgrade, idempotent, ended, paused;
+    bool chunked, head_method, upgrade, idempotent, ended, paused, fell_back;
     bool whole;            /* head and held are the whole request: it can be sent again */
     char head_bytes[1024]; /* first room of `head` */
 };
@@ -101,18 +101,22 @@ static void fail_later(struct call *c)
 
 static bool take(struct call *c);
 
-/* The fresh version is not to be had in time: is there an older one? */
+/* The fresh version is not to be had in time: is there an older one, or did the fresh one take over
+ * this very moment? */
 static bool fall_back(struct call *c, const struct hd_error *err)
 {
-    if (!c->opt.stale_ok || c->report.stale || (err->code != HD_ETIMEOUT && err->code != HD_EIO))
+    if (!c->opt.stale_ok || c->fell_back || (err->code != HD_ETIMEOUT && err->code != HD_EIO))
         return false;
     struct hd_pool *older = hd_pool_previous(c->pool);
-    if (older == NULL)
+    if (older == NULL && hd_pool_newest_state(c->pool) != HD_POOL_READY)
         return false;
-    hd_pool_unref(c->pool);
-    c->pool = older;
-    c->report.stale = true;
+    c->fell_back = true;
     c->lease.wait_ms = 0;
+    if (older != NULL) {
+        hd_pool_unref(c->pool);
+        c->pool = older;
+        c->report.stale = true;
+    }
     return true;
 }
 

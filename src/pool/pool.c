@@ -128,6 +128,15 @@ enum hd_pool_state hd_pool_state(const struct hd_pool *p)
     return (enum hd_pool_state)atomic_load_explicit(&p->state, memory_order_relaxed);
 }
 
+enum hd_pool_state hd_pool_newest_state(struct hd_pool *p)
+{
+    pthread_mutex_lock(&p->group->lock);
+    const struct hd_pool *now = p->life == HD_LIFE_RETIRED ? p->group->newest : p;
+    enum hd_pool_state state = hd_pool_state(now != NULL ? now : p);
+    pthread_mutex_unlock(&p->group->lock);
+    return state;
+}
+
 void hd_pool_error(struct hd_pool *p, struct hd_error *err)
 {
     pthread_mutex_lock(&p->group->lock);

@@ -114,6 +114,9 @@ const char *hd_pool_function(const struct hd_pool *p);
 const struct hd_launch_lambda *hd_pool_lambda(const struct hd_pool *p);
 const char *hd_pool_version(const struct hd_pool *p);
 enum hd_pool_state hd_pool_state(const struct hd_pool *p);
+/** @return the state of what a request for @p p would get: the newest version's if @p p was
+ * replaced. */
+enum hd_pool_state hd_pool_newest_state(struct hd_pool *p);
 /** Why the last launch failed; @p err->code is 0 when it did not. */
 void hd_pool_error(struct hd_pool *p, struct hd_error *err);
 /**

@@ -22,7 +22,8 @@ struct hd_pool_set_events {
     /** An instance is launched: append what its environment has beside that of its version. @p what
      *  says which instance it is. May be NULL. */
     void (*on_launch)(void *arg, const struct hd_launch *what, struct hd_strings *env);
-    /** An instance became ready and this is what the host said about the function. May be NULL. */
+    /** An instance becomes ready, and this is what the host said about the function: told before
+     * the first place in it is given. May be NULL. */
     void (*on_declared)(void *arg, struct hd_pool *p, const struct hd_declared *declared);
     /** One line of a function's output; as hd_backend_events.on_line. May be NULL. */
     void (*on_line)(void *arg, struct hd_instance *i, struct hd_str id, int level,

@@ -3,6 +3,7 @@
 import os
 import shutil
 import threading
+import time
 
 import pytest
 
@@ -15,6 +16,10 @@ from test_limits import function
 RELOADS = int(os.environ.get("HEDDLE_TEST_RELOADS", "60"))
 
 
+def functions(node):
+    return node.admin("/heddle/functions").json()["functions"]
+
+
 class Project:
     """A folder of functions that is served with hot reload."""
 
@@ -22,7 +27,9 @@ class Project:
         self.write = write_functions
         self.functions = write_functions(files)
         self.node = start_node(self.functions, *args, command="dev", **options)
-        self.node.env_files = self.functions.parent
+        # From here on there is a version that answers: what comes after may not lose a request.
+        eventually(lambda: all(f["state"] in ("ready", "failed") for f in functions(self.node)),
+                   what="the first load")
 
     def save(self, name, text):
         """As editors do: write beside it, then rename."""
@@ -260,13 +267,63 @@ def test_no_request_is_lost_while_a_function_is_reloaded_again_and_again(project
     assert p.reloads() >= RELOADS
 
 
+def status_or_why(path, answer, body):
+    return answer.status if answer.status == 200 else f"{answer.status} {body[:300]!r}"
+
+
 def test_saves_faster_than_reloads_end_with_the_last_one(project):
     p = project({"busy/index.ts": says("0")})
-    with Load(p.node, ["busy"], connections=2) as load:
+    with Load(p.node, ["busy"], connections=2, check=status_or_why) as load:
         for n in range(1, 300):
             (p.functions / "busy/index.ts").write_text(says(str(n)))
         p.answers("busy", "299")
     assert set(load.seen) == {200}, (load.seen, load.problems)
+
+
+def loaded(answer):
+    """Not before it was found, nor while it loads."""
+    return None if answer.get("x-heddle-warming") or answer.status in (404, 401) else answer
+
+
+def save_in_two_steps(path, text):
+    """As many editors and copies do: made empty, and written a moment later."""
+    with open(path, "w") as file:
+        time.sleep(0.01)
+        file.write(text)
+
+
+def test_saves_that_empty_the_file_first_lose_no_request(project):
+    p = project({"busy/index.ts": says("0"), "busy/heddle.json": OPEN})
+    with Load(p.node, ["busy"], connections=2, check=status_or_why) as load:
+        for n in range(1, 80):
+            save_in_two_steps(p.functions / "busy/index.ts", says(str(n)))
+        p.answers("busy", "79")
+    assert set(load.seen) == {200}, (load.seen, load.problems)
+
+
+def test_the_same_bytes_once_more_while_it_starts_are_what_it_runs(project):
+    p = project({"calm/index.ts": says("calm")})
+    for n in range(5):
+        name = f"new{n}"
+        p.save(f"{name}/heddle.json", OPEN)
+        path = p.functions / name / "index.ts"
+        path.write_text(says("same"))
+        for _ in range(30):
+            save_in_two_steps(path, says("same"))
+        answer = eventually(lambda: loaded(p.node.get(name)), what="the new one")
+        assert (answer.status, answer.body) == (200, b"same"), answer
+        assert p.node.get(name).status == 200
+
+
+def test_a_new_function_that_is_still_being_written_is_waited_for(project):
+    p = project({"calm/index.ts": says("calm")})
+    p.save("new/heddle.json", OPEN)
+    with open(p.functions / "new/index.ts", "w") as file:
+        eventually(lambda: any(f["name"] == "new" for f in functions(p.node)),
+                   what="its discovery")
+        file.write(says("whole"))
+    answer = eventually(lambda: loaded(p.node.get("new")), what="the new one")
+    assert (answer.status, answer.body) == (200, b"whole"), answer
 
 
 def test_a_reload_resets_the_breaker(project):

@@ -1,5 +1,7 @@
 /* test_registry.c - functions come, change and go; the others stay what they are. */
 #include "functions/registry.h"
+
+#include "core/clock.h"
 #include "tree.h"
 
 struct world {
@@ -107,6 +109,31 @@ static void shared_code_changes_only_who_imports_it(void **state)
     tree_file(&w->tree, "f/_shared/unused.ts", "");
     rescan(w, "f/_shared/unused.ts");
     assert_names(&w->scan.changed, "");
+}
+
+static struct hd_code_state look(struct world *w, const char *name)
+{
+    struct hd_code_state now;
+    hd_registry_look(w->r, hd_str(name), &now);
+    return now;
+}
+
+static void the_state_of_code_tells_that_a_file_was_written(void **state)
+{
+    struct world *w = *state;
+    full(w);
+    struct hd_code_state hello = look(w, "hello"), plain = look(w, "plain");
+    assert_int_equal(look(w, "hello").stamp, hello.stamp);
+    assert_true(hello.changed_unix_ms > 0);
+    assert_true(hello.changed_unix_ms <= hd_clock_unix_ms() + 1000);
+    tree_remove(&w->tree, "f/_shared/b.ts"); /* imported by way of another one */
+    struct hd_code_state gone = look(w, "hello");
+    assert_int_not_equal(gone.stamp, hello.stamp);
+    tree_file(&w->tree, "f/_shared/b.ts", "");
+    assert_int_not_equal(look(w, "hello").stamp, gone.stamp);
+    assert_int_equal(look(w, "plain").stamp, plain.stamp);
+    assert_int_equal(look(w, "nobody").stamp, 0);
+    assert_int_equal(look(w, "nobody").changed_unix_ms, 0);
 }
 
 static void a_missing_import_that_comes_changes_its_importer(void **state)
@@ -276,6 +303,7 @@ int main(void)
         WORLD(a_first_scan_finds_everything),
         WORLD(what_did_not_change_is_the_same_object),
         WORLD(shared_code_changes_only_who_imports_it),
+        WORLD(the_state_of_code_tells_that_a_file_was_written),
         WORLD(a_missing_import_that_comes_changes_its_importer),
         WORLD(functions_come_and_go),
         WORLD(a_broken_manifest_is_that_functions_problem_alone),
