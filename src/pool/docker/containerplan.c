@@ -332,7 +332,7 @@ static void suit_archive(json_t **mounts, json_t *body)
     }
     static const char *const members[] = {"OpenStdin", "StdinOnce", "AttachStdin", "AttachStdout",
                                           "AttachStderr"};
-    for (size_t i = 0; i < HD_COUNT(members); i++)
+    for (i = 0; i < HD_COUNT(members); i++)
         json_object_set_new(body, members[i], json_true());
 }
 
