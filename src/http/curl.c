@@ -21,6 +21,7 @@ static void load(void)
         SYMBOL(easy_init),           SYMBOL(easy_cleanup),
         SYMBOL(easy_setopt),         SYMBOL(easy_getinfo),
         SYMBOL(easy_perform),        SYMBOL(easy_strerror),
+        SYMBOL(easy_recv),           SYMBOL(easy_send),
         SYMBOL(multi_init),          SYMBOL(multi_cleanup),
         SYMBOL(multi_setopt),        SYMBOL(multi_assign),
         SYMBOL(multi_add_handle),    SYMBOL(multi_remove_handle),

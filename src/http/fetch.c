@@ -39,6 +39,7 @@ struct hd_fetch {
     struct hd_buf head, body;
     int body_fd;
     off_t body_at;
+    bool connect_only;
     hd_fetch_done_fn *done;
     void (*on_part)(void *arg, struct hd_str bytes);
     void *arg;
@@ -93,6 +94,11 @@ static void finish(struct hd_fetch *fetch, const struct hd_fetch_result *result,
 
 static void finish_curl(struct hd_fetch *fetch, CURLcode rc)
 {
+    if (rc == CURLE_OK && fetch->connect_only) {
+        const struct hd_fetch_result connected = {.status = 0};
+        fetch->done(fetch->arg, &connected, NULL);
+        return; /* curl keeps the connection for as long as it has the handle */
+    }
     hd_curl()->multi_remove_handle(fetch->fetcher->multi, fetch->easy);
     struct hd_error err;
     if (rc != CURLE_OK) {
@@ -396,6 +402,10 @@ static void set_options(struct hd_fetch *fetch, const struct hd_fetch_request *r
         hd_curl()->easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body.len);
         hd_curl()->easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, r->body.ptr);
     }
+    if (r->connect_only) {
+        hd_curl()->easy_setopt(easy, CURLOPT_CONNECT_ONLY, 1L);
+        hd_curl()->easy_setopt(easy, CURLOPT_HTTPPROXYTUNNEL, 1L);
+    }
     if (r->method != NULL && strcmp(r->method, "HEAD") == 0)
         hd_curl()->easy_setopt(easy, CURLOPT_NOBODY, 1L);
     else if (!is_get || r->body.ptr != NULL || r->body_fd != NULL)
@@ -425,6 +435,7 @@ int hd_fetch_start(struct hd_fetch **out, struct hd_fetcher *f,
     fetch->done = done;
     fetch->arg = arg;
     fetch->on_part = request->on_part;
+    fetch->connect_only = request->connect_only;
     hd_list_init(&fetch->link);
     hd_list_init(&fetch->fresh);
     hd_buf_init(&fetch->head, HEAD_BYTES_MAX);
@@ -478,4 +489,38 @@ struct hd_str hd_fetch_field(const struct hd_fetch_result *result, const char *n
             return result->fields[i].value;
     }
     return hd_str_n(NULL, 0);
+}
+
+int hd_fetch_socket(const struct hd_fetch *fetch)
+{
+    curl_socket_t fd = CURL_SOCKET_BAD;
+    if (fetch->easy != NULL)
+        hd_curl()->easy_getinfo(fetch->easy, CURLINFO_ACTIVESOCKET, &fd);
+    return fd;
+}
+
+static ssize_t moved(const struct hd_fetch *fetch, CURLcode rc, size_t n, struct hd_error *err)
+{
+    if (rc == CURLE_AGAIN)
+        return 0;
+    if (rc != CURLE_OK)
+        return hd_fail(err, HD_EIO, "%s",
+                       fetch->why[0] != '\0' ? fetch->why : hd_curl()->easy_strerror(rc));
+    return (ssize_t)n;
+}
+
+ssize_t hd_fetch_read(struct hd_fetch *fetch, char *into, size_t bytes, struct hd_error *err)
+{
+    size_t n = 0;
+    CURLcode rc = hd_curl()->easy_recv(fetch->easy, into, bytes, &n);
+    if (rc == CURLE_OK && n == 0)
+        return hd_fail(err, HD_EIO, "the connection was closed");
+    return moved(fetch, rc, n, err);
+}
+
+ssize_t hd_fetch_write(struct hd_fetch *fetch, struct hd_str bytes, struct hd_error *err)
+{
+    size_t n = 0;
+    CURLcode rc = hd_curl()->easy_send(fetch->easy, bytes.ptr, bytes.len, &n);
+    return moved(fetch, rc, n, err);
 }

@@ -5,6 +5,7 @@
 #include "core/loop.h"
 
 #include <heddle/invoke.h>
+#include <sys/types.h>
 
 /** The connections of one loop. All of this header: its thread only. */
 struct hd_fetcher;
@@ -30,6 +31,7 @@ struct hd_fetch_request {
     uint32_t timeout_ms;            /* from start to end, 1 or more */
     size_t max_body_bytes;          /* of the answer */
     uint32_t max_redirects; /* followed to http or https, from https to https only; 0: none */
+    bool connect_only;      /* nothing is sent: see http/upgrade.h, which is who uses it */
     /** The body of an answer with status 200, as it comes, instead of in the result; NULL: the
      *  result has it. max_body_bytes is then for what comes in one turn. May start and cancel. */
     void (*on_part)(void *arg, struct hd_str bytes);
@@ -64,5 +66,14 @@ int hd_fetch_start(struct hd_fetch **out, struct hd_fetcher *f,
                    struct hd_error *err);
 /** Give up: done() follows with HD_ECANCELED, later. */
 void hd_fetch_cancel(struct hd_fetch *fetch);
+/**
+ * With connect_only, done() comes twice: with a result when the connection is there, TLS and all,
+ * and with HD_ECANCELED after hd_fetch_cancel(), which closes it. These three are for in between.
+ * @return its socket, to be watched.
+ */
+int hd_fetch_socket(const struct hd_fetch *fetch);
+/** Both: @return bytes; 0: none for now; or HD_EIO: broken, or (read) at its end. */
+ssize_t hd_fetch_read(struct hd_fetch *fetch, char *into, size_t bytes, struct hd_error *err);
+ssize_t hd_fetch_write(struct hd_fetch *fetch, struct hd_str bytes, struct hd_error *err);
 /** @return the value of the first field of that name, or {NULL, 0}. ASCII case is ignored. */
 struct hd_str hd_fetch_field(const struct hd_fetch_result *result, const char *name);

@@ -4,6 +4,7 @@
 
 #include "shim/relay.h"
 #include "shim/tree.h"
+#include "shim/tunnel.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,8 +17,8 @@
 enum { EXIT_USAGE = 64, EXIT_SYSTEM = 71, EXIT_NOT_FOUND = 127, TOKEN_CHARS = 32 };
 
 static const char usage[] =
-    "usage: heddle-shim [--port PORT] [--grace MS] [--stdio DIR] [--lanes PORT:PATH] [--exec]\n"
-    "                    [-- COMMAND ARG...]\n"
+    "usage: heddle-shim [--port PORT] [--grace MS] [--stdio DIR | --tunnel] [--lanes PORT:PATH]\n"
+    "                    [--exec] [-- COMMAND ARG...]\n"
     "\n"
     "Runs one function that speaks the Lambda Runtime API and serves it to a node by heddle's\n"
     "host protocol. A node starts it; by hand it is of use for tests only.\n"
@@ -28,6 +29,8 @@ static const char usage[] =
     "  --stdio DIR   write standard output and error to DIR/out and DIR/err, which are there\n"
     "  --lanes PORT:PATH  take connections to 127.0.0.1:PORT to the Unix socket PATH\n"
     "  --exec        become COMMAND, which speaks the host protocol itself\n"
+    "  --tunnel      comes first: carry HEDDLE_SOCKET and the output through standard input and\n"
+    "                output, for a node that is not on this machine; the PATH of --lanes, too\n"
     "  COMMAND       what to run; without it the function's bootstrap\n"
     "\n"
     "Environment:\n"
@@ -294,10 +297,11 @@ static int become(const struct hd_shim_options *o)
 
 int main(int argc, char **argv)
 {
+    if (argc > 1 && strcmp(argv[1], "--tunnel") == 0)
+        return hd_shim_tunnel(argv + 2);
     struct hd_shim *s = hd_new(struct hd_shim);
     struct signals sg;
     struct hd_error err;
-    (void)argc;
     bool exec = false;
     int rc = read_arguments(&s->opt, &exec, argv);
     if (rc == 0 && exec)

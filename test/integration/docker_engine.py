@@ -46,18 +46,21 @@ class Engine:
         self.host = "unix://" + self.socket
         self.log = open(self.folder / "engine.log", "wb")
         self.process = subprocess.Popen(
-            [find(self.program), *self.arguments(), *args],
+            [*self.prefix(), find(self.program), *self.arguments(), *args],
             env=dict(os.environ, PATH=PATH, **self.variables()), stdin=subprocess.DEVNULL,
             stdout=self.log, stderr=self.log, start_new_session=True)
 
     def arguments(self):
-        return ["--host", self.host, "--data-root", str(self.folder / "data"),
+        return ["--host", "unix://" + self.socket, "--data-root", str(self.folder / "data"),
                 "--exec-root", str(self.folder / "exec"), "--pidfile", str(self.folder / "pid"),
                 "--iptables=false", "--ip6tables=false", "--bridge=none",
                 "--exec-opt", "native.cgroupdriver=cgroupfs"]
 
     def variables(self):
         return {}
+
+    def prefix(self):
+        return []
 
     def wait(self):
         until = time.monotonic() + 60
@@ -114,6 +117,24 @@ class Engine:
                 self.process.wait()
             self.log.close()
             clear(self.folder)
+
+
+class FarEngine(Engine):
+    """One behind TCP that sees other files than we do: in its place of the file system the folders of
+    the tests and of this project are empty."""
+
+    hidden = ()
+
+    def arguments(self):
+        with socket.create_server(("127.0.0.1", 0)) as s:
+            port = s.getsockname()[1]
+        self.host = f"tcp://127.0.0.1:{port}"
+        return [*super().arguments(), "--host", self.host]
+
+    def prefix(self):
+        hide = "".join(f"mount -t tmpfs none '{folder}' && " for folder in self.hidden)
+        return [find("unshare"), "--mount", "--propagation", "private", "sh", "-c",
+                hide + 'exec "$@"', "sh"]
 
 
 class Podman(Engine):

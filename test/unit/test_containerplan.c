@@ -50,7 +50,8 @@ static json_t *finished(const struct hd_launch *w, const char *image_json, struc
     char *text = NULL;
     assert_int_equal(
         hd_container_begin(&body, w, "ref:1", &site, "/run/1", "0123456789abcdef", "00ff", err), 0);
-    if (hd_container_finish(&text, body, image, strstr(image_json, "podman") != NULL, err) == 0)
+    if (hd_container_finish(&text, NULL, body, image, strstr(image_json, "podman") != NULL, err) ==
+        0)
         out = json_loads(text, 0, NULL);
     free(text);
     json_decref(body);
@@ -106,6 +107,38 @@ static void the_lanes_are_there_without_a_network(void **state)
     assert_true(json_is_true(json_object_get(mount, "ReadOnly")));
     assert_string_equal(json_string_value(json_object_get(host, "NetworkMode")), "none");
     json_decref(o);
+    (void)state;
+}
+
+static void files_go_in_as_an_archive_where_nothing_can_be_bound(void **state)
+{
+    const struct hd_launch_lambda l = {.runtime_id = "python3.11", .code_dir = "/code"};
+    struct hd_launch w = launch_of(&l, "python");
+    json_t *body, *mounts = NULL, *image = json_pack("{s:s}", "Architecture", "amd64");
+    char *text = NULL;
+    site.lanes_socket = "/data/lanes.sock";
+    assert_int_equal(
+        hd_container_begin(&body, &w, "ref:1", &site, "/run/1", "0123456789abcdef", "00ff", NULL),
+        0);
+    site.lanes_socket = NULL;
+    assert_int_equal(hd_container_finish(&text, &mounts, body, image, false, NULL), 0);
+    json_t *o = json_loads(text, 0, NULL), *cmd = json_object_get(o, "Cmd");
+    const json_t *h = json_object_get(o, "HostConfig");
+    assert_null(json_object_get(h, "Mounts"));
+    assert_true(json_is_false(json_object_get(h, "ReadonlyRootfs")));
+    assert_string_equal(json_string_value(json_object_get(h, "NetworkMode")), "none");
+    assert_string_equal(at(cmd, 0), "--tunnel");
+    assert_string_equal(at(cmd, 1), "--lanes");
+    assert_string_equal(at(cmd, 2), "9002:/heddle/run/lanes"); /* the tunnel's end, not a mount */
+    assert_string_equal(at(cmd, 3), "--exec");
+    assert_true(json_is_true(json_object_get(o, "OpenStdin")));
+    assert_true(json_is_true(json_object_get(o, "StdinOnce"))); /* without its node it ends */
+    assert_int_equal(json_array_size(mounts), 4);
+    json_decref(mounts);
+    json_decref(o);
+    json_decref(body);
+    json_decref(image);
+    free(text);
     (void)state;
 }
 
@@ -201,6 +234,7 @@ int main(void)
         cmocka_unit_test(images_are_named_for_runtimes),
         cmocka_unit_test(a_zip_function_is_confined),
         cmocka_unit_test(the_lanes_are_there_without_a_network),
+        cmocka_unit_test(files_go_in_as_an_archive_where_nothing_can_be_bound),
         cmocka_unit_test(an_image_says_what_it_runs_unless_it_is_told),
         cmocka_unit_test(podman_is_told_in_its_words),
         cmocka_unit_test(labels_are_what_every_engine_takes),

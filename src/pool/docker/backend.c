@@ -328,6 +328,8 @@ static void docker_free(struct docker *d)
         free(d->images[i]);
     free(d->images);
     hd_pulls_free(d->site.pulls);
+    hd_sight_free(d->site.sight);
+    hd_net_free(d->site.net);
     free(d->host);
     free(d->certs);
     free(d->run_dir);
@@ -355,7 +357,8 @@ static void on_closing(struct hd_timer *t)
 {
     enum { LOOK_MS = 5 };
     struct docker *d = hd_container_of(t, struct docker, closing);
-    if (!hd_list_empty(&d->site.instances) || d->asking > 0 || hd_pulls_busy(d->site.pulls))
+    if (!hd_list_empty(&d->site.instances) || d->site.tunnels > 0 || d->asking > 0 ||
+        hd_sight_busy(d->site.sight) || hd_pulls_busy(d->site.pulls))
         hd_timer_start(d->site.loop, t, LOOK_MS, on_closing);
     else if (d->events != NULL)
         hd_docker_events_close(hd_steal(d->events), on_deaf, d);
@@ -470,6 +473,7 @@ int hd_docker_new(struct hd_backend **out, const struct hd_docker_options *opt,
     struct hd_pulls_options pulls = {
         .loop = opt->loop, .log = opt->log, .policy = opt->pull, .credentials = opt->credentials};
     d->site.pulls = hd_pulls_new(&pulls);
+    d->site.sight = hd_sight_new(opt->loop, opt->log, &d->site.dir, &d->site.container);
     *out = &d->base;
     return 0;
 }

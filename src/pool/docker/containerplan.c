@@ -17,6 +17,8 @@ enum {
 #define SHIM "/heddle/shim"
 #define LANES "/heddle/lanes"
 #define LANES_PORT "9002"
+static const char lanes_at[] = LANES_PORT ":" LANES,
+                  lanes_in_tunnel[] = LANES_PORT ":" HD_CONTAINER_RUN "/lanes";
 
 /* --- which image --- */
 
@@ -81,7 +83,7 @@ static int add_command(json_t *list, const struct hd_launch *w,
                        const struct hd_container_site *site, struct hd_error *err)
 {
     static const char *const stdio[] = {"--stdio", HD_CONTAINER_RUN, NULL};
-    static const char *const lanes[] = {"--lanes", LANES_PORT ":" LANES, NULL};
+    static const char *const lanes[] = {"--lanes", lanes_at, NULL};
     static const char *const port[] = {"--port", "9001", NULL};
     static const char *const node[] = {"--exec", "--", "node", "/var/runtime/node/host.mjs", NULL};
     static const char *const python[] = {
@@ -300,7 +302,41 @@ static void suit_podman(json_t *body, json_t *nproc)
         json_pack("{s:s, s:O, s:O}", "Name", "nproc", "Soft", nproc, "Hard", nproc));
 }
 
-int hd_container_finish(char **out, json_t *body, const json_t *image, bool podman,
+/* The root must be writable for the archive; what is in it belongs to root, as in the image. What
+ * goes through the tunnel is no log of the engine's. */
+static void suit_archive(json_t **mounts, json_t *body)
+{
+    json_t *host = json_object_get(body, "HostConfig");
+    json_t *command = json_object_get(body, "Cmd");
+    *mounts = json_incref(json_object_get(host, "Mounts"));
+    json_object_del(host, "Mounts");
+    json_object_set_new(host, "ReadonlyRootfs", json_false());
+    json_object_set_new(host, "LogConfig", json_pack("{s:s}", "Type", "none"));
+    json_array_remove(command, 1);
+    json_array_set_new(command, 0, json_string("--tunnel"));
+    size_t i;
+    json_t *item;
+    json_array_foreach(command, i, item)
+    {
+        if (strcmp(json_string_value(item), lanes_at) == 0) {
+            json_array_set_new(command, i, json_string(lanes_in_tunnel));
+            break;
+        }
+    }
+    json_array_foreach(*mounts, i, item)
+    {
+        if (strcmp(json_string_value(json_object_get(item, "Target")), LANES) == 0) {
+            json_array_remove(*mounts, i);
+            break;
+        }
+    }
+    static const char *const members[] = {"OpenStdin", "StdinOnce", "AttachStdin", "AttachStdout",
+                                          "AttachStderr"};
+    for (i = 0; i < HD_COUNT(members); i++)
+        json_object_set_new(body, members[i], json_true());
+}
+
+int hd_container_finish(char **out, json_t **mounts, json_t *body, const json_t *image, bool podman,
                         struct hd_error *err)
 {
     const json_t *wanted = json_object_get(body, wanted_member);
@@ -324,6 +360,8 @@ int hd_container_finish(char **out, json_t *body, const json_t *image, bool podm
     }
     if (podman)
         suit_podman(body, json_object_get(wanted, "nproc"));
+    if (mounts != NULL)
+        suit_archive(mounts, body);
     json_object_del(body, wanted_member);
     *out = json_dumps(body, JSON_COMPACT);
     return 0;

@@ -67,8 +67,10 @@ int hd_container_check_architecture(const char *wanted, const char *ref, const j
  * Complete it.
  * @param image   what the engine says of the image.
  * @param podman  the engine is Podman.
+ * @param mounts  NULL: files are bound into it. Else they go in as an archive, its socket and
+ * output through its standard input and output; set to what would be bound, to be freed.
  * @return 0 and *out, JSON to be wiped and freed; or HD_EINVAL: the image is for another
  *         architecture than the function, or says nothing of what to run.
  */
-int hd_container_finish(char **out, json_t *body, const json_t *image, bool podman,
+int hd_container_finish(char **out, json_t **mounts, json_t *body, const json_t *image, bool podman,
                         struct hd_error *err);

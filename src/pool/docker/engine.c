@@ -276,6 +276,23 @@ void hd_engine_cancel(struct hd_engine_call *c)
     }
 }
 
+int hd_engine_upgrade(struct hd_upgrade **out, struct hd_engine *e, const char *path,
+                      uint32_t timeout_ms, const struct hd_upgrade_events *events, void *arg,
+                      struct hd_error *err)
+{
+    struct hd_fetch_tls room;
+    if (e->version[0] == '\0')
+        return hd_fail(err, HD_EIO, "the container engine is gone");
+    hd_auto_free char *versioned = hd_printf("/%s%s", e->version, path);
+    struct hd_upgrade_request req = {.base = e->at.base,
+                                     .path = versioned,
+                                     .protocol = "tcp",
+                                     .unix_socket = e->at.socket,
+                                     .tls = hd_engine_host_tls(&e->at, &room),
+                                     .timeout_ms = timeout_ms};
+    return hd_upgrade_start(out, e->fetcher, &req, events, arg, err);
+}
+
 int hd_engine_fail(struct hd_error *err, int code, const struct hd_engine_answer *a,
                    const char *what)
 {

@@ -2,6 +2,7 @@
  * asked before somebody needs it. */
 #pragma once
 
+#include "http/upgrade.h"
 #include "pool/docker/enginehost.h"
 
 #include <jansson.h>
@@ -48,6 +49,11 @@ struct hd_engine_call *hd_engine_ask(struct hd_engine *e, const struct hd_engine
                                      hd_engine_done_fn *done, void *arg);
 /** Give up: done() follows with HD_ECANCELED, later. The engine may do it all the same. */
 void hd_engine_cancel(struct hd_engine_call *c);
+/** Take a stream over, of an engine that was asked something before. @param path  as in a request.
+ *  See http/upgrade.h for the rest. */
+int hd_engine_upgrade(struct hd_upgrade **out, struct hd_engine *e, const char *path,
+                      uint32_t timeout_ms, const struct hd_upgrade_events *events, void *arg,
+                      struct hd_error *err);
 /** @return whether it is Podman; before the first answer false. */
 bool hd_engine_is_podman(const struct hd_engine *e);
 /** @return whether it is on a socket of this machine; before the first answer false. */

@@ -1,9 +1,8 @@
-/* IMAGE ─► CREATING ─► STARTING ─► LOADING ─► READY ─► DRAINING ─► ASKED (SIGTERM)
- *   │          │           │          │         │          │          │
- *   └──────────┴───────────┴──failed, terminated, the container ended─┴─► REMOVING ─► on_gone
+/* RAISING ─► LOADING ─► READY ─► DRAINING ─► ASKED (SIGTERM)
+ *    │          │         │          │          │
+ *    └──────────┴─failed, terminated, the container ended─► REMOVING ─► on_gone
  *
- * A call to the engine that is under way is waited for before the container is removed: what it
- * makes must be removed as well. */
+ * What raises the container is waited for before the container is removed. */
 #include "pool/docker/instance.h"
 
 #include "core/clock.h"
@@ -12,9 +11,9 @@
 #include "pool/docker/imageref.h"
 #include "pool/docker/meter.h"
 #include "pool/docker/output.h"
-#include "pool/process/hostclient.h"
+#include "pool/docker/raise.h"
+#include "pool/process/hosttalk.h"
 #include "pool/process/lambdaplan.h"
-#include "pool/process/loadanswer.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -27,8 +26,6 @@ enum {
     CALL_MS = 60000,
     INIT_MS = 10000,
     INIT_EXTRA_MS = 5000, /* the host keeps the limit itself, and says so better */
-    ASK_RESERVE_MS = 1000,
-    STACK_LINES = 12,
     REMOVE_TRIES = 5,
     REMOVE_FIRST_MS = 200,
     LOOKS = 200, /* until what was seen to end is known to have ended */
@@ -37,7 +34,7 @@ enum {
     ASK_AGAIN_MS = 500,
 };
 
-enum state { IMAGE, CREATING, STARTING, LOADING, READY, DRAINING, ASKED, REMOVING };
+enum state { RAISING, LOADING, READY, DRAINING, ASKED, REMOVING };
 
 struct hd_instance_handle {
     struct hd_list link;
@@ -45,33 +42,24 @@ struct hd_instance_handle {
     struct hd_backend_events events;
     void *owner;
     enum state state;
-    char *function, *image, *dir, *id; /* id: of the container; NULL: there is none */
+    char *function, *image, *dir;
+    struct hd_raise *raise; /* holds the way to it, too; NULL: it could not begin */
+    const char *id;         /* of the container; NULL: there is none */
     char token[2 * TOKEN_BYTES + 1], instance[2 * ID_BYTES + 1];
     struct hd_docker_output output;
-    json_t *body;       /* of the create request, until it is sent */
     struct hd_buf load; /* of the load request, until it is sent */
-    bool terminated, exited, finishing;
+    bool raising, terminated, exited, finishing;
     bool ending, oom;          /* what was heard of it */
     struct hd_watched process; /* its first one, a pidfd */
     struct hd_cgroup used;
     struct hd_error load_err;         /* loading failed: by its end, perhaps */
     struct hd_engine_call *op, *look; /* what it waits for; how the container is */
-    struct hd_pull_waiter *image_wait;
-    struct hd_hostcall *call, *ping;
-    void (*on_pong)(void *owner, int rc);
-    void *pong_owner;
-    struct flush *flush;
+    struct hd_hosttalk talk;
     struct hd_timer soft, hard, again;
     unsigned tries, looks, asks;
     uint64_t hard_due_ms;
     uint32_t start_timeout_ms;
     struct hd_error err; /* why it failed; code 0: it did not */
-};
-
-struct flush {
-    struct hd_instance_handle *h; /* NULL: it has gone */
-    void (*done)(void *owner);
-    void *owner;
 };
 
 struct hd_instance_handle *hd_docker_instance_of(struct hd_list *link)
@@ -89,21 +77,12 @@ static void on_line(void *arg, struct hd_str id, int level, struct hd_str text)
 
 /* --- calls to the engine --- */
 
-static struct hd_engine_call *ask_engine(struct hd_instance_handle *h, const char *method,
-                                         const char *path, const char *body, uint32_t timeout_ms,
-                                         hd_engine_done_fn *done)
-{
-    struct hd_engine_request req = {
-        .method = method, .path = path, .body = body, .timeout_ms = timeout_ms};
-    return hd_engine_ask(h->site->engine, &req, done, h);
-}
-
 static struct hd_engine_call *ask_container(struct hd_instance_handle *h, const char *method,
-                                            const char *what, uint32_t timeout_ms,
-                                            hd_engine_done_fn *done)
+                                            const char *what, hd_engine_done_fn *done)
 {
     hd_auto_free char *path = hd_printf("/containers/%s%s", h->id, what);
-    return ask_engine(h, method, path, NULL, timeout_ms, done);
+    struct hd_engine_request req = {.method = method, .path = path, .timeout_ms = CALL_MS};
+    return hd_engine_ask(h->site->engine, &req, done, h);
 }
 
 /* --- the end --- */
@@ -113,7 +92,6 @@ static void wipe_load(struct hd_instance_handle *h)
     if (h->load.ptr != NULL)
         explicit_bzero(h->load.ptr, h->load.len);
     hd_buf_done(&h->load);
-    json_decref(hd_steal(h->body));
 }
 
 static void stop_watching(struct hd_instance_handle *h)
@@ -129,8 +107,7 @@ static void stop_watching(struct hd_instance_handle *h)
 static void stop_waiting(struct hd_instance_handle *h)
 {
     stop_watching(h);
-    hd_hostcall_cancel(hd_steal(h->call));
-    hd_hostcall_cancel(hd_steal(h->ping));
+    hd_hosttalk_stop(&h->talk);
     hd_timer_stop(h->site->loop, &h->soft);
     hd_timer_stop(h->site->loop, &h->hard);
     hd_timer_stop(h->site->loop, &h->again);
@@ -139,8 +116,7 @@ static void stop_waiting(struct hd_instance_handle *h)
 static void report_gone(struct hd_instance_handle *h)
 {
     stop_waiting(h);
-    if (h->flush != NULL)
-        h->flush->h = NULL;
+    hd_hosttalk_done(&h->talk);
     hd_list_remove(&h->link);
     if (h->dir != NULL)
         hd_remove_tree(h->dir);
@@ -149,7 +125,7 @@ static void report_gone(struct hd_instance_handle *h)
     free(h->function);
     free(h->image);
     free(h->dir);
-    free(h->id);
+    hd_raise_free(h->raise);
     hd_cgroup_done(&h->used);
     explicit_bzero(h->token, sizeof(h->token));
     free(h);
@@ -195,14 +171,14 @@ static void on_removed(void *arg, const struct hd_engine_answer *a)
 static void remove_it(struct hd_instance_handle *h)
 {
     h->state = REMOVING;
-    if (h->image_wait != NULL)
-        hd_pulls_leave(hd_steal(h->image_wait));
-    if (h->op != NULL)
+    if (h->raising)
+        hd_raise_cancel(h->raise);
+    if (h->raising || h->op != NULL)
         return; /* that first */
     if (h->id == NULL)
         finish(h);
     else
-        h->op = ask_container(h, "DELETE", "?force=1&v=1", CALL_MS, on_removed);
+        h->op = ask_container(h, "DELETE", "?force=1&v=1", on_removed);
 }
 
 static void end_now(struct hd_instance_handle *h)
@@ -217,16 +193,6 @@ static void fail(struct hd_instance_handle *h)
 {
     hd_wrap(&h->err, 0, "function %s", h->function);
     end_now(h);
-}
-
-/* @return true: somebody wanted its end while this was asked; it goes on with that. */
-static bool was_ended(struct hd_instance_handle *h)
-{
-    h->op = NULL;
-    if (h->state != REMOVING)
-        return false;
-    remove_it(h);
-    return true;
 }
 
 /* --- its end by itself --- */
@@ -327,6 +293,8 @@ static void on_look(void *arg, const struct hd_engine_answer *a)
         return;
     if (a->status == 200 && json_is_true(json_object_get(state, "Running")))
         still_runs(h, state);
+    else if (a->status == 200 && hd_raise_is_open(h->raise) && ++h->looks < LOOKS)
+        hd_timer_start(h->site->loop, &h->again, LOOK_AGAIN_MS, on_look_again); /* its last lines */
     else if (a->status == 200)
         tell_end(h, state);
     else if (a->status == 404)
@@ -340,7 +308,7 @@ static void on_look(void *arg, const struct hd_engine_answer *a)
 static void look(struct hd_instance_handle *h)
 {
     if (h->look == NULL && h->state != REMOVING && !h->exited)
-        h->look = ask_container(h, "GET", "/json", CALL_MS, on_look);
+        h->look = ask_container(h, "GET", "/json", on_look);
 }
 
 void hd_docker_instance_ended(struct hd_instance_handle *h, bool oom)
@@ -361,122 +329,91 @@ bool hd_docker_instance_is(const struct hd_instance_handle *h, const char *id)
 
 /* --- the start --- */
 
-static void log_stack(struct hd_instance_handle *h, const char *stack)
-{
-    struct hd_str rest = hd_str(stack), line = {.ptr = stack};
-    for (int i = 0; i < STACK_LINES && hd_str_split(&line, &rest, '\n'); i++)
-        ;
-    on_line(h, hd_str_n(NULL, 0), HD_ERROR, hd_str_n(stack, (size_t)(line.ptr + line.len - stack)));
-}
-
 static void on_loaded(void *arg, const struct hd_hostcall_answer *a)
 {
     struct hd_instance_handle *h = arg;
     struct hd_loadanswer answer;
-    h->call = NULL;
-    if (a->rc < 0) {
-        h->err = *a->err;
-        hd_wrap(&h->err, 0, "loading");
-        if (a->rc == HD_ETIMEOUT)
-            hd_fail(&h->err, HD_ETIMEOUT, "was not loaded within %u ms", h->start_timeout_ms);
-        /* It may have ended: then that is what is to be told. */
-        if (a->rc == HD_ETIMEOUT) {
-            fail(h);
-        } else {
-            h->load_err = h->err;
-            h->err = (struct hd_error){0};
-            hd_docker_instance_ended(h, false);
-        }
-        return;
-    }
-    if (hd_loadanswer_parse(&answer, a->body, &h->err) < 0) {
-        fail(h);
-        return;
-    }
-    if (answer.ok && a->status == 200) {
+    h->talk.call = NULL;
+    if (hd_hosttalk_loaded(&answer, a, h->start_timeout_ms, on_line, h, &h->err) == 0) {
         h->state = READY;
         hd_timer_stop(h->site->loop, &h->hard);
         h->events.on_ready(h->owner, a->at, &answer.declared);
-    } else {
-        struct hd_str all = hd_str(answer.message != NULL ? answer.message : "load failed");
-        struct hd_str line = hd_str_n(all.ptr, hd_str_find(all, '\n'));
-        hd_fail(&h->err, HD_EINVAL, "%.*s", HD_FMT(line));
-        log_stack(h, answer.stack != NULL ? answer.stack : all.ptr);
+        hd_loadanswer_done(&answer);
+    } else if (a->rc == 0 || a->rc == HD_ETIMEOUT) {
         fail(h);
+    } else { /* It may have ended: then that is what is to be told. */
+        h->load_err = h->err;
+        h->err = (struct hd_error){0};
+        hd_docker_instance_ended(h, false);
     }
-    hd_loadanswer_done(&answer);
 }
 
-static void call(struct hd_instance_handle *h, struct hd_hostcall **slot, const char *method,
-                 const char *path, struct hd_str body, bool retry, uint32_t within_ms,
-                 void (*done)(void *arg, const struct hd_hostcall_answer *a))
+static struct hd_hostcall_request request(struct hd_instance_handle *h, const char *method,
+                                          const char *path, uint32_t within_ms)
 {
     struct hd_hostcall_request req = {.n_at = 1,
-                                      .retry = retry,
                                       .method = method,
                                       .path = path,
                                       .token = h->token,
-                                      .body = body,
                                       .within_ms = HD_MAX(within_ms, 1U)};
     req.at[0].kind = HD_ENDPOINT_UNIX;
     snprintf(req.at[0].address, sizeof(req.at[0].address), "%s/sock", h->dir);
-    *slot = hd_hostcall_start(h->site->loop, &req, done, h);
+    return req;
 }
 
-static void on_started(void *arg, const struct hd_engine_answer *a)
+static void on_raised(void *arg, const struct hd_error *err)
 {
     struct hd_instance_handle *h = arg;
-    if (was_ended(h))
+    h->raising = false;
+    h->id = hd_raise_id(h->raise);
+    if (h->state == REMOVING) {
+        remove_it(h);
         return;
-    if (a->status != 204 && a->status != 304) {
-        int code = a->status >= 400 && a->status < 500 ? HD_EINVAL : HD_EIO;
-        hd_engine_fail(&h->err, code, a, "starting a container");
+    }
+    if (err != NULL) {
+        h->err = *err;
         fail(h);
         return;
     }
+    struct hd_hostcall_request req = request(h, "POST", "/.heddle/load", h->start_timeout_ms);
     h->state = LOADING;
     look(h);
-    call(h, &h->call, "POST", "/.heddle/load", hd_buf_view(&h->load), true, h->start_timeout_ms,
-         on_loaded);
+    req.retry = true;
+    req.body = hd_buf_view(&h->load);
+    hd_hosttalk_call(&h->talk, &req, on_loaded);
     wipe_load(h);
 }
 
-static void on_created(void *arg, const struct hd_engine_answer *a)
+static void on_output(void *arg, bool is_err, struct hd_str what)
 {
     struct hd_instance_handle *h = arg;
-    const char *id = json_string_value(json_object_get(a->json, "Id"));
-    if (a->status == 201 && id != NULL)
-        h->id = hd_strdup(id);
-    if (was_ended(h))
-        return;
-    if (h->id == NULL) {
-        int code = a->status >= 400 && a->status < 500 ? HD_EINVAL : HD_EIO;
-        hd_engine_fail(&h->err, code, a, "creating a container");
-        fail(h);
-        return;
-    }
-    h->state = STARTING;
-    h->op = ask_container(h, "POST", "/start", CALL_MS, on_started);
+    hd_docker_output_feed(&h->output, is_err, what);
 }
 
-static void on_image(void *arg, const json_t *image, const struct hd_error *err)
+/* It ends with the container, too, and that is to be told first. */
+static void on_cut(void *arg, const struct hd_error *err)
 {
     struct hd_instance_handle *h = arg;
-    char *body = NULL;
-    h->image_wait = NULL;
-    if (err != NULL)
-        h->err = *err;
-    else
-        hd_container_finish(&body, h->body, image, hd_engine_is_podman(h->site->engine), &h->err);
-    if (body == NULL) {
-        fail(h);
-        return;
-    }
-    h->state = CREATING;
-    hd_auto_free char *path = hd_printf("/containers/create?name=heddle-%s", h->instance);
-    h->op = ask_engine(h, "POST", path, body, CALL_MS, on_created);
-    explicit_bzero(body, strlen(body));
-    free(body);
+    if (h->load_err.code == 0)
+        h->load_err = *err;
+    hd_docker_instance_ended(h, false);
+}
+
+static void raise_it(struct hd_instance_handle *h, json_t *body, const char *architecture)
+{
+    hd_auto_free char *name = hd_printf("heddle-%s", h->instance);
+    struct hd_raise_options opt = {.site = h->site,
+                                   .image = h->image,
+                                   .architecture = architecture,
+                                   .dir = h->dir,
+                                   .name = name,
+                                   .body = body,
+                                   .done = on_raised,
+                                   .on_output = on_output,
+                                   .on_cut = on_cut,
+                                   .arg = h};
+    h->raising = true;
+    h->raise = hd_raise_start(&opt);
 }
 
 static int make_folder(struct hd_instance_handle *h, struct hd_error *err)
@@ -509,14 +446,14 @@ static int make_load(struct hd_instance_handle *h, const struct hd_launch *what,
                : 0;
 }
 
-static int describe(struct hd_instance_handle *h, const struct hd_launch *what,
+static int describe(struct hd_instance_handle *h, json_t **body, const struct hd_launch *what,
                     struct hd_error *err)
 {
     struct hd_launch mine = *what;
     struct hd_strings env = {0};
     hd_container_env(&env, what, &h->site->container);
     mine.env = (const char *const *)env.items;
-    int rc = hd_container_begin(&h->body, &mine, h->image, &h->site->container, h->dir, h->instance,
+    int rc = hd_container_begin(body, &mine, h->image, &h->site->container, h->dir, h->instance,
                                 h->token, err);
     if (rc == 0)
         rc = make_load(h, &mine, err);
@@ -524,7 +461,8 @@ static int describe(struct hd_instance_handle *h, const struct hd_launch *what,
     return rc;
 }
 
-static int prepare(struct hd_instance_handle *h, const struct hd_launch *what, struct hd_error *err)
+static int prepare(struct hd_instance_handle *h, json_t **body, const struct hd_launch *what,
+                   struct hd_error *err)
 {
     unsigned char random[TOKEN_BYTES];
     uint32_t init_ms = what->lambda->init_timeout_ms;
@@ -542,7 +480,7 @@ static int prepare(struct hd_instance_handle *h, const struct hd_launch *what, s
     if (rc == 0)
         rc = make_folder(h, err);
     if (rc == 0)
-        rc = describe(h, what, err);
+        rc = describe(h, body, what, err);
     return rc;
 }
 
@@ -561,7 +499,9 @@ struct hd_instance_handle *hd_docker_instance_start(struct hd_docker_site *site,
                                                     void *owner, const struct hd_error *not_now)
 {
     struct hd_instance_handle *h = hd_new(struct hd_instance_handle);
+    json_t *body = NULL;
     h->site = site;
+    h->talk = (struct hd_hosttalk){.loop = site->loop, .owner = h};
     h->process.fd = -1;
     h->events = *events;
     h->owner = owner;
@@ -571,17 +511,12 @@ struct hd_instance_handle *hd_docker_instance_start(struct hd_docker_site *site,
     hd_list_push(&site->instances, &h->link);
     if (not_now != NULL)
         h->err = *not_now;
-    if (not_now != NULL || prepare(h, what, &h->err) < 0) {
-        hd_timer_start(site->loop, &h->hard, 0, on_failed_start);
+    if (not_now == NULL && prepare(h, &body, what, &h->err) == 0) {
+        raise_it(h, body, what->lambda->architecture);
         return h;
     }
-    struct hd_pull_request req = {.engine = site->engine,
-                                  .ref = h->image,
-                                  .architecture = what->lambda->architecture,
-                                  .launch = true,
-                                  .done = on_image,
-                                  .arg = h};
-    h->image_wait = hd_pulls_want(site->pulls, &req);
+    json_decref(body);
+    hd_timer_start(site->loop, &h->hard, 0, on_failed_start);
     return h;
 }
 
@@ -596,16 +531,18 @@ static void on_asked(void *arg, const struct hd_engine_answer *a)
 {
     struct hd_instance_handle *h = arg;
     (void)a; /* its end is seen by the watch, or comes by force */
-    was_ended(h);
+    h->op = NULL;
+    if (h->state == REMOVING)
+        remove_it(h);
 }
 
 static void ask(struct hd_instance_handle *h)
 {
-    hd_hostcall_cancel(hd_steal(h->call));
+    hd_hosttalk_hush(&h->talk);
     hd_timer_stop(h->site->loop, &h->soft);
     h->state = ASKED;
     if (h->op == NULL)
-        h->op = ask_container(h, "POST", "/kill?signal=TERM", CALL_MS, on_asked);
+        h->op = ask_container(h, "POST", "/kill?signal=TERM", on_asked);
 }
 
 static void on_soft(struct hd_timer *t)
@@ -617,7 +554,7 @@ static void on_drained(void *arg, const struct hd_hostcall_answer *a)
 {
     struct hd_instance_handle *h = arg;
     (void)a; /* an answer or none: the next step is the same */
-    h->call = NULL;
+    h->talk.call = NULL;
     ask(h);
 }
 
@@ -639,12 +576,12 @@ void hd_docker_instance_terminate(struct hd_instance_handle *h, uint32_t grace_m
     h->hard_due_ms = due;
     hd_timer_start(h->site->loop, &h->hard, grace_ms, on_hard);
     if (h->state == READY) {
+        struct hd_hostcall_request req = request(h, "POST", "/.heddle/drain", grace_ms);
         h->state = DRAINING;
-        call(h, &h->call, "POST", "/.heddle/drain", hd_str_n(NULL, 0), false, grace_ms, on_drained);
+        hd_hosttalk_call(&h->talk, &req, on_drained);
     }
     if (h->state == DRAINING)
-        hd_timer_start(h->site->loop, &h->soft,
-                       grace_ms - HD_MIN(grace_ms / 4, (uint32_t)ASK_RESERVE_MS), on_soft);
+        hd_timer_start(h->site->loop, &h->soft, hd_hosttalk_soft_ms(grace_ms), on_soft);
 }
 
 /* --- questions --- */
@@ -654,40 +591,19 @@ const struct hd_cgroup *hd_docker_instance_used(const struct hd_instance_handle 
     return &h->used;
 }
 
-static void on_ping(void *arg, const struct hd_hostcall_answer *a)
-{
-    struct hd_instance_handle *h = arg;
-    h->ping = NULL;
-    h->on_pong(h->pong_owner, a->rc == 0 || a->rc == HD_ETIMEOUT ? a->rc : HD_EIO);
-}
-
 void hd_docker_instance_ping(struct hd_instance_handle *h, uint32_t within_ms,
                              void (*done)(void *owner, int rc), void *owner)
 {
     if (h->state < READY || h->state == REMOVING || h->exited)
         return; /* it goes first, or there is nothing to ask yet */
-    hd_hostcall_cancel(hd_steal(h->ping));
-    h->on_pong = done;
-    h->pong_owner = owner;
-    call(h, &h->ping, "GET", "/.heddle/ping", hd_str_n(NULL, 0), false, within_ms, on_ping);
-}
-
-static void on_flushed(void *arg)
-{
-    struct flush *f = arg;
-    if (f->h != NULL) {
-        f->h->flush = NULL;
-        f->done(f->owner);
-    }
-    free(f);
+    struct hd_hostcall_request req = request(h, "GET", "/.heddle/ping", within_ms);
+    hd_hosttalk_ping(&h->talk, &req, done, owner);
 }
 
 void hd_docker_instance_flush(struct hd_instance_handle *h, void (*done)(void *owner), void *owner)
 {
     if (!h->output.open)
         return; /* it goes first */
-    h->flush = hd_new(struct flush);
-    *h->flush = (struct flush){.h = h, .done = done, .owner = owner};
     hd_docker_output_flush(&h->output);
-    hd_loop_post(h->site->loop, on_flushed, h->flush);
+    hd_hosttalk_flushed(&h->talk, done, owner);
 }

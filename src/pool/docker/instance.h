@@ -2,27 +2,8 @@
  * from its creation to its removal. */
 #pragma once
 
-#include "core/list.h"
-#include "core/log.h"
-#include "pool/docker/containerplan.h"
-#include "pool/docker/pull.h"
+#include "pool/docker/site.h"
 #include "pool/process/cgroup.h"
-#include "pool/process/rundir.h"
-
-/** What instances have in common; the backend's. */
-struct hd_docker_site {
-    struct hd_loop *loop;
-    struct hd_log *log;
-    struct hd_engine *engine; /* NULL: there was no need for it yet */
-    struct hd_pulls *pulls;
-    struct hd_rundir dir;
-    struct hd_container_site container;
-    const char *const *images;
-    const char *endpoint_url;
-    const uint8_t *credentials_key;
-    uint32_t start_timeout_ms;
-    struct hd_list instances;
-};
 
 struct hd_instance_handle;
 

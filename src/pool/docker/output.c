@@ -81,6 +81,12 @@ int hd_docker_output_open(struct hd_docker_output *o, struct hd_loop *loop, cons
     return rc;
 }
 
+void hd_docker_output_feed(struct hd_docker_output *o, bool is_err, struct hd_str bytes)
+{
+    if (o->open)
+        hd_capture_feed(is_err ? &o->err.capture : &o->out.capture, bytes, o->on_line, o->arg);
+}
+
 void hd_docker_output_flush(struct hd_docker_output *o)
 {
     struct hd_docker_stream *const both[] = {&o->out, &o->err};

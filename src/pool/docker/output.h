@@ -26,6 +26,8 @@ struct hd_docker_output {
 int hd_docker_output_open(struct hd_docker_output *o, struct hd_loop *loop, const char *dir,
                           uint32_t uid, uint32_t gid, const char *token, hd_capture_fn on_line,
                           void *arg, struct hd_error *err);
+/** It came another way than through the FIFOs. */
+void hd_docker_output_feed(struct hd_docker_output *o, bool is_err, struct hd_str bytes);
 /** Report all that was written so far, lines without an end too. */
 void hd_docker_output_flush(struct hd_docker_output *o);
 /** Report the rest, and stop. Not open: fine. */

@@ -4,16 +4,9 @@
  * every state ──the process is gone──► on_gone                                               */
 #include "pool/process/instance.h"
 
-#include "pool/process/hostclient.h"
-#include "pool/process/loadanswer.h"
+#include "pool/process/hosttalk.h"
 
 #include <stdio.h>
-
-enum {
-    STACK_LINES = 12,      /* of a failed load, to the log */
-    ASK_RESERVE_MS = 1000, /* of the grace, kept for the time after SIGTERM */
-    PINGS_MAX = 1,
-};
 
 enum state { LOADING, READY, DRAINING, ASKED, KILLED };
 
@@ -30,20 +23,10 @@ struct hd_instance_handle {
     char *health_path;             /* `http`, where no control requests are sent; else NULL */
     bool terminated;               /* somebody asked for its end */
     uint32_t start_timeout_ms;
-    struct hd_hostcall *call; /* load, health, or drain */
-    struct hd_hostcall *ping;
-    void (*on_pong)(void *owner, int rc);
-    void *pong_owner;
-    struct flush *flush;        /* one that was not told to be done yet */
+    struct hd_hosttalk talk;    /* its call: load, health, or drain */
     struct hd_timer soft, hard; /* the stop ladder's; hard also reports a failed start */
     uint64_t hard_due_ms;       /* 0: not running */
     struct hd_error err;        /* why it failed; code 0: it did not */
-};
-
-struct flush {
-    struct hd_instance_handle *h; /* NULL: it has gone */
-    void (*done)(void *owner);
-    void *owner;
 };
 
 struct hd_instance_handle *hd_process_instance_of(struct hd_list *link)
@@ -55,8 +38,7 @@ struct hd_instance_handle *hd_process_instance_of(struct hd_list *link)
 
 static void forget_calls(struct hd_instance_handle *h)
 {
-    hd_hostcall_cancel(hd_steal(h->call));
-    hd_hostcall_cancel(hd_steal(h->ping));
+    hd_hosttalk_stop(&h->talk);
     hd_timer_stop(h->site->loop, &h->soft);
     hd_timer_stop(h->site->loop, &h->hard);
 }
@@ -64,8 +46,7 @@ static void forget_calls(struct hd_instance_handle *h)
 static void report_gone(struct hd_instance_handle *h)
 {
     forget_calls(h);
-    if (h->flush != NULL)
-        h->flush->h = NULL;
+    hd_hosttalk_done(&h->talk);
     hd_list_remove(&h->link);
     h->events.on_gone(h->owner, h->err.code != 0 ? &h->err : NULL);
     free(h->function);
@@ -117,21 +98,6 @@ static void on_line(void *owner, struct hd_str id, int level, struct hd_str text
     h->events.on_line(h->owner, id, level, text);
 }
 
-static void log_stack(struct hd_instance_handle *h, const char *stack)
-{
-    struct hd_str rest = hd_str(stack), line = {.ptr = stack};
-    for (int i = 0; i < STACK_LINES && hd_str_split(&line, &rest, '\n'); i++)
-        ;
-    on_line(h, hd_str_n(NULL, 0), HD_ERROR, hd_str_n(stack, (size_t)(line.ptr + line.len - stack)));
-}
-
-/* A message for the report: one line of it. */
-static struct hd_str first_line(const char *text)
-{
-    struct hd_str s = hd_str(text);
-    return hd_str_n(s.ptr, hd_str_find(s, '\n'));
-}
-
 static void ready(struct hd_instance_handle *h, const struct hd_endpoint *at,
                   const struct hd_declared *declared)
 {
@@ -147,27 +113,12 @@ static void on_loaded(void *arg, const struct hd_hostcall_answer *a)
 {
     struct hd_instance_handle *h = arg;
     struct hd_loadanswer answer;
-    h->call = NULL;
-    if (a->rc < 0) {
-        h->err = *a->err;
-        hd_wrap(&h->err, 0, "loading");
-        if (a->rc == HD_ETIMEOUT)
-            hd_fail(&h->err, HD_ETIMEOUT, "was not loaded within %u ms", h->start_timeout_ms);
+    h->talk.call = NULL;
+    if (hd_hosttalk_loaded(&answer, a, h->start_timeout_ms, on_line, h, &h->err) < 0) {
         fail(h);
         return;
     }
-    if (hd_loadanswer_parse(&answer, a->body, &h->err) < 0) {
-        fail(h);
-        return;
-    }
-    if (answer.ok && a->status == 200) {
-        ready(h, a->at, &answer.declared);
-    } else {
-        struct hd_str line = first_line(answer.message != NULL ? answer.message : "load failed");
-        hd_fail(&h->err, HD_EINVAL, "%.*s", HD_FMT(line));
-        log_stack(h, answer.stack != NULL ? answer.stack : answer.message);
-        fail(h);
-    }
+    ready(h, a->at, &answer.declared);
     hd_loadanswer_done(&answer);
 }
 
@@ -176,7 +127,7 @@ static void on_healthy(void *arg, const struct hd_hostcall_answer *a)
     static const struct hd_declared nothing = {
         .is_public = -1, .timeout_ms = -1, .concurrency = -1};
     struct hd_instance_handle *h = arg;
-    h->call = NULL;
+    h->talk.call = NULL;
     if (a->rc == 0) {
         ready(h, a->at, &nothing);
         return;
@@ -189,30 +140,29 @@ static void on_healthy(void *arg, const struct hd_hostcall_answer *a)
     fail(h);
 }
 
-static void call(struct hd_instance_handle *h, struct hd_hostcall **slot, const char *method,
-                 const char *path, struct hd_str body, bool retry, uint32_t within_ms,
-                 void (*done)(void *arg, const struct hd_hostcall_answer *a))
+static struct hd_hostcall_request request(struct hd_instance_handle *h, const char *method,
+                                          const char *path, uint32_t within_ms)
 {
-    struct hd_hostcall_request req = {.retry = retry,
-                                      .method = method,
-                                      .path = path,
-                                      .body = body,
-                                      .within_ms = HD_MAX(within_ms, 1U)};
+    struct hd_hostcall_request req = {
+        .method = method, .path = path, .within_ms = HD_MAX(within_ms, 1U)};
     if (h->state == LOADING) {
+        req.retry = true;
         req.n_at = hd_hostproc_endpoints(h->host, req.at);
     } else {
         req.at[0] = h->at;
         req.n_at = 1;
     }
     req.token = h->health_path != NULL ? NULL : hd_hostproc_token(h->host);
-    *slot = hd_hostcall_start(h->site->loop, &req, done, h);
+    return req;
 }
 
 static void load(struct hd_instance_handle *h, struct hd_buf *body)
 {
-    struct hd_str none = {NULL, 0};
+    struct hd_hostcall_request req =
+        request(h, h->health_path != NULL ? "GET" : "POST",
+                h->health_path != NULL ? h->health_path : "/.heddle/load", h->start_timeout_ms);
     if (h->health_path != NULL) {
-        call(h, &h->call, "GET", h->health_path, none, true, h->start_timeout_ms, on_healthy);
+        hd_hosttalk_call(&h->talk, &req, on_healthy);
         return;
     }
     if (hd_buf_failed(body)) {
@@ -221,8 +171,8 @@ static void load(struct hd_instance_handle *h, struct hd_buf *body)
         fail(h);
         return;
     }
-    call(h, &h->call, "POST", "/.heddle/load", hd_buf_view(body), true, h->start_timeout_ms,
-         on_loaded);
+    req.body = hd_buf_view(body);
+    hd_hosttalk_call(&h->talk, &req, on_loaded);
 }
 
 static void wipe(struct hd_buf *body)
@@ -240,6 +190,7 @@ static struct hd_instance_handle *make(struct hd_list *list, struct hd_hostproc_
 {
     struct hd_instance_handle *h = hd_new(struct hd_instance_handle);
     h->site = site;
+    h->talk = (struct hd_hosttalk){.loop = site->loop, .owner = h};
     h->events = *events;
     h->owner = owner;
     hd_list_init(&h->link);
@@ -305,7 +256,7 @@ static void on_hard(struct hd_timer *t)
 
 static void ask(struct hd_instance_handle *h)
 {
-    hd_hostcall_cancel(hd_steal(h->call));
+    hd_hosttalk_hush(&h->talk);
     hd_timer_stop(h->site->loop, &h->soft);
     h->state = ASKED;
     hd_hostproc_ask(h->host);
@@ -320,7 +271,7 @@ static void on_drained(void *arg, const struct hd_hostcall_answer *a)
 {
     struct hd_instance_handle *h = arg;
     (void)a; /* an answer or none: the next step is the same */
-    h->call = NULL;
+    h->talk.call = NULL;
     ask(h);
 }
 
@@ -339,58 +290,37 @@ void hd_process_instance_terminate(struct hd_instance_handle *h, uint32_t grace_
         return;
     h->hard_due_ms = due;
     hd_timer_start(h->site->loop, &h->hard, grace_ms, on_hard);
-    uint32_t soft_ms = grace_ms - HD_MIN(grace_ms / 4, (uint32_t)ASK_RESERVE_MS);
     if (h->health_path != NULL && h->state != ASKED) {
         ask(h);
     } else if (h->state == READY) {
+        struct hd_hostcall_request req = request(h, "POST", "/.heddle/drain", grace_ms);
         h->state = DRAINING;
-        call(h, &h->call, "POST", "/.heddle/drain", hd_str_n(NULL, 0), false, grace_ms, on_drained);
+        hd_hosttalk_call(&h->talk, &req, on_drained);
     }
     if (h->state == DRAINING)
-        hd_timer_start(h->site->loop, &h->soft, soft_ms, on_soft);
+        hd_timer_start(h->site->loop, &h->soft, hd_hosttalk_soft_ms(grace_ms), on_soft);
 }
 
 /* --- questions --- */
-
-static void on_ping(void *arg, const struct hd_hostcall_answer *a)
-{
-    struct hd_instance_handle *h = arg;
-    h->ping = NULL;
-    h->on_pong(h->pong_owner, a->rc == 0 || a->rc == HD_ETIMEOUT ? a->rc : HD_EIO);
-}
 
 void hd_process_instance_ping(struct hd_instance_handle *h, uint32_t within_ms,
                               void (*done)(void *owner, int rc), void *owner)
 {
     if (h->state == KILLED || h->state == LOADING || h->host == NULL)
         return; /* it goes first, or there is nothing to ask yet */
-    hd_hostcall_cancel(hd_steal(h->ping));
-    h->on_pong = done;
-    h->pong_owner = owner;
-    call(h, &h->ping, "GET", h->health_path != NULL ? h->health_path : "/.heddle/ping",
-         hd_str_n(NULL, 0), false, within_ms, on_ping);
+    struct hd_hostcall_request req =
+        request(h, "GET", h->health_path != NULL ? h->health_path : "/.heddle/ping", within_ms);
+    hd_hosttalk_ping(&h->talk, &req, done, owner);
 }
 
 /* --- what it wrote --- */
-
-static void on_flushed(void *arg)
-{
-    struct flush *f = arg;
-    if (f->h != NULL) {
-        f->h->flush = NULL;
-        f->done(f->owner);
-    }
-    free(f);
-}
 
 void hd_process_instance_flush(struct hd_instance_handle *h, void (*done)(void *owner), void *owner)
 {
     if (h->host == NULL)
         return; /* it goes first */
-    h->flush = hd_new(struct flush);
-    *h->flush = (struct flush){.h = h, .done = done, .owner = owner};
     hd_hostproc_flush(h->host);
-    hd_loop_post(h->site->loop, on_flushed, h->flush);
+    hd_hosttalk_flushed(&h->talk, done, owner);
 }
 
 uint64_t hd_process_instance_peak_bytes(struct hd_instance_handle *h)
