@@ -121,11 +121,18 @@ static int log_in(amqp_connection_state_t conn, const struct where *w,
                   const struct hd_amqp_address *to, struct hd_error *err)
 {
     const struct amqp_connection_info *info = &w->info;
-    int rc = hd_amqp_check(amqp_login(conn, to->vhost != NULL ? to->vhost : info->vhost, 0,
-                                      FRAME_BYTES, (int)w->heartbeat_s, AMQP_SASL_METHOD_PLAIN,
-                                      to->user != NULL ? to->user : info->user,
-                                      to->password != NULL ? to->password : info->password),
-                           "logging in at the broker", err);
+    amqp_table_entry_t hears = {.key = amqp_cstring_bytes("connection.blocked"),
+                                .value = {.kind = AMQP_FIELD_KIND_BOOLEAN, .value.boolean = 1}};
+    amqp_table_entry_t can = {.key = amqp_cstring_bytes("capabilities"),
+                              .value = {.kind = AMQP_FIELD_KIND_TABLE,
+                                        .value.table = {.num_entries = 1, .entries = &hears}}};
+    const amqp_table_t properties = {.num_entries = to->publishes ? 1 : 0, .entries = &can};
+    int rc = hd_amqp_check(
+        amqp_login_with_properties(conn, to->vhost != NULL ? to->vhost : info->vhost, 0,
+                                   FRAME_BYTES, (int)w->heartbeat_s, &properties,
+                                   AMQP_SASL_METHOD_PLAIN, to->user != NULL ? to->user : info->user,
+                                   to->password != NULL ? to->password : info->password),
+        "logging in at the broker", err);
     if (rc < 0)
         return rc;
     amqp_channel_open(conn, HD_AMQP_CHANNEL);

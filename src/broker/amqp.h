@@ -14,6 +14,7 @@ struct hd_amqp_address {
      * which a silent peer is asked whether it is there (10); after two of them it is gone */
     const char *url;
     const char *user, *password, *vhost;
+    bool publishes; /* it wants to hear when the broker takes nothing: connection.blocked */
 };
 
 /** @return 0, or HD_EINVAL: that is no such URL; the message does not show it. */

@@ -304,10 +304,14 @@ static void print_status(struct hd_cli *cli, const json_t *root)
         hd_table_add(&table, HD_BOLD, *h);
     json_array_foreach(json_object_get(root, "queues"), i, queue)
     {
-        bool up = json_is_true(json_object_get(queue, "connected"));
+        bool up = json_is_true(json_object_get(queue, "connected")),
+             blocked = json_is_true(json_object_get(queue, "blocked"));
         hd_table_add(&table, HD_BOLD, text_at(queue, "name"));
         hd_table_add(&table, HD_PLAIN, text_at(queue, "driver"));
-        hd_table_add(&table, up ? HD_GOOD : HD_BAD, up ? "connected" : "disconnected");
+        hd_table_add(&table, up && !blocked ? HD_GOOD : HD_BAD,
+                     blocked ? "blocked"
+                     : up    ? "connected"
+                             : "disconnected");
         number_cell(&table, queue, "depth");
         number_cell(&table, queue, "inflight");
         number_cell(&table, queue, "dead");

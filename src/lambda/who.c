@@ -21,6 +21,7 @@ struct hd_access_keys {
 struct derived_key {
     struct access_key key;
     char secret[HD_LAMBDAENV_SECRET_CHARS + 1];
+    struct hd_alive_who who;
 };
 
 struct hd_access_keys *hd_access_keys_new(void)
@@ -97,8 +98,9 @@ static const struct access_key *find(const struct hd_access_keys *k,
     if (k == NULL || id.len == 0)
         return NULL;
     const struct access_key *known = hd_map_get(&k->by_id, id);
+    room->who = (struct hd_alive_who){.function = "function", .role = "function"};
     if (known != NULL || !k->derives ||
-        (k->alive != NULL && !hd_alive_is(k->alive, hd_lambdaenv_instance(id))) ||
+        (k->alive != NULL && !hd_alive_find(k->alive, &room->who, hd_lambdaenv_instance(id))) ||
         hd_lambdaenv_secret(room->secret, k->key, id) < 0 ||
         !hd_lambdaenv_account(room->key.account, k->key, id, claim->token))
         return known;
@@ -201,10 +203,14 @@ static int check_claim(struct hd_who *who, const struct hd_who_rules *rules,
     if (hd_sigv4_verify(claim, req, key != NULL ? &with : NULL, &how, &refusal) != HD_SIGV4_GOOD)
         return refuse(who, &refusal);
     who->checked = true;
-    snprintf(who->principal, sizeof(who->principal),
-             key == &room.key ? "arn:aws:sts::%s:assumed-role/function/%s"
-                              : "arn:aws:iam::%s:user/%s",
-             who->account, who->key_id);
+    if (key == &room.key) {
+        snprintf(who->function, sizeof(who->function), "%s", room.who.function);
+        snprintf(who->principal, sizeof(who->principal), "arn:aws:sts::%s:assumed-role/%s/%s",
+                 who->account, room.who.role, room.who.function);
+    } else {
+        snprintf(who->principal, sizeof(who->principal), "arn:aws:iam::%s:user/%s", who->account,
+                 who->key_id);
+    }
     return 0;
 }
 

@@ -42,7 +42,9 @@ struct hd_who_rules {
 struct hd_who {
     char account[13], region[64];
     char key_id[132];    /* empty: unsigned */
-    char principal[200]; /* ARN; empty: unsigned, or nothing was checked */
+    char principal[360]; /* ARN; empty: unsigned, or nothing was checked */
+    /* signed with what an instance was given: name of its function; empty: somebody else's key */
+    char function[HD_ALIVE_NAME_MAX + 1];
     bool checked;
     enum hd_api_error fault;
     char message[400];

@@ -41,6 +41,7 @@ enum hd_lane_settle {
 
 struct hd_lane_queue_stats {
     bool connected;
+    bool blocked;             /* connected, and it takes nothing for now: last_error says why */
     uint64_t inflight, depth; /* depth: UINT64_MAX: unknown */
     uint64_t dead;            /* UINT64_MAX: unknown */
     struct hd_error last_error;

@@ -62,9 +62,9 @@ static void publish(struct hd_lane_source *q, struct hd_str id, struct hd_str bo
 void hd_rabbit_unreachable(const struct hd_rabbit *r, const struct hd_error *why,
                            struct hd_error *out)
 {
-    bool known = why->code != 0;
-    hd_fail(out, HD_EBUSY, "the broker of the queue %s cannot be reached%s%s", r->base.config->name,
-            known ? ": " : "", known ? why->msg : "");
+    bool known = why->code != 0, busy = why->code == HD_EBUSY;
+    hd_fail(out, HD_EBUSY, "the broker of the queue %s%s%s%s", r->base.config->name,
+            busy ? "" : " cannot be reached", known ? ": " : "", known ? why->msg : "");
 }
 
 static void consume(struct hd_lane_source *q, uint32_t prefetch)
@@ -184,6 +184,7 @@ int hd_lane_rabbitmq_open(struct hd_lane_source **out, const struct hd_lane_queu
     hd_list_init(&r->jobs);
     hd_list_init(&r->news);
     hd_list_init(&r->pending);
+    hd_list_init(&r->held);
     pthread_mutex_init(&r->lock, NULL);
     r->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     int sys = r->wake_fd < 0 ? errno : pthread_create(&r->thread, NULL, hd_rabbit_thread, r);

@@ -61,7 +61,8 @@ struct hd_rabbit {
     pthread_mutex_t lock;
     struct hd_list jobs, news;
     bool posted, quit, thread_ended;
-    bool refusing; /* the last attempt to connect failed: nobody waits for the next one */
+    bool refusing; /* the last attempt to connect failed, or the broker is short of something:
+                    * nobody waits until that is over */
     struct hd_lane_queue_stats stats; /* as the thread last said */
 
     /* the loop's own */
@@ -76,6 +77,9 @@ struct hd_rabbit {
     uint64_t next_seq;            /* the next publish's */
     uint64_t inflight;
     struct hd_acks acks; /* of this connection */
+    bool blocked;        /* the broker reads nothing that is published */
+    uint64_t blocked_ms; /* since when; or until when it was */
+    struct hd_list held; /* what takes the place of messages, until it is not any more */
     bool want_consume, consuming;
     uint32_t prefetch;
     struct hd_error last_error;

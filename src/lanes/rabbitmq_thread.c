@@ -72,9 +72,10 @@ static void note_stats(struct hd_rabbit *r, bool refusing)
 {
     pthread_mutex_lock(&r->lock);
     r->stats.connected = r->conn != NULL;
+    r->stats.blocked = r->blocked;
     r->stats.inflight = r->inflight;
     r->stats.last_error = r->last_error;
-    r->refusing = r->conn == NULL && refusing;
+    r->refusing = (r->conn == NULL && refusing) || r->blocked;
     pthread_mutex_unlock(&r->lock);
 }
 
@@ -109,6 +110,10 @@ static int do_job(struct hd_rabbit *r, struct hd_rabbit_job *job, struct hd_erro
     case HD_RABBIT_PUBLISH:
         if (job->how == HD_LANE_REPLACE && hd_rabbit_is_void(r, job->tag))
             hd_rabbit_tell_published(r, job, NULL); /* its original comes again by itself */
+        else if (r->blocked && job->how == HD_LANE_REPLACE)
+            hd_list_push(&r->held, &job->link); /* its original stays unsettled so long */
+        else if (r->blocked)
+            refuse(r, job);
         else if (r->conn != NULL)
             rc = hd_rabbit_send(r, job, err); /* it is on `pending`, or told */
         else if (r->refusing || job->how == HD_LANE_REPLACE)
@@ -138,8 +143,17 @@ static int do_job(struct hd_rabbit *r, struct hd_rabbit_job *job, struct hd_erro
 
 /* --- connecting --- */
 
+/* Their originals come again by themselves. */
+static void drop_held(struct hd_rabbit *r)
+{
+    struct hd_list *l;
+    while ((l = hd_list_pop(&r->held)) != NULL)
+        hd_rabbit_tell_published(r, hd_container_of(l, struct hd_rabbit_job, link), NULL);
+}
+
 static void lose(struct hd_rabbit *r, const struct hd_error *why)
 {
+    drop_held(r);
     hd_rabbit_disconnect(r);
     r->consuming = false;
     r->inflight = 0;
@@ -149,12 +163,16 @@ static void lose(struct hd_rabbit *r, const struct hd_error *why)
 
 static void give_up_pending(struct hd_rabbit *r, const struct hd_error *why)
 {
-    struct hd_list *l;
-    while ((l = hd_list_pop(&r->pending)) != NULL) {
+    hd_list_each(l, &r->pending)
+    {
+        struct hd_rabbit_job *job = hd_container_of(l, struct hd_rabbit_job, link);
         struct hd_error err;
-        hd_fail(&err, HD_EIO, "not confirmed by the broker of the queue %s: %s",
-                r->base.config->name, why->msg);
-        hd_rabbit_tell_published(r, hd_container_of(l, struct hd_rabbit_job, link), &err);
+        if (r->conn != NULL && job->how == HD_LANE_REPLACE)
+            continue; /* nobody waits for it but its original */
+        hd_fail(&err, why->code == HD_EBUSY ? HD_EBUSY : HD_EIO,
+                "not confirmed by the broker of the queue %s: %s", r->base.config->name, why->msg);
+        hd_list_remove(&job->link);
+        hd_rabbit_tell_published(r, job, &err);
     }
 }
 
@@ -293,11 +311,11 @@ static void wait_for_something(const struct life *life)
 
 static bool confirms_late(const struct hd_rabbit *r)
 {
-    if (r->conn == NULL || hd_list_empty(&r->pending))
+    if (r->conn == NULL || r->blocked || hd_list_empty(&r->pending))
         return false;
     const struct hd_rabbit_job *oldest =
         hd_container_of(r->pending.next, struct hd_rabbit_job, link);
-    return hd_clock_ms() - oldest->sent_ms > CONFIRM_MS;
+    return hd_clock_ms() - HD_MAX(oldest->sent_ms, r->blocked_ms) > CONFIRM_MS;
 }
 
 static void work(struct life *life, struct hd_list *jobs)
@@ -326,6 +344,8 @@ static void work(struct life *life, struct hd_list *jobs)
     if (r->conn == NULL && life->down_since_ms > 0 &&
         hd_clock_ms() - life->down_since_ms > UNCONFIRMED_MS)
         give_up_pending(r, &r->last_error);
+    if (r->blocked && hd_clock_ms() - r->blocked_ms > UNCONFIRMED_MS)
+        give_up_pending(r, &r->last_error); /* they may be taken all the same, later */
     note_stats(r, life->attempts > 0);
 }
 
@@ -358,8 +378,9 @@ void *hd_rabbit_thread(void *arg)
             life.quit_since_ms = hd_clock_ms();
     }
     hd_fail(&ended, HD_ECANCELED, "the node is stopping");
-    give_up_pending(r, &ended);
+    drop_held(r);
     hd_rabbit_disconnect(r);
+    give_up_pending(r, &ended);
     pthread_mutex_lock(&r->lock);
     r->thread_ended = true;
     bool post = !r->posted; /* else the one that is under way sees it */

@@ -126,7 +126,7 @@ static int set_up(struct hd_rabbit *r, struct hd_error *err)
 
 int hd_rabbit_connect(struct hd_rabbit *r, struct hd_error *err)
 {
-    struct hd_amqp_address to = {.url = r->base.config->url};
+    struct hd_amqp_address to = {.url = r->base.config->url, .publishes = true};
     int rc = hd_amqp_open(&r->conn, &to, err);
     if (rc < 0)
         return rc;
@@ -141,6 +141,7 @@ void hd_rabbit_disconnect(struct hd_rabbit *r)
 {
     hd_amqp_close(r->conn);
     r->conn = NULL;
+    r->blocked = false;
 }
 
 /* --- publishing --- */
@@ -321,8 +322,41 @@ static int on_return(struct hd_rabbit *r, struct hd_error *err)
     return 0;
 }
 
+/* What was sent already lies in the connection, and goes on when the broker reads again. */
+static void on_blocked(struct hd_rabbit *r, const amqp_connection_blocked_t *m)
+{
+    hd_fail(&r->last_error, HD_EBUSY, "it takes no messages now: %.*s",
+            (int)HD_MIN(m->reason.len, (size_t)100), (const char *)m->reason.bytes);
+    if (!r->blocked)
+        hd_log(r->log, HD_WARN, "the broker takes no messages, refusing until it does",
+               hd_kv_str("queue", r->base.config->name),
+               hd_kv_slice("reason", hd_amqp_str(m->reason)));
+    r->blocked = true;
+    r->blocked_ms = hd_clock_ms();
+}
+
+static int on_unblocked(struct hd_rabbit *r, struct hd_error *err)
+{
+    struct hd_list *l;
+    int rc = 0;
+    hd_log(r->log, HD_INFO, "the broker takes messages again",
+           hd_kv_str("queue", r->base.config->name));
+    r->blocked = false;
+    r->blocked_ms = hd_clock_ms(); /* from now on confirms may be expected */
+    r->last_error = (struct hd_error){0};
+    while (rc == 0 && (l = hd_list_pop(&r->held)) != NULL)
+        rc = hd_rabbit_send(r, hd_container_of(l, struct hd_rabbit_job, link), err);
+    return rc;
+}
+
 static int on_method(struct hd_rabbit *r, const amqp_method_t *m, struct hd_error *err)
 {
+    if (m->id == AMQP_CONNECTION_BLOCKED_METHOD) {
+        on_blocked(r, m->decoded);
+        return 0;
+    }
+    if (m->id == AMQP_CONNECTION_UNBLOCKED_METHOD)
+        return on_unblocked(r, err);
     if (m->id == AMQP_BASIC_ACK_METHOD) {
         const amqp_basic_ack_t *ack = m->decoded;
         return on_confirm(r, ack->delivery_tag, ack->multiple, true, err);

@@ -28,7 +28,8 @@ static void queue_json(struct hd_buf *out, const struct hd_lanes_queue *q)
     text(out, "name", q->config->name);
     hd_buf_char(out, ',');
     text(out, "driver", q->source->ops->name);
-    hd_buf_fmt(out, ",\"connected\":%s,\"consuming\":%s", s.connected ? "true" : "false",
+    hd_buf_fmt(out, ",\"connected\":%s,\"blocked\":%s,\"consuming\":%s",
+               s.connected ? "true" : "false", s.blocked ? "true" : "false",
                q->consumer != NULL ? "true" : "false");
     number(out, "inflight", s.inflight);
     number(out, "depth", s.depth);
@@ -94,6 +95,15 @@ void hd_lanes_metrics(struct hd_lanes *l, struct hd_buf *out)
         if (l->queues[i].source != NULL)
             hd_buf_fmt(out, "lanes_queue_connected{queue=\"%s\"} %d\n", l->queues[i].config->name,
                        l->queues[i].connected);
+    }
+    hd_buf_cstr(out, "# TYPE lanes_queue_blocked gauge\n");
+    for (size_t i = 0; i < l->topology->n_queues; i++) {
+        struct hd_lane_queue_stats s;
+        if (l->queues[i].source == NULL)
+            continue;
+        l->queues[i].source->ops->stats(l->queues[i].source, &s);
+        hd_buf_fmt(out, "lanes_queue_blocked{queue=\"%s\"} %d\n", l->queues[i].config->name,
+                   s.blocked);
     }
     hd_buf_cstr(out, "# TYPE lanes_queue_inflight gauge\n");
     for (size_t i = 0; i < l->topology->n_queues; i++) {

@@ -4,6 +4,7 @@
 #include "core/map.h"
 
 #include <pthread.h>
+#include <stdio.h>
 
 struct hd_alive {
     pthread_mutex_t lock;
@@ -12,7 +13,7 @@ struct hd_alive {
 
 struct life {
     char id[HD_ALIVE_ID_CHARS + 1];
-    char function[];
+    struct hd_alive_who who;
 };
 
 struct hd_alive *hd_alive_new(void)
@@ -46,14 +47,14 @@ void hd_alive_draw(char id[HD_ALIVE_ID_CHARS + 1])
     id[HD_ALIVE_ID_CHARS] = '\0';
 }
 
-void hd_alive_begin(struct hd_alive *a, const char *id, const char *function)
+void hd_alive_begin(struct hd_alive *a, const char *id, const char *function, const char *role)
 {
     if (a == NULL)
         return;
-    size_t len = strlen(function) + 1;
-    struct life *l = hd_alloc(sizeof(*l) + len);
+    struct life *l = hd_new(struct life);
     memcpy(l->id, id, sizeof(l->id));
-    memcpy(l->function, function, len);
+    snprintf(l->who.function, sizeof(l->who.function), "%s", function);
+    snprintf(l->who.role, sizeof(l->who.role), "%s", role != NULL ? role : "function");
     pthread_mutex_lock(&a->lock);
     void *before = hd_map_put(&a->by_id, hd_str(l->id), l);
     pthread_mutex_unlock(&a->lock);
@@ -78,11 +79,12 @@ bool hd_alive_is(struct hd_alive *a, struct hd_str id)
     return is;
 }
 
-bool hd_alive_is_of(struct hd_alive *a, struct hd_str id, struct hd_str function)
+bool hd_alive_find(struct hd_alive *a, struct hd_alive_who *out, struct hd_str id)
 {
     pthread_mutex_lock(&a->lock);
     const struct life *l = hd_map_get(&a->by_id, id);
-    bool is = l != NULL && hd_str_is(function, l->function);
+    if (l != NULL)
+        *out = l->who;
     pthread_mutex_unlock(&a->lock);
-    return is;
+    return l != NULL;
 }

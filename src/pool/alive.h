@@ -4,7 +4,7 @@
 
 #include "core/base.h"
 
-enum { HD_ALIVE_ID_CHARS = 16 };
+enum { HD_ALIVE_ID_CHARS = 16, HD_ALIVE_NAME_MAX = 140 };
 
 struct hd_alive;
 
@@ -15,12 +15,17 @@ void hd_alive_free(struct hd_alive *a); /* NULL is fine */
 void hd_alive_draw(char id[HD_ALIVE_ID_CHARS + 1]);
 /**
  * An instance begins. @param a  NULL: nobody asks.
- * @param function  its name, to be told who that is; copied.
+ * @param function  its name; cut where it is longer than HD_ALIVE_NAME_MAX.
+ * @param role      name of the role it has; NULL: "function".
  */
-void hd_alive_begin(struct hd_alive *a, const char *id, const char *function);
+void hd_alive_begin(struct hd_alive *a, const char *id, const char *function, const char *role);
 /** It is gone; unknown ids are fine. */
 void hd_alive_end(struct hd_alive *a, const char *id);
 /** @return whether that instance lives. */
 bool hd_alive_is(struct hd_alive *a, struct hd_str id);
-/** @return whether it lives and is one of that function's. */
-bool hd_alive_is_of(struct hd_alive *a, struct hd_str id, struct hd_str function);
+/** Whose it is. */
+struct hd_alive_who {
+    char function[HD_ALIVE_NAME_MAX + 1], role[HD_ALIVE_NAME_MAX + 1];
+};
+/** @return whether it lives; then *out. */
+bool hd_alive_find(struct hd_alive *a, struct hd_alive_who *out, struct hd_str id);

@@ -239,6 +239,17 @@ static bool lacks_provisioned(struct hd_pool *p)
     return n < p->limits.provisioned;
 }
 
+static void begin_life(struct hd_instance *i)
+{
+    const struct hd_launch *l = &i->pool->launch;
+    const char *role = l->lambda != NULL ? l->lambda->role : NULL;
+    const char *slash =
+        role != NULL ? strrchr(role, '/') : NULL; /* paths are no part of the name */
+    hd_alive_draw(i->id);
+    hd_alive_begin(i->pool->set->alive, i->id, l->lambda != NULL ? l->lambda->name : l->function,
+                   slash != NULL ? slash + 1 : NULL);
+}
+
 /* What only this one gets in its environment: a copy of the whole, to be wiped. */
 static struct hd_strings own_env(const struct hd_pool_set *set, const struct hd_launch *what)
 {
@@ -287,8 +298,7 @@ void hd_instance_launch(struct hd_pool *p)
     i->launched_us = hd_clock_us();
     i->charge_bytes = hd_pool_estimate(p);
     atomic_init(&i->alive, true);
-    hd_alive_draw(i->id);
-    hd_alive_begin(set->alive, i->id, p->launch.function);
+    begin_life(i);
     hd_list_init(&i->ready_link);
     hd_list_init(&i->sample_link);
     hd_list_init(&i->cpu_link);

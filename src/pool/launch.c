@@ -26,7 +26,7 @@ static void free_list(const char *const *list)
 
 /* Every pointer of struct hd_launch is named here and in hd_launch_done(); the size is how we learn
  * of a new one. */
-_Static_assert(sizeof(void *) != 8 || sizeof(struct hd_launch_lambda) == 16 * 8 + 2 * 4 + 8,
+_Static_assert(sizeof(void *) != 8 || sizeof(struct hd_launch_lambda) == 17 * 8 + 2 * 4 + 8,
                "struct hd_launch_lambda has changed: copy what is new");
 _Static_assert(sizeof(void *) != 8 || sizeof(struct hd_launch) == 17 * 8 + 4 * 4 + 8,
                "struct hd_launch has changed: copy what is new");
@@ -47,6 +47,7 @@ static const struct hd_launch_lambda *copy_lambda(const struct hd_launch_lambda 
     to->architecture = hd_strdup(from->architecture);
     to->account = hd_strdup(from->account);
     to->region = hd_strdup(from->region);
+    to->role = hd_strdup(from->role);
     to->arn = hd_strdup(from->arn);
     to->name = hd_strdup(from->name);
     to->qualifier = hd_strdup(from->qualifier);
@@ -70,6 +71,7 @@ static void free_lambda(const struct hd_launch_lambda *l)
     free((char *)l->architecture);
     free((char *)l->account);
     free((char *)l->region);
+    free((char *)l->role);
     free((char *)l->arn);
     free((char *)l->name);
     free((char *)l->qualifier);

@@ -81,17 +81,53 @@ def handler(event, context):
         client = boto3.client("lambda", aws_access_key_id="ASIAAAAAAAAAAAAAAAAA",
                               aws_secret_access_key="x", aws_session_token="x", **where)
     try:
-        return [f["FunctionArn"] for f in client.list_functions()["Functions"]]
+        return eval(event.get("do", "client.get_function_configuration(FunctionName='caller')['FunctionArn']"))
     except Exception as e:
         return e.response["Error"]["Code"]
 """
     create(client, "caller", Runtime="python3.11", Timeout=60, MemorySize=512,
            Code={"ZipFile": archive({"index.py": source})})
     answer = client.invoke(FunctionName="caller")
-    assert json.loads(answer["Payload"].read()) == [
-        f"arn:aws:lambda:{REGION}:111122223333:function:caller"]
+    assert json.loads(answer["Payload"].read()) == \
+        f"arn:aws:lambda:{REGION}:111122223333:function:caller"
     answer = client.invoke(FunctionName="caller", Payload='{"wrong": true}')
     assert json.loads(answer["Payload"].read()) == "UnrecognizedClientException"
+
+    # What a role would have to allow: its own function and what it invokes, no more.
+    create(client, "other", Runtime="python3.11", Role=f"arn:aws:iam::111122223333:role/path/worker",
+           Code={"ZipFile": archive({"index.py": "import os\ndef handler(e, c):\n    return "
+                 "[os.environ[k] for k in ('AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', "
+                 "'AWS_SESSION_TOKEN')]\n"})})
+
+    def do(text):
+        payload = json.dumps({"do": text})
+        return json.loads(client.invoke(FunctionName="caller", Payload=payload)["Payload"].read())
+    assert do("client.invoke(FunctionName='other')['StatusCode']") == 200
+    for text in ("client.list_functions()", "client.get_function(FunctionName='other')",
+                 "client.delete_function(FunctionName='other')",
+                 "client.update_function_configuration(FunctionName='caller', Timeout=3)",
+                 "client.add_permission(FunctionName='caller', StatementId='s', Action='*', Principal='*')",
+                 "boto3.client('logs', **where).describe_log_groups()"):
+        assert do(text).startswith("AccessDenied"), text
+    client.add_permission(FunctionName="other", StatementId="a", Action="lambda:GetFunctionConfiguration",
+                          Principal="111122223333")
+    eventually(lambda: do("client.get_function_configuration(FunctionName='other')['FunctionName']")
+               == "other")
+    assert do("client.get_function(FunctionName='other')").startswith("AccessDenied")
+
+    # They end with the instance.
+    keys = json.loads(client.invoke(FunctionName="other")["Payload"].read())
+    taken = boto(node, **dict(zip(("aws_access_key_id", "aws_secret_access_key", "aws_session_token"),
+                                  keys)))
+    assert taken.get_function_configuration(FunctionName="other")["FunctionName"] == "other"
+    client.update_function_configuration(FunctionName="other", MemorySize=256)
+
+    def refused():
+        try:
+            taken.get_function_configuration(FunctionName="other")
+        except taken.exceptions.ClientError as e:
+            return e.response["Error"]["Code"] == "UnrecognizedClientException"
+    eventually(refused, what="the end of its keys")
 
 
 def test_a_timeout_ends_the_whole_tree(client):

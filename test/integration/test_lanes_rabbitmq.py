@@ -323,6 +323,55 @@ def test_a_retry_that_is_under_way_when_the_network_is_cut_is_one_message(cable,
     assert len(seen(tmp_path)) == 3
 
 
+def gauge(node, name):
+    text = node.get("/metrics", bearer(INTERNAL_KEY)).body.decode()
+    return next(line.rsplit(" ", 1)[1] for line in text.splitlines()
+                if line.startswith("lanes_queue_" + name))
+
+
+def test_a_broker_without_memory_takes_nothing_for_a_while(nodes, tmp_path, broker):
+    (api, worker), name = nodes()
+    with load_on(api) as (accepted, refused):
+        eventually(lambda: len(accepted) >= 3, 60)
+        broker.ctl("set_vm_memory_high_watermark", "absolute", "1MB")
+        try:
+            eventually(lambda: len(refused) >= 2, 60, what="refusals")
+            said = api.wait_record(lambda r: r["msg"].startswith("the broker takes no messages"), 60)
+            assert "low on memory" in said["reason"], said
+            assert gauge(api, "blocked") == "1" and gauge(api, "connected") == "1"
+            assert queue_status(api)["blocked"] is True
+            assert "low on memory" in queue_status(api)["lastError"]
+        finally:
+            broker.ctl("set_vm_memory_high_watermark", "absolute", "1GB")
+        api.wait_record(lambda r: r["msg"] == "the broker takes messages again", 60)
+        before = len(accepted)
+        eventually(lambda: len(accepted) >= before + 3, 60, what="acceptance again")
+        assert gauge(api, "blocked") == "0"
+    assert all(answer["retryable"] for answer in refused), refused
+    assert any("takes no messages now: low on memory" in answer["error"]["message"]
+               for answer in refused), refused
+    eventually(lambda: accepted <= {s["event"]["i"] for s in seen(tmp_path)}, 60,
+               what="every accepted event")
+    assert not any("disconnected" in r["msg"] for r in api.records() + worker.records())
+    eventually(lambda: broker.queues()[name] == (0, 0), 60)
+
+
+def test_a_retry_waits_for_a_broker_without_memory(nodes, tmp_path, broker):
+    (api, worker), name = nodes()
+    emit(api, {"waits": True, "fails": True})
+    eventually(lambda: seen(tmp_path), 60)
+    broker.ctl("set_vm_memory_high_watermark", "absolute", "1MB")
+    try:
+        (tmp_path / "seen.go").write_text("")
+        # its first retry is taken, and tells the node; the next one is held
+        eventually(lambda: gauge(worker, "blocked") == "1", 60)
+    finally:
+        broker.ctl("set_vm_memory_high_watermark", "absolute", "1GB")
+    eventually(lambda: broker.queues().get(name + ".dlq") == (1, 0) and
+               broker.queues()[name] == (0, 0), 60, what="its dead letter, and nothing else")
+    assert len(seen(tmp_path)) == 3
+
+
 @contextlib.contextmanager
 def load_on(api):
     """Emissions one after the other, {"i": 0} and so on: which were accepted, and the refusals."""

@@ -163,13 +163,15 @@ static void functions_have_keys_of_their_own(void **state)
     hd_access_keys_derive(keys, key, alive);
     assert_int_equal(check(HD_WHO_REQUIRED, &s.req), HD_EDENIED); /* there is no such instance */
     assert_int_equal(who.fault, HD_API_UNKNOWN_KEY);
-    hd_alive_begin(alive, "ABCDEFGHIJKLMNOP", "f");
+    hd_alive_begin(alive, "ABCDEFGHIJKLMNOP", "f", "r");
     assert_int_equal(check(HD_WHO_REQUIRED, &s.req), 0);
     assert_true(who.checked);
     assert_string_equal(who.account, "111122223333");
+    assert_string_equal(who.function, "f");
+    assert_string_equal(who.principal, "arn:aws:sts::111122223333:assumed-role/r/f");
     hd_alive_end(alive, "ABCDEFGHIJKLMNOP");
     assert_int_equal(check(HD_WHO_REQUIRED, &s.req), HD_EDENIED); /* any more */
-    hd_alive_begin(alive, "ABCDEFGHIJKLMNOP", "f");
+    hd_alive_begin(alive, "ABCDEFGHIJKLMNOP", "f", "r");
     s.req.n_fields = 3;
     assert_int_equal(check(HD_WHO_REQUIRED, &s.req), HD_EDENIED);
     assert_int_equal(who.fault, HD_API_UNKNOWN_KEY);

@@ -26,6 +26,7 @@ struct hd_launch_lambda {
     const char *image_workdir;                                   /* same */
     const char *architecture;                                    /* "x86_64", "arm64" */
     const char *account, *region;
+    const char *role;             /* ARN; NULL: none */
     const char *arn;              /* unqualified */
     const char *name, *qualifier; /* function name; "$LATEST" or the version's number */
     const char *log_group;

@@ -130,6 +130,7 @@ static void fill_lambda(struct hd_deploy_spec *s, const json_t *doc,
         .architecture = architecture != NULL ? architecture : "x86_64",
         .account = at->account,
         .region = at->region,
+        .role = text(config, "Role"),
         .arn = keep(
             s, hd_printf("arn:aws:lambda:%s:%s:function:%s", at->region, at->account, at->name)),
         .name = at->name,

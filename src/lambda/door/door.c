@@ -11,6 +11,7 @@
 #include "core/ipaddr.h"
 #include "core/work.h"
 #include "lambda/door/door_private.h"
+#include "lambda/door/rights.h"
 #include "lambda/door/urlevent.h"
 #include "lambda/api/api_routes.h"
 
@@ -167,6 +168,15 @@ static void operate(struct hd_door_request *r, const struct hd_door_view *v)
 {
     hd_auto_free char *base =
         hd_printf("http://%.*s", HD_FMT(v->host.len > 0 ? v->host : hd_str_n("localhost", 9)));
+    struct hd_rights_refusal no;
+    const struct hd_rights_request asks = {v->method, v->path, v->query};
+    if (!hd_rights_ask(&no, &r->who, r->door->view, &asks)) {
+        hd_door_failf(r, HD_API_DENIED,
+                      "User: %s is not authorized to perform: lambda:%s on resource: %s because no "
+                      "resource-based policy allows the lambda:%s action",
+                      r->who.principal, no.operation, no.resource, no.operation);
+        return;
+    }
     struct hd_api_request request = {.method = v->method,
                                      .path = v->path,
                                      .query = v->query,
@@ -194,6 +204,11 @@ static void on_logs_done(void *arg, const struct hd_logs_answer *a)
 
 static void read_logs(struct hd_door_request *r, const struct hd_door_view *v)
 {
+    if (r->who.function[0] != '\0') {
+        hd_door_failf(r, HD_API_DENIED, "User: %s is not authorized to perform: logs:%.*s",
+                      r->who.principal, HD_FMT(r->logs));
+        return;
+    }
     struct hd_logs_request request = {.operation = r->logs,
                                       .body = v->body,
                                       .account = hd_str(r->who.account),
