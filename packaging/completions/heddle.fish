@@ -80,6 +80,8 @@ complete -c heddle -n '__fish_seen_subcommand_from serve' -l lambda-account
 complete -c heddle -n '__fish_seen_subcommand_from serve' -l lambda-region
 complete -c heddle -n '__fish_seen_subcommand_from serve' -l lambda-verify
 complete -c heddle -n '__fish_seen_subcommand_from serve' -l lambda-idle
+complete -c heddle -n '__fish_seen_subcommand_from serve' -l lambda-freeze
+complete -c heddle -n '__fish_seen_subcommand_from serve' -l lambda-freeze-after
 complete -c heddle -n '__fish_seen_subcommand_from serve' -l lambda-init-timeout
 complete -c heddle -n '__fish_seen_subcommand_from serve' -l lambda-queue-wait
 complete -c heddle -n '__fish_seen_subcommand_from serve' -l lambda-concurrency
@@ -187,6 +189,8 @@ complete -c heddle -n '__fish_seen_subcommand_from dev' -l lambda-account
 complete -c heddle -n '__fish_seen_subcommand_from dev' -l lambda-region
 complete -c heddle -n '__fish_seen_subcommand_from dev' -l lambda-verify
 complete -c heddle -n '__fish_seen_subcommand_from dev' -l lambda-idle
+complete -c heddle -n '__fish_seen_subcommand_from dev' -l lambda-freeze
+complete -c heddle -n '__fish_seen_subcommand_from dev' -l lambda-freeze-after
 complete -c heddle -n '__fish_seen_subcommand_from dev' -l lambda-init-timeout
 complete -c heddle -n '__fish_seen_subcommand_from dev' -l lambda-queue-wait
 complete -c heddle -n '__fish_seen_subcommand_from dev' -l lambda-concurrency
@@ -325,6 +329,8 @@ complete -c heddle -n '__fish_seen_subcommand_from list' -l lambda-account
 complete -c heddle -n '__fish_seen_subcommand_from list' -l lambda-region
 complete -c heddle -n '__fish_seen_subcommand_from list' -l lambda-verify
 complete -c heddle -n '__fish_seen_subcommand_from list' -l lambda-idle
+complete -c heddle -n '__fish_seen_subcommand_from list' -l lambda-freeze
+complete -c heddle -n '__fish_seen_subcommand_from list' -l lambda-freeze-after
 complete -c heddle -n '__fish_seen_subcommand_from list' -l lambda-init-timeout
 complete -c heddle -n '__fish_seen_subcommand_from list' -l lambda-queue-wait
 complete -c heddle -n '__fish_seen_subcommand_from list' -l lambda-concurrency
@@ -492,6 +498,8 @@ complete -c heddle -n '__fish_seen_subcommand_from config' -l lambda-account
 complete -c heddle -n '__fish_seen_subcommand_from config' -l lambda-region
 complete -c heddle -n '__fish_seen_subcommand_from config' -l lambda-verify
 complete -c heddle -n '__fish_seen_subcommand_from config' -l lambda-idle
+complete -c heddle -n '__fish_seen_subcommand_from config' -l lambda-freeze
+complete -c heddle -n '__fish_seen_subcommand_from config' -l lambda-freeze-after
 complete -c heddle -n '__fish_seen_subcommand_from config' -l lambda-init-timeout
 complete -c heddle -n '__fish_seen_subcommand_from config' -l lambda-queue-wait
 complete -c heddle -n '__fish_seen_subcommand_from config' -l lambda-concurrency
@@ -600,6 +608,8 @@ complete -c heddle -n '__fish_seen_subcommand_from doctor' -l lambda-account
 complete -c heddle -n '__fish_seen_subcommand_from doctor' -l lambda-region
 complete -c heddle -n '__fish_seen_subcommand_from doctor' -l lambda-verify
 complete -c heddle -n '__fish_seen_subcommand_from doctor' -l lambda-idle
+complete -c heddle -n '__fish_seen_subcommand_from doctor' -l lambda-freeze
+complete -c heddle -n '__fish_seen_subcommand_from doctor' -l lambda-freeze-after
 complete -c heddle -n '__fish_seen_subcommand_from doctor' -l lambda-init-timeout
 complete -c heddle -n '__fish_seen_subcommand_from doctor' -l lambda-queue-wait
 complete -c heddle -n '__fish_seen_subcommand_from doctor' -l lambda-concurrency

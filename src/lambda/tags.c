@@ -1,6 +1,6 @@
 #include "lambda/tags.h"
 
-static const char edge_tag[] = "heddle.edge";
+static const char edge_tag[] = "heddle.edge", freeze_tag[] = "heddle.freeze";
 
 /* Characters, not bytes: the limits are the service's. */
 static size_t chars(const char *s)
@@ -16,6 +16,13 @@ static enum hd_edge_access edge_of(const char *text)
     if (text != NULL && strcmp(text, "protected") == 0)
         return HD_EDGE_PROTECTED;
     return text != NULL && strcmp(text, "public") == 0 ? HD_EDGE_PUBLIC : HD_EDGE_NONE;
+}
+
+static enum hd_tags_freeze freeze_of(const char *text)
+{
+    if (text != NULL && strcmp(text, "true") == 0)
+        return HD_TAGS_FREEZE_ON;
+    return text != NULL && strcmp(text, "false") == 0 ? HD_TAGS_FREEZE_OFF : HD_TAGS_FREEZE_UNSAID;
 }
 
 static int check(const char *key, const json_t *value, struct hd_error *err)
@@ -39,6 +46,11 @@ static int check(const char *key, const json_t *value, struct hd_error *err)
                        "The tag '%s' must be 'protected' or 'public', not '%.40s'; without it the "
                        "function has no edge URL.",
                        edge_tag, text);
+    if (strcmp(key, freeze_tag) == 0 && freeze_of(text) == HD_TAGS_FREEZE_UNSAID)
+        return hd_fail(err, HD_EINVAL,
+                       "The tag '%s' must be 'true' or 'false', not '%.40s'; without it the node's "
+                       "setting holds.",
+                       freeze_tag, text);
     return 0;
 }
 
@@ -65,6 +77,11 @@ int hd_tags_add(json_t *tags, const json_t *more, unsigned max, struct hd_error 
 enum hd_edge_access hd_tags_edge(const json_t *tags)
 {
     return edge_of(json_string_value(json_object_get(tags, edge_tag)));
+}
+
+enum hd_tags_freeze hd_tags_freeze(const json_t *tags)
+{
+    return freeze_of(json_string_value(json_object_get(tags, freeze_tag)));
 }
 
 void hd_tags_remove(json_t *tags, const json_t *keys)

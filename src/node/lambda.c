@@ -217,6 +217,8 @@ static int make_api(struct hd_node *n, struct hd_error *err)
                                  .accept_retired = o->lambda_retired == HD_RETIRED_ACCEPT,
                                  .dev = o->dev,
                                  .idle_ms = o->lambda_idle_ms,
+                                 .freeze = o->lambda_freeze,
+                                 .freeze_after_ms = o->lambda_freeze_after_ms,
                                  .init_timeout_ms = o->lambda_init_timeout_ms,
                                  .queue_wait_ms = o->lambda_queue_wait_ms,
                                  .limits = {.account_concurrency = o->lambda_account_concurrency,

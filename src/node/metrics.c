@@ -236,11 +236,11 @@ static void breaker_part(struct scrape *s)
 
 static void pool_gauges(struct scrape *s)
 {
-    static const char *const states[] = {"starting", "idle", "busy", "draining"};
+    static const char *const states[] = {"starting", "idle", "frozen", "busy", "draining"};
     hd_prom_metric(s->out, "heddle_pool_instances", "gauge", "Instances by state.");
     for (size_t i = 0; i < s->n_pools; i++) {
         const struct hd_pool_stats *st = &s->pools[i].stats;
-        const uint32_t n[] = {st->starting, st->idle, st->busy, st->draining};
+        const uint32_t n[] = {st->starting, st->idle, st->frozen, st->busy, st->draining};
         for (size_t k = 0; k < HD_COUNT(n); k++)
             hd_prom_u64(s->out, "heddle_pool_instances",
                         labels_of(&s->pools[i], "state", states[k]), n[k]);

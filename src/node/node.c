@@ -205,6 +205,9 @@ static int make_backend(struct hd_node *n, struct hd_error *err)
         return rc;
     hd_log(n->log, HD_INFO, "sandbox",
            hd_kv_str("parts", hd_process_enforcement(n->backend)->text));
+    if (o->lambda_freeze && hd_process_enforcement(n->backend)->freezer == NULL)
+        hd_log(n->log, HD_WARN, "instances that are processes cannot be frozen, and run on",
+               hd_kv_str("reason", hd_process_enforcement(n->backend)->no_freezer));
     rc = n->backend->ops->reap_stale(n->backend, err);
     if (rc == 0)
         rc = make_files_dir(files, err);

@@ -141,6 +141,8 @@ struct hd_node_options {
     enum hd_verify lambda_verify;      /* settled */
     struct hd_option_list lambda_keys; /* "id:secret" or "id:secret:account"; secret */
     uint32_t lambda_idle_ms, lambda_init_timeout_ms, lambda_queue_wait_ms;
+    uint32_t lambda_freeze_after_ms;
+    bool lambda_freeze;
     uint32_t lambda_account_concurrency, lambda_unreserved_min;
     uint64_t lambda_stream_max_bytes, lambda_stream_rate; /* a second; UINT64_MAX: none */
     char *lambda_url_domain;

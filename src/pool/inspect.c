@@ -8,7 +8,7 @@ static const char *state_name(const struct hd_instance *i, uint32_t in_flight)
     case HD_INSTANCE_STARTING:
         return "starting";
     case HD_INSTANCE_READY:
-        return in_flight > 0 ? "busy" : "idle";
+        return i->ice == HD_ICE_FROZEN ? "frozen" : in_flight > 0 ? "busy" : "idle";
     case HD_INSTANCE_DRAINING:
         return "draining";
     case HD_INSTANCE_STOPPING:

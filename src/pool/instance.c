@@ -9,8 +9,10 @@ static void move(struct hd_instance *i, enum hd_instance_state to)
     struct hd_pool_set *set = p->set;
     enum hd_instance_state from = i->state;
     pthread_mutex_lock(&p->group->lock);
-    if (from == HD_INSTANCE_READY)
+    if (from == HD_INSTANCE_READY) {
         hd_list_remove(&i->ready_link);
+        hd_instance_forget_ice(i);
+    }
     i->state = to;
     if (to == HD_INSTANCE_READY) {
         hd_list_push_front(&p->ready, &i->ready_link);
@@ -118,6 +120,7 @@ static void on_crashed(struct hd_instance *i, uint64_t ready_ms, const struct hd
                                hd_loop_now_ms(p->control));
     if (p->n[HD_INSTANCE_READY] + p->n[HD_INSTANCE_STARTING] == 0 && p->limits.max_starting == 0)
         p->eager = true; /* the next request shall not have to wait for it */
+    hd_pool_note_end(p, err, i);
     hd_pool_blame(p, 0, err);
 }
 
@@ -430,6 +433,11 @@ bool hd_instance_act(struct hd_instance *i, enum hd_pool_act act, enum hd_pool_r
         i->ping_until_ms = hd_loop_now_ms(i->pool->control) + HD_POOL_PING_MS + HD_POOL_RETRY_MS;
         i->pool->backend->ops->ping(i->handle, HD_POOL_PING_MS, on_pinged, i);
         break;
+    case HD_ACT_FREEZE:
+        return hd_instance_freeze(i);
+    case HD_ACT_THAW:
+        hd_instance_thaw(i);
+        return true;
     case HD_ACT_REPLACE:
         i->replace_since_ms = hd_loop_now_ms(i->pool->control);
         i->why = why;

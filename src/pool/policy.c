@@ -8,6 +8,7 @@ struct tally {
     uint32_t ready;       /* and stay so; those that are being replaced too */
     uint32_t replacing;   /* of `ready` */
     uint32_t provisioned; /* of `starting` and `ready` */
+    uint32_t frozen;      /* of `ready`; those that are being thawed not */
     uint64_t room;        /* free places of those that get requests */
     bool successor;       /* one that is not being replaced is ready, and younger than the mark */
     uint64_t wake_ms;
@@ -50,6 +51,39 @@ static bool is_over_cpu(const struct hd_pool_limits *l, const struct hd_instance
     return l->cpu_ms > 0 && i->in_flight > 0 && i->request_cpu_us >= (uint64_t)l->cpu_ms * 1000;
 }
 
+static void ping(struct tally *t, struct hd_instance_view *i, uint64_t now_ms)
+{
+    i->act = HD_ACT_PING;
+    wake_by(t, now_ms + HD_POOL_PING_MS + HD_POOL_RETRY_MS); /* should there be no answer at all */
+}
+
+/* @return whether it is on its way to or from standing still for too long. */
+static bool hangs(struct tally *t, const struct hd_instance_view *i, uint64_t now_ms)
+{
+    uint64_t until;
+    if (i->ice != HD_ICE_FREEZING && i->ice != HD_ICE_THAWING)
+        return false;
+    until = i->ice_since_ms + (i->ice == HD_ICE_FREEZING ? HD_POOL_FROZEN_MS : HD_POOL_THAWED_MS);
+    wake_by(t, until);
+    return now_ms >= until;
+}
+
+/* @return places that it has, or has as soon as who waits could notice. */
+static uint32_t room_of(const struct hd_pool_view *v, struct tally *t,
+                        const struct hd_instance_view *i, uint64_t now_ms)
+{
+    uint32_t places = v->limits->concurrency;
+    uint64_t soon = i->ice_since_ms + HD_POOL_SOON_MS;
+    if (i->suspicion != HD_TRUSTED || i->in_flight >= places || i->ice == HD_ICE_FROZEN)
+        return 0;
+    if (i->ice != HD_ICE_FREEZING)
+        return places - i->in_flight;
+    if (now_ms >= soon)
+        return 0;
+    wake_by(t, soon);
+    return places;
+}
+
 static void plan_ready(const struct hd_pool_view *v, struct tally *t, struct hd_instance_view *i,
                        uint64_t now_ms)
 {
@@ -79,16 +113,73 @@ static void plan_ready(const struct hd_pool_view *v, struct tally *t, struct hd_
         act(i, HD_ACT_DRAIN, HD_RECYCLE_REPLACED);
         return;
     }
+    if (hangs(t, i, now_ms)) {
+        act(i, HD_ACT_KILL, HD_RECYCLE_UNANSWERED);
+        return;
+    }
     if (i->ping_until_ms != 0)
         wake_by(t, i->ping_until_ms);
-    else if (i->suspicion != HD_TRUSTED)
-        i->act = HD_ACT_PING;
+    else if (i->suspicion != HD_TRUSTED && i->ice == HD_ICE_WARM)
+        ping(t, i, now_ms); /* what is frozen has nothing to be suspected of */
     t->ready++;
     t->provisioned += i->provisioned;
     if (i->replace_since_ms != 0)
         t->replacing++;
-    if (i->suspicion == HD_TRUSTED && i->in_flight < l->concurrency)
-        t->room += l->concurrency - i->in_flight;
+    t->frozen += i->ice == HD_ICE_FROZEN;
+    t->room += room_of(v, t, i, now_ms);
+}
+
+/* --- frozen ones: thawed for who waits, before anything is started for them --- */
+
+static void thaw(const struct hd_pool_view *v, struct tally *t, struct hd_instance_view *i)
+{
+    i->act = HD_ACT_THAW;
+    t->frozen--;
+    t->room += v->limits->concurrency;
+}
+
+/* Provisioned ones first, then the last used. */
+static struct hd_instance_view *next_frozen(const struct hd_pool_view *v)
+{
+    struct hd_instance_view *best = NULL;
+    for (size_t n = 0; n < v->n_instances; n++) {
+        struct hd_instance_view *i = &v->instances[n];
+        if (i->state != HD_INSTANCE_READY || i->ice != HD_ICE_FROZEN || i->act != HD_ACT_NONE)
+            continue;
+        if (best == NULL || i->provisioned > best->provisioned ||
+            (i->provisioned == best->provisioned && idle_since(i) > idle_since(best)))
+            best = i;
+    }
+    return best;
+}
+
+static void plan_thaw(const struct hd_pool_view *v, struct tally *t)
+{
+    struct hd_instance_view *i;
+    bool all = v->limits->freeze_ms == 0;
+    while (t->frozen > 0 && (all || v->waiting > t->room) && (i = next_frozen(v)) != NULL)
+        thaw(v, t, i);
+}
+
+static void plan_freeze(const struct hd_pool_view *v, struct tally *t, uint64_t now_ms)
+{
+    uint32_t freeze_ms = v->limits->freeze_ms;
+    if (freeze_ms == 0 || v->waiting > 0 || v->life != HD_LIFE_ACTIVE)
+        return;
+    for (size_t n = 0; n < v->n_instances; n++) {
+        struct hd_instance_view *i = &v->instances[n];
+        if (i->state != HD_INSTANCE_READY || i->ice != HD_ICE_WARM || i->act != HD_ACT_NONE ||
+            i->suspicion != HD_TRUSTED)
+            continue;
+        uint64_t since = HD_MAX(idle_since(i), i->ice_since_ms);
+        uint64_t due = (i->in_flight > 0 ? now_ms : since) + freeze_ms;
+        due = HD_MAX(due, v->freeze_from_ms);
+        if (now_ms >= due) {
+            i->act = HD_ACT_FREEZE;
+            due = now_ms + freeze_ms; /* if it is in use again */
+        }
+        wake_by(t, due);
+    }
 }
 
 static void plan_draining(const struct hd_pool_view *v, struct tally *t, struct hd_instance_view *i,
@@ -318,8 +409,10 @@ void hd_pool_plan(struct hd_pool_plan *plan, const struct hd_pool_view *v, uint6
             break;
         }
     }
+    plan_thaw(v, &t);
     plan_starts(plan, v, &t, now_ms);
     plan_idle(v, &t, now_ms);
+    plan_freeze(v, &t, now_ms);
     plan->next_wake_ms = t.wake_ms;
 }
 

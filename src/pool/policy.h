@@ -12,6 +12,9 @@ enum {
     HD_POOL_SCALE_MS = 100,     /* a queue that waited so long asks for one more step */
     HD_POOL_STABLE_MS = 10000,  /* ready for so long: earlier failures are forgotten */
     HD_POOL_RETRY_MS = 50,      /* look again for memory */
+    HD_POOL_FROZEN_MS = 30000,  /* one that is not frozen by then is ended, */
+    HD_POOL_THAWED_MS = 5000,   /* one that is not thawed by then as well */
+    HD_POOL_SOON_MS = 1000,     /* one that freezes for longer than this is not waited for */
     HD_POOL_STRIKES_FAILED = 3, /* failures in a row that make a pool FAILED */
     HD_POOL_WAIT_FAILURES = 2,  /* failed launches that one waiting request lives through, + 1 */
     HD_POOL_BACKOFF_MS = 100,
@@ -31,6 +34,10 @@ enum hd_instance_state {
     HD_INSTANCE_GONE,
 };
 
+/*  of a READY one; places are given out in WARM only:
+ *  WARM ──idle for freeze_ms──► FREEZING ──► FROZEN ──somebody waits──► THAWING ──► WARM */
+enum hd_instance_ice { HD_ICE_WARM, HD_ICE_FREEZING, HD_ICE_FROZEN, HD_ICE_THAWING };
+
 enum hd_pool_life {
     HD_LIFE_ACTIVE,
     HD_LIFE_CLOSING, /* the node ends: who waits is still served */
@@ -48,6 +55,8 @@ enum hd_suspicion {
 enum hd_pool_act {
     HD_ACT_NONE,
     HD_ACT_PING,
+    HD_ACT_FREEZE, /* only if still nothing is in flight and nobody waits */
+    HD_ACT_THAW,
     HD_ACT_REPLACE, /* it is to be drained when a successor is ready */
     HD_ACT_DRAIN,
     HD_ACT_STOP, /* only if still nothing is in flight */
@@ -62,6 +71,8 @@ struct hd_instance_view {
     uint64_t requests, rss_bytes;
     uint64_t request_cpu_us; /* used since a request was finished, or the oldest began */
     enum hd_suspicion suspicion;
+    enum hd_instance_ice ice;
+    uint64_t ice_since_ms; /* when `ice` became what it is */
     bool provisioned;
     uint64_t ping_until_ms;    /* 0: no ping under way */
     uint64_t replace_since_ms; /* 0: it is not being replaced */
@@ -82,6 +93,7 @@ struct hd_pool_view {
     uint64_t next_deadline_ms; /* of the waiters; UINT64_MAX: none */
     uint64_t last_start_ms;    /* 0: never */
     uint64_t blocked_until_ms; /* back-off; 0: none; see max_starting of the limits */
+    uint64_t freeze_from_ms;   /* instances are not frozen before; UINT64_MAX: they cannot be */
     uint32_t ramp;             /* instances that the first step may start at once, 1 or more */
 };
 

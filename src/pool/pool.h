@@ -20,7 +20,10 @@ struct hd_pool_limits {
                                  * declares less gets less */
     uint32_t min, max;          /* instances; max 1 or more, min at most max */
     uint32_t idle_ms;           /* 0: never stopped for being idle */
-    uint32_t queue_max;         /* requests that may wait; 0: only warm instances serve */
+    uint32_t freeze_ms;         /* one that is idle for so long stands still until it is needed; 0:
+                                 * never */
+    uint32_t queue_max;         /* requests that may wait, beside those for which a frozen instance
+                                 * is there; 0: only instances that are ready serve */
     uint32_t wait_ms;           /* longest wait of a lease that names none; 1 or more */
     uint32_t start_timeout_ms;  /* from launch to ready; 1 or more */
     uint32_t recycle_requests;  /* 0: never */
@@ -129,11 +132,11 @@ struct hd_pool *hd_pool_previous(struct hd_pool *p);
 /** How things stand now; totals are in pool/set.h's struct hd_pool_counters. */
 struct hd_pool_stats {
     enum hd_pool_state state;
-    uint32_t starting, idle, busy, draining, waiting, in_flight;
+    uint32_t starting, idle, frozen, busy, draining, waiting, in_flight;
     uint64_t rss_bytes;     /* of all its instances, as last sampled */
     uint64_t cpu_us;        /* same */
     uint64_t cold_start_us; /* the last one; 0: none yet */
-    uint32_t provisioned;   /* of idle and busy: those that were told to be */
+    uint32_t provisioned;   /* of idle, frozen and busy: those that were told to be */
 };
 void hd_pool_stats(struct hd_pool *p, struct hd_pool_stats *out);
 

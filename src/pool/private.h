@@ -58,6 +58,7 @@ struct hd_pool {
     atomic_bool kicked;             /* A: a step is posted */
     struct hd_list ready;           /* L: instances that get requests, last used first */
     struct hd_list queue;           /* L: waiters, oldest first */
+    uint32_t frozen;                /* L: of ready: those that are not HD_ICE_WARM */
     struct hd_list instances;       /* CL: all but those that are gone */
     enum hd_pool_life life;         /* CL */
     struct hd_pool *previous;       /* CL, a reference: serves until we are ready */
@@ -77,6 +78,7 @@ struct hd_pool {
     struct hd_list gone;              /* C: instances that wait for their last lease */
     struct hd_pool_health health;     /* C */
     bool eager;                       /* C */
+    uint64_t freeze_from_ms;          /* C: not tried before, as it did not work */
     uint64_t last_start_ms;           /* C */
     struct hd_list wish_link;         /* C: in the set's wishes */
     uint32_t wish;                    /* C: instances it wants */
@@ -95,6 +97,7 @@ struct hd_instance {
     enum hd_instance_state state;                 /* CL */
     struct hd_list link;                          /* CL: in the pool's instances, or gone */
     struct hd_list ready_link;                    /* L */
+    enum hd_instance_ice ice;                     /* CL; WARM when it is not in `ready` */
 
     atomic_uint in_flight;              /* A: raised under the lock only */
     _Atomic uint64_t last_used_ms;      /* A: 0: never */
@@ -110,6 +113,7 @@ struct hd_instance {
     struct hd_instance_handle *handle;        /* C: the backend's */
     uint64_t since_ms, stop_until_ms;         /* C */
     uint64_t ping_until_ms, replace_since_ms; /* C */
+    uint64_t ice_since_ms;                    /* C */
     uint64_t launched_us;                     /* C */
     uint64_t charge_bytes;                    /* C: its part of the set's used_bytes */
     struct hd_list sample_link;               /* C: in the set's samples */
@@ -222,12 +226,22 @@ void hd_instance_measure(struct hd_instance *i);
 /** Free a gone one if nobody holds it, which takes a round over the loops. */
 void hd_instance_reap(struct hd_instance *i);
 
+/* ice.c; control loop */
+/** Freeze an idle one. @return false: it is in use again. */
+bool hd_instance_freeze(struct hd_instance *i);
+/** Thaw a frozen one, for those who wait. */
+void hd_instance_thaw(struct hd_instance *i);
+/** It leaves `ready`. Under the group's lock. */
+void hd_instance_forget_ice(struct hd_instance *i);
+
 /* step.c; control loop */
 /** Plan for one pool and carry it out. */
 void hd_pool_step(struct hd_pool *p);
 /** A launch failed: note it, and blame it. @param i  whose; its program may have ended. */
 void hd_pool_failed(struct hd_pool *p, enum hd_pool_failure why, const struct hd_error *err,
                     const struct hd_instance *i);
+/** Remember how an instance ended, for those who are refused because of it. */
+void hd_pool_note_end(struct hd_pool *p, const struct hd_error *err, const struct hd_instance *i);
 /** An instance or a launch was lost: refuse those who need not wait any longer.
  *  @param launches  launches lost by it: a waiting request lives through some. */
 void hd_pool_blame(struct hd_pool *p, uint32_t launches, const struct hd_error *err);

@@ -20,7 +20,8 @@ static struct hd_instance *pick(struct hd_pool *p)
         unsigned load = atomic_load(&i->in_flight);
         bool better = load < least || (prefer && best != NULL && load == least && i->provisioned &&
                                        !best->provisioned);
-        if (!better || atomic_load_explicit(&i->suspicion, memory_order_relaxed) != HD_TRUSTED)
+        if (!better || i->ice != HD_ICE_WARM ||
+            atomic_load_explicit(&i->suspicion, memory_order_relaxed) != HD_TRUSTED)
             continue;
         best = i;
         least = load;
@@ -241,7 +242,7 @@ static int take_locked(struct hd_pool *p, struct hd_lease *lease, uint64_t now_m
         lease->exit = p->exit;
         return reject(g, HD_REJECT_FAILED, HD_EIO);
     }
-    if (atomic_load(&p->waiting) >= p->limits.queue_max)
+    if (atomic_load(&p->waiting) >= (uint64_t)p->limits.queue_max + p->frozen)
         return reject(g, HD_REJECT_FULL, fail_full(p, err));
 
     struct hd_pool_waiter *w = hd_new(struct hd_pool_waiter);

@@ -60,7 +60,9 @@ static void add_stats(struct hd_pool *p, struct hd_pool_stats *out)
             out->starting++;
             break;
         case HD_INSTANCE_READY:
-            *(in_flight > 0 ? &out->busy : &out->idle) += 1;
+            *(i->ice == HD_ICE_FROZEN ? &out->frozen
+              : in_flight > 0         ? &out->busy
+                                      : &out->idle) += 1;
             out->provisioned += i->provisioned;
             break;
         case HD_INSTANCE_DRAINING:

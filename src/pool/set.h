@@ -178,7 +178,7 @@ uint64_t hd_pool_set_memory(const struct hd_pool_set *set);
 struct hd_instance_report {
     const struct hd_instance *instance;
     const char *key, *function, *version; /* of the pool; version: hd_launch.version */
-    const char *backend, *state;          /* "starting", "idle", "busy", "draining", "stopping" */
+    const char *backend, *state; /* "starting", "idle", "frozen", "busy", "draining", "stopping" */
     uint64_t serial;
     uint64_t age_ms, in_state_ms;
     int64_t unused_ms; /* since its last use; -1: never used */

@@ -29,6 +29,8 @@ static size_t view_instances(struct hd_pool *p)
             .rss_bytes = atomic_load_explicit(&i->rss_bytes, memory_order_relaxed),
             .request_cpu_us = i->request_cpu_us,
             .suspicion = (enum hd_suspicion)atomic_load(&i->suspicion),
+            .ice = i->ice,
+            .ice_since_ms = i->ice_since_ms,
             .provisioned = i->provisioned,
             .ping_until_ms = i->ping_until_ms,
             .replace_since_ms = i->replace_since_ms,
@@ -46,6 +48,7 @@ static void plan(struct hd_pool *p, struct hd_pool_plan *out, uint64_t now_ms)
         .life = p->life,
         .eager = p->eager,
         .replacing = p->previous != NULL,
+        .freeze_from_ms = p->freeze_from_ms,
         .n_instances = view_instances(p),
         .last_start_ms = p->last_start_ms,
         .blocked_until_ms = p->health.blocked_until_ms,
@@ -233,14 +236,19 @@ void hd_pool_blame(struct hd_pool *p, uint32_t launches, const struct hd_error *
     pthread_mutex_unlock(&p->group->lock);
 }
 
-void hd_pool_failed(struct hd_pool *p, enum hd_pool_failure why, const struct hd_error *err,
-                    const struct hd_instance *i)
+void hd_pool_note_end(struct hd_pool *p, const struct hd_error *err, const struct hd_instance *i)
 {
     pthread_mutex_lock(&p->group->lock);
     p->start_code = err->code;
     p->exited = i->exited;
     p->exit = i->exit;
     pthread_mutex_unlock(&p->group->lock);
+}
+
+void hd_pool_failed(struct hd_pool *p, enum hd_pool_failure why, const struct hd_error *err,
+                    const struct hd_instance *i)
+{
+    hd_pool_note_end(p, err, i);
     hd_pool_count(&p->group->counters.failures[why]);
     hd_pool_health_failed(&p->health, why, hd_rng_next(&p->set->rng), hd_loop_now_ms(p->control));
     hd_pool_blame(p, 1, err);

@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 import subprocess
+import time
 
 import pytest
 
@@ -183,6 +184,58 @@ def test_memory_limit(docker_node, engine):
     assert answer.get("x-amz-function-error"), answer
     assert "signal: killed" in answer.body.decode() or "OutOfMemory" in answer.body.decode(), answer
     assert invoke(n, "py", {}).status == 200
+
+
+COUNTER = """
+import os, threading, time
+gap = 0
+def run():
+    global gap
+    last = time.monotonic()
+    while True:
+        time.sleep(0.005)
+        now = time.monotonic()
+        gap, last = max(gap, now - last), now
+threading.Thread(target=run, daemon=True).start()
+def handler(event, context):
+    time.sleep(0.05)
+    return {"gap": gap, "pid": os.getpid(), "host": os.uname().nodename}
+"""
+
+
+def test_a_container_is_paused_between_invocations(docker_node, engine):
+    n = docker_node("--lambda-backend", "docker", "--lambda-freeze", "--lambda-freeze-after", "300")
+    create_zip(n, "counts", "python3.11", "f.handler", "f.py", COUNTER, MemorySize=128)
+    active(n, "counts")
+
+    def paused():
+        return [c for c in ours(engine, "counts") if engine.inspect(c["Id"])["State"].get("Paused")]
+
+    def state():
+        return [i["state"] for i in n.admin("/heddle/instances", data_dir="data").json()["instances"]]
+
+    first = invoke(n, "counts", {})
+    assert first.status == 200 and first.get("x-amz-function-error") is None, first
+    first = first.json()
+    for _ in range(2):
+        [c] = eventually(paused, what="it is paused")
+        eventually(lambda: state() == ["frozen"], what="the node knows")
+        began = time.monotonic()
+        time.sleep(0.3)
+        stood = time.monotonic() - began
+        answer = invoke(n, "counts", {})
+        assert answer.status == 200 and answer.get("x-amz-function-error") is None, answer
+        assert answer.json()["gap"] >= stood and answer.json()["host"] == first["host"]
+    eventually(paused, what="it is paused")
+    n.ask_control("DELETE", "/2015-03-31/functions/counts")
+    eventually(lambda: ours(engine, "counts") == [], what="a paused one is removed")
+    create_zip(n, "again", "python3.11", "f.handler", "f.py", COUNTER, MemorySize=128)
+    active(n, "again")
+    assert invoke(n, "again", {}).status == 200
+    eventually(lambda: state() == ["frozen"], what="it is paused")
+    n.kill()
+    n = docker_node("--lambda-backend", "docker", "--lambda-freeze")
+    eventually(lambda: ours(engine) == [], what="what a dead node paused is removed")
 
 
 def test_leftovers_of_a_killed_node_are_removed(docker_node, engine):

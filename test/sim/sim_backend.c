@@ -38,6 +38,7 @@ static void vanish(struct sim_handle *h, const struct hd_error *err)
     struct sim_backend *b = h->backend;
     hd_timer_stop(b->loop, &h->timer);
     hd_timer_stop(b->loop, &h->ping);
+    hd_timer_stop(b->loop, &h->ice);
     h->gone = true;
     b->alive--;
     if (!h->was_ready && !h->terminated) {
@@ -205,11 +206,67 @@ static void ping(struct hd_instance_handle *handle, uint32_t within_ms,
 {
     struct sim_handle *h = (struct sim_handle *)handle;
     sim_check(h->backend, !h->gone && owner == h->owner, "a ping for what is gone");
+    sim_check(h->backend, !h->iced, "a ping for what is frozen");
     h->on_pinged = done;
     if (h->mood == SIM_LYING && below(h->backend, 2) == 0)
         return; /* and it does not even say that it does not answer */
     hd_timer_start(h->backend->loop, &h->ping,
                    h->mood == SIM_LYING ? within_ms : below(h->backend, within_ms), on_ping_timer);
+}
+
+/* --- freezing: at once, late, not at all, or without an answer --- */
+
+static void iced(struct sim_handle *h)
+{
+    h->iced = h->thaws == h->ice_fails;
+    *(h->thaws ? &h->backend->thaws : &h->backend->freezes) += !h->ice_fails;
+}
+
+static void on_ice_timer(struct hd_timer *t)
+{
+    struct sim_handle *h = hd_container_of(t, struct sim_handle, ice);
+    struct hd_error err;
+    hd_fail(&err, HD_EIO, "the freezer is broken");
+    iced(h);
+    h->on_iced(h->owner, h->ice_fails ? &err : NULL);
+}
+
+static void change_ice(struct sim_handle *h, bool thaws,
+                       void (*done)(void *owner, const struct hd_error *err), void *owner)
+{
+    struct sim_backend *b = h->backend;
+    sim_check(b, h->was_ready && !h->gone && !h->terminated && owner == h->owner,
+              "ice for what is not ready");
+    sim_check(b, h->held == 0, "ice for what is in use");
+    h->on_iced = done;
+    h->thaws = thaws;
+    h->ice_fails = !b->healthy && below(b, 100) < 5;
+    if (b->healthy || below(b, 50) > 0)
+        hd_timer_start(b->loop, &h->ice, below(b, 4) == 0 ? below(b, 200) : below(b, 3),
+                       on_ice_timer);
+}
+
+static void freeze(struct hd_instance_handle *handle,
+                   void (*done)(void *owner, const struct hd_error *err), void *owner)
+{
+    struct sim_handle *h = (struct sim_handle *)handle;
+    sim_check(h->backend, !h->iced, "what is frozen is to freeze");
+    h->iced = true;
+    change_ice(h, false, done, owner);
+}
+
+static int thaw(struct hd_instance_handle *handle,
+                void (*done)(void *owner, const struct hd_error *err), void *owner,
+                struct hd_error *err)
+{
+    struct sim_handle *h = (struct sim_handle *)handle;
+    sim_check(h->backend, h->iced && !hd_timer_active(&h->ice), "a thaw for what is not frozen");
+    change_ice(h, true, done, owner);
+    if (below(h->backend, 2) == 0)
+        return 1;
+    hd_timer_stop(h->backend->loop, &h->ice);
+    iced(h);
+    return h->ice_fails ? hd_fail(err, HD_EIO, "the freezer is broken") : 0;
 }
 
 static uint64_t rss_bytes(struct hd_instance_handle *handle)
@@ -231,6 +288,8 @@ static const struct hd_backend_ops ops = {
     .launch = launch,
     .terminate = terminate,
     .ping = ping,
+    .freeze = freeze,
+    .thaw = thaw,
     .rss_bytes = rss_bytes,
     .cpu_us = cpu_us,
 };

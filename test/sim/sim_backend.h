@@ -34,10 +34,13 @@ struct sim_handle {
     uint64_t rss_bytes;
     bool was_ready, terminated, gone, own, provisioned;
     bool leaving; /* it said that it ends */
+    bool iced;    /* from when it was to freeze until it was thawed */
     uint64_t end_ms;
     void (*next)(struct sim_handle *h);
-    struct hd_timer timer, ping;
+    struct hd_timer timer, ping, ice;
     void (*on_pinged)(void *owner, int rc);
+    void (*on_iced)(void *owner, const struct hd_error *err);
+    bool ice_fails, thaws;
 };
 
 /* What the simulation knows of one version of one function. */
@@ -59,6 +62,7 @@ struct sim_backend {
     uint64_t memory_bytes, surge_ms;
     bool (*recycles)(const struct sim_backend *b, const char *function);
     unsigned alive, starting;
+    uint64_t freezes, thaws; /* that were done */
     uint16_t numbers;
     struct hd_list handles;
     struct sim_handle *by_number[65536];

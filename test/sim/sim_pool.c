@@ -113,6 +113,7 @@ static void begin(struct client *c)
     s->granted++;
     sim_check(&s->backend, h->was_ready, "a place in an instance that was never ready");
     sim_check(&s->backend, !h->leaving, "a place in an instance that said that it ends");
+    sim_check(&s->backend, !h->iced, "a place in an instance that is frozen");
     uint64_t generation = 0;
     struct hd_str name = hd_str(h->version->name);
     hd_str_to_u64(&generation, hd_str_n(name.ptr + 3, name.len - 3)); /* "f0.12" */
@@ -230,6 +231,7 @@ static void deploy(struct sim *s, struct function *f)
         .recycle_rss_bytes = chance(s, 30) ? 100u << 20 : 0,
         .drain_ms = (uint32_t)below(s, 3000),
     };
+    l->freeze_ms = chance(s, 40) ? 1 + (uint32_t)below(s, 1000) : 0;
     l->min = chance(s, 30) ? (uint32_t)below(s, l->max + 1) : 0;
     bool own = chance(s, 40);
     if (own) {
@@ -293,6 +295,18 @@ static void turn(struct sim *s, bool settle)
 
 /* --- what must hold at any time --- */
 
+/* Who waits may be about to be served by what is warming up already. */
+static bool may_thaw(const struct hd_pool *p)
+{
+    uint64_t coming = 0;
+    hd_list_each(item, &p->instances)
+    {
+        const struct hd_instance *i = hd_container_of(item, struct hd_instance, link);
+        coming += i->ice == HD_ICE_THAWING || i->ice == HD_ICE_FREEZING ? p->limits.concurrency : 0;
+    }
+    return atomic_load(&p->kicked) || p->waiting <= coming;
+}
+
 /* What is true whenever no message is under way. */
 static void check_settled(struct sim *s, const struct hd_pool *p)
 {
@@ -309,7 +323,10 @@ static void check_settled(struct sim *s, const struct hd_pool *p)
     hd_list_each(item, &p->instances)
     {
         const struct hd_instance *i = hd_container_of(item, struct hd_instance, link);
-        bool room = i->in_flight < p->limits.concurrency && i->suspicion == HD_TRUSTED;
+        bool room = i->in_flight < p->limits.concurrency && i->suspicion == HD_TRUSTED &&
+                    i->ice == HD_ICE_WARM;
+        sim_check(&s->backend, i->ice != HD_ICE_FROZEN || p->waiting == 0 || may_thaw(p),
+                  "somebody waits in front of one that is frozen");
         sim_check(&s->backend, i->state != HD_INSTANCE_READY || !room || p->waiting == 0,
                   "somebody waits in front of a free place");
         sim_check(&s->backend,
@@ -328,9 +345,11 @@ static void check_report(void *arg, const struct hd_pool_report *r)
     const struct hd_pool_limits *l = &f->limits;
     /* One more may stand beside a full pool: the successor of one that is recycled. */
     uint32_t surge = l->recycle_requests > 0 || l->recycle_rss_bytes > 0 ? 1 : 0;
-    sim_check(&s->backend, now.starting + now.idle + now.busy <= l->max + surge,
+    sim_check(&s->backend, now.starting + now.idle + now.frozen + now.busy <= l->max + surge,
               "more instances than max");
-    sim_check(&s->backend, now.waiting <= l->queue_max, "a queue longer than queue_max");
+    /* For each frozen one another may wait; and that may end instead of being thawed. */
+    sim_check(&s->backend, now.waiting <= l->queue_max + (l->freeze_ms > 0 ? l->max + surge : 0),
+              "a queue longer than queue_max");
     sim_check(&s->backend,
               l->max_starting == 0 || now.starting <= l->max_starting + l->min + l->provisioned,
               "more starts at once than max_starting");
@@ -359,7 +378,7 @@ static void check_calm(void *arg, const struct hd_pool_report *r)
 {
     struct sim *s = arg;
     const struct hd_pool_limits *l = &s->functions[r->key[1] - '0'].limits;
-    uint32_t ready = r->stats.idle + r->stats.busy;
+    uint32_t ready = r->stats.idle + r->stats.frozen + r->stats.busy;
     sim_check(&s->backend, r->stats.in_flight == 0 && r->stats.waiting == 0,
               "something is in flight, and nobody is there");
     struct hd_pool *previous = hd_pool_previous(r->pool);
@@ -368,6 +387,8 @@ static void check_calm(void *arg, const struct hd_pool_report *r)
         sim_check(&s->backend, r->stats.state == HD_POOL_FAILED, "two versions without need");
         return;
     }
+    sim_check(&s->backend, l->freeze_ms > 0 ? r->stats.idle == 0 : r->stats.frozen == 0,
+              "idle instances are not frozen, or frozen ones not thawed");
     if (s->memory_bytes == 0)
         sim_check(&s->backend, ready >= l->min + l->provisioned, "fewer than min");
     /* Where nothing is ever idle for too long, others may be in their place. */
@@ -531,8 +552,12 @@ static void setup(struct sim *s, uint64_t seed)
         s->clients[n].sim = s;
 }
 
+static uint64_t all_freezes, all_thaws;
+
 static void teardown(struct sim *s)
 {
+    all_freezes += s->backend.freezes;
+    all_thaws += s->backend.thaws;
     for (int n = 0; n < FUNCTIONS; n++) {
         hd_pool_unref(s->functions[n].pool);
         for (int o = 0; o < OLD_REFS; o++)
@@ -591,7 +616,8 @@ static void print_totals(void)
     for (int n = 0; n < HD_RECYCLE_COUNT; n++)
         printf(" %s %llu", hd_pool_recycle_name((enum hd_pool_recycle)n),
                (unsigned long long)c.recycles[n]);
-    printf("\n");
+    printf("\nfrozen %llu, thawed %llu\n", (unsigned long long)all_freezes,
+           (unsigned long long)all_thaws);
 }
 
 int main(int argc, char **argv)

@@ -227,6 +227,17 @@ static void a_runtime_without_a_host_is_refused(void **state)
     (void)state;
 }
 
+static void an_exit_code_tells_a_signal(void **state)
+{
+    assert_int_equal(hd_container_exit(3, false).code, 3);
+    assert_int_equal(hd_container_exit(3, false).signal, 0);
+    assert_int_equal(hd_container_exit(137, true).signal, 9);
+    assert_int_equal(hd_container_exit(137, true).code, 0);
+    assert_true(hd_container_exit(137, true).oom);
+    assert_int_equal(hd_container_exit(200, false).code, 200); /* no signal of ours */
+    (void)state;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -239,6 +250,7 @@ int main(void)
         cmocka_unit_test(podman_is_told_in_its_words),
         cmocka_unit_test(labels_are_what_every_engine_takes),
         cmocka_unit_test(a_runtime_without_a_host_is_refused),
+        cmocka_unit_test(an_exit_code_tells_a_signal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -129,6 +129,20 @@ struct hd_backend_ops {
      * not come when the instance goes first. May be NULL: output comes when it comes.
      */
     void (*flush_output)(struct hd_instance_handle *h, void (*done)(void *owner), void *owner);
+    /**
+     * Stop everything that runs in an instance, without its noticing, until thaw(); only one that
+     * is ready. done() later, with NULL: it stands still; or why it goes on: HD_EDENIED: this
+     * backend can freeze nothing here. done() is not called when the instance goes first, or is to
+     * end: terminate() thaws what has to be awake for its end. May be NULL: nothing is frozen.
+     */
+    void (*freeze)(struct hd_instance_handle *h,
+                   void (*done)(void *owner, const struct hd_error *err), void *owner);
+    /**
+     * Let a frozen one go on. @return 0: it does; 1: under way, done() follows as for freeze(); or
+     * HD_E*: it cannot, and is of no use any more. NULL if freeze is.
+     */
+    int (*thaw)(struct hd_instance_handle *h, void (*done)(void *owner, const struct hd_error *err),
+                void *owner, struct hd_error *err);
     /** @return resident memory in bytes, or 0 if unknown. */
     uint64_t (*rss_bytes)(struct hd_instance_handle *h);
     /** @return the most memory in bytes that it took so far, or 0 if unknown. May be NULL. */

@@ -48,7 +48,9 @@ struct hd_api_options {
     bool allow_credentials_env; /* AWS_ACCESS_KEY_ID and its kin may be set */
     bool accept_retired;        /* runtimes that the service no longer takes */
     bool dev;
-    uint32_t idle_ms;         /* of an instance; 0: the default, 300 s */
+    uint32_t idle_ms; /* of an instance; 0: the default, 300 s */
+    bool freeze;      /* between invocations instances stand still, unless a tag says otherwise */
+    uint32_t freeze_after_ms; /* idle for so long; 0: 1 s */
     uint32_t init_timeout_ms; /* 0: 10 s */
     uint32_t queue_wait_ms;   /* 0: 10 s */
     struct hd_api_limits limits;

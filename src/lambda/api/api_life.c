@@ -61,6 +61,7 @@ static void copy_options(struct hd_api *api, const struct hd_api_options *opt)
     o->url_domain = hd_strdup(opt->url_domain != NULL ? opt->url_domain : "localhost");
     o->url_scheme = hd_strdup(opt->url_scheme != NULL ? opt->url_scheme : "http");
     default_u32(&o->idle_ms, 300000);
+    default_u32(&o->freeze_after_ms, 1000);
     default_u32(&o->init_timeout_ms, 10000);
     default_u32(&o->queue_wait_ms, 10000);
     default_u64(&l->zip_bytes, 52428800);

@@ -17,9 +17,10 @@ struct unit {
     struct hd_target *target;
     struct hd_provision *provision;
     uint32_t provisioned;
-    int64_t reserved; /* of $LATEST's record: the function's reservation, or -1 */
-    char *instances;  /* tells what its instances run apart; NULL: none were asked for yet */
-    char *folder;     /* the code itself, that may change at any time; NULL: it does not */
+    int64_t reserved;           /* of $LATEST's record: the function's reservation, or -1 */
+    enum hd_tags_freeze freeze; /* same: as its tag says */
+    char *instances; /* tells what its instances run apart; NULL: none were asked for yet */
+    char *folder;    /* the code itself, that may change at any time; NULL: it does not */
     unsigned generation;
     char *pool_key;
     struct hd_deploy_task *task; /* what makes it complete; NULL: none runs */
@@ -228,6 +229,7 @@ static void install(struct hd_deploy *d, struct unit *u, const json_t *doc)
                                        .code_dir = code_dir,
                                        .opt_dir = opt_dir,
                                        .reserved = u->owner->reserved,
+                                       .freeze = u->owner->freeze,
                                        .provisioned = u->provisioned};
     struct hd_pool *pool = pool_for(d, u, doc, &at, &err);
     free(u->instances);
@@ -309,6 +311,7 @@ static void look_at(struct hd_deploy *d, enum hd_record kind, const char *key)
     const json_t *reserved = json_object_get(doc, "ReservedConcurrentExecutions");
     const char *problem = problem_of(d, doc);
     u->reserved = reserved != NULL ? json_integer_value(reserved) : -1;
+    u->freeze = hd_tags_freeze(json_object_get(doc, "Tags"));
     u->state = state_of(config);
     bool under_way = u->state == HD_LAMBDA_PENDING || is(config, "LastUpdateStatus", "InProgress");
     bool serves = problem == NULL && !is(config, "LastUpdateStatus", "Failed") &&
@@ -373,7 +376,7 @@ static void provision(struct hd_deploy *d, struct unit *u, enum hd_record kind)
     look_at(d, kind, u->key);
 }
 
-/* Reservation and provisioned instances of a function, over all its versions. */
+/* Reservation, provisioned instances and freezing of a function, over all its versions. */
 static void share(struct hd_deploy *d, struct hd_str function, bool versions)
 {
     struct hd_deploy_owner *o = hd_deploy_owner_find(&d->owners, function);
@@ -382,7 +385,8 @@ static void share(struct hd_deploy *d, struct hd_str function, bool versions)
         return;
     char prefix[HD_NAMES_KEY_MAX];
     uint32_t provisioned = 0;
-    bool other = latest->reserved != o->reserved;
+    bool other = latest->reserved != o->reserved || latest->freeze != o->freeze;
+    o->freeze = latest->freeze;
     snprintf(prefix, sizeof(prefix), "%s/", o->key);
     for (const char *key = NULL;
          versions &&

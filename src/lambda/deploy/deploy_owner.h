@@ -4,6 +4,7 @@
 
 #include "core/map.h"
 #include "invoke/admission.h"
+#include "lambda/tags.h"
 
 struct hd_deploy_place; /* one account in one region */
 
@@ -13,7 +14,8 @@ struct hd_deploy_owner {
     struct hd_admission *admission;
     int64_t reserved;     /* -1: no reservation */
     uint32_t provisioned; /* of all its versions */
-    unsigned users;       /* versions that hold it */
+    enum hd_tags_freeze freeze;
+    unsigned users; /* versions that hold it */
 };
 
 struct hd_deploy_owners {

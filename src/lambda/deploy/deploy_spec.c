@@ -157,8 +157,11 @@ static struct hd_pool_limits limits_of(const struct hd_deploy_place *at, uint32_
     uint32_t most = opt->limits.account_concurrency;
     if (at->reserved > 0 && at->reserved < (int64_t)most)
         most = (uint32_t)at->reserved;
+    bool freeze =
+        at->freeze == HD_TAGS_FREEZE_UNSAID ? opt->freeze : at->freeze == HD_TAGS_FREEZE_ON;
     return (struct hd_pool_limits){
         .concurrency = 1,
+        .freeze_ms = freeze ? opt->freeze_after_ms : 0,
         .max = HD_MAX(HD_MAX(most, at->provisioned), 1U),
         .idle_ms = opt->idle_ms,
         .queue_max = HD_MAX(opt->limits.account_concurrency, 1U),

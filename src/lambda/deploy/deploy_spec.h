@@ -3,6 +3,7 @@
 
 #include "functions/bundle.h"
 #include "lambda/api/api.h"
+#include "lambda/tags.h"
 #include "pool/set.h"
 
 #include <jansson.h>
@@ -41,6 +42,7 @@ struct hd_deploy_place {
     const char *instance_version;                  /* tells what instances run apart */
     const char *code_dir, *opt_dir;                /* NULL: an image; no layers */
     int64_t reserved;                              /* of the function; -1: none */
+    enum hd_tags_freeze freeze;                    /* same */
     uint32_t provisioned;                          /* of the version */
 };
 /** @param doc  borrowed while the spec is used. */

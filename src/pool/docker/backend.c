@@ -381,11 +381,29 @@ static void close_backend(struct hd_backend *b, void (*done)(void *arg), void *a
     hd_timer_start(d->site.loop, &d->closing, 0, on_closing);
 }
 
+static void freeze(struct hd_instance_handle *h,
+                   void (*done)(void *owner, const struct hd_error *err), void *owner)
+{
+    struct hd_docker_pause *p = hd_docker_instance_pause(h);
+    if (p != NULL)
+        hd_docker_pause_start(p, done, owner);
+}
+
+static int thaw(struct hd_instance_handle *h, void (*done)(void *owner, const struct hd_error *err),
+                void *owner, struct hd_error *err)
+{
+    struct hd_docker_pause *p = hd_docker_instance_pause(h);
+    (void)err; /* what goes wrong is told by done */
+    return p != NULL ? hd_docker_pause_end(p, done, owner) : 0;
+}
+
 static const struct hd_backend_ops ops = {
     .name = "docker",
     .launch = launch,
     .terminate = hd_docker_instance_terminate,
     .ping = hd_docker_instance_ping,
+    .freeze = freeze,
+    .thaw = thaw,
     .flush_output = hd_docker_instance_flush,
     .rss_bytes = rss_bytes,
     .peak_bytes = peak_bytes,

@@ -5,6 +5,7 @@
 #include "pool/docker/imageref.h"
 
 #include <openssl/sha.h>
+#include <signal.h>
 
 enum {
     PIDS = 1024,
@@ -365,4 +366,14 @@ int hd_container_finish(char **out, json_t **mounts, json_t *body, const json_t 
     json_object_del(body, wanted_member);
     *out = json_dumps(body, JSON_COMPACT);
     return 0;
+}
+
+struct hd_exit_status hd_container_exit(int code, bool oom)
+{
+    static const int signals[] = {SIGKILL, SIGSEGV, SIGABRT, SIGTERM, SIGBUS, SIGILL, SIGFPE};
+    struct hd_exit_status how = {.code = code, .oom = oom};
+    for (size_t i = 0; i < HD_COUNT(signals); i++)
+        if (code == 128 + signals[i])
+            how = (struct hd_exit_status){.signal = signals[i], .oom = oom};
+    return how;
 }

@@ -74,3 +74,6 @@ int hd_container_check_architecture(const char *wanted, const char *ref, const j
  */
 int hd_container_finish(char **out, json_t **mounts, json_t *body, const json_t *image, bool podman,
                         struct hd_error *err);
+/** @return how a container's program ended, from its exit code, which is 128 and more for signals.
+ */
+struct hd_exit_status hd_container_exit(int code, bool oom);

@@ -74,7 +74,7 @@ static void list_now(struct hd_docker_events *e)
         return;
     hd_auto_free char *path =
         hd_printf("/containers/json?filters=%%7B%%22label%%22%%3A%%5B%%22heddle.node%%3D%s%%22%%5D"
-                  "%%2C%%22status%%22%%3A%%5B%%22running%%22%%5D%%7D",
+                  "%%2C%%22status%%22%%3A%%5B%%22running%%22%%2C%%22paused%%22%%5D%%7D",
                   e->node_id);
     struct hd_engine_request req = {.method = "GET", .path = path, .timeout_ms = CALL_MS};
     e->list = hd_engine_ask(e->opt.engine, &req, on_list, e);

@@ -52,7 +52,8 @@ struct hd_instance_handle {
     bool ending, oom;          /* what was heard of it */
     struct hd_watched process; /* its first one, a pidfd */
     struct hd_cgroup used;
-    struct hd_error load_err;         /* loading failed: by its end, perhaps */
+    struct hd_error load_err; /* loading failed: by its end, perhaps */
+    struct hd_docker_pause pause;
     struct hd_engine_call *op, *look; /* what it waits for; how the container is */
     struct hd_hosttalk talk;
     struct hd_timer soft, hard, again;
@@ -173,7 +174,7 @@ static void remove_it(struct hd_instance_handle *h)
     h->state = REMOVING;
     if (h->raising)
         hd_raise_cancel(h->raise);
-    if (h->raising || h->op != NULL)
+    if (h->raising || h->op != NULL || hd_docker_pause_break(&h->pause))
         return; /* that first */
     if (h->id == NULL)
         finish(h);
@@ -199,22 +200,12 @@ static void fail(struct hd_instance_handle *h)
 
 static void look(struct hd_instance_handle *h);
 
-static struct hd_exit_status status_of(int code, bool oom)
-{
-    static const int signals[] = {SIGKILL, SIGSEGV, SIGABRT, SIGTERM, SIGBUS, SIGILL, SIGFPE};
-    struct hd_exit_status how = {.code = code, .oom = oom};
-    for (size_t i = 0; i < HD_COUNT(signals); i++)
-        if (code == 128 + signals[i])
-            how = (struct hd_exit_status){.signal = signals[i], .oom = oom};
-    return how;
-}
-
 static void tell_end(struct hd_instance_handle *h, const json_t *state)
 {
     bool oom = h->oom || json_is_true(json_object_get(state, "OOMKilled"));
     const char *text = json_string_value(json_object_get(state, "Error"));
     int exit_code = (int)json_integer_value(json_object_get(state, "ExitCode"));
-    struct hd_exit_status how = status_of(exit_code, oom);
+    struct hd_exit_status how = hd_container_exit(exit_code, oom);
     h->exited = true;
     hd_docker_output_close(&h->output); /* the last lines come before */
     if (h->events.on_exit != NULL)
@@ -291,7 +282,8 @@ static void on_look(void *arg, const struct hd_engine_answer *a)
     }
     if (h->state == REMOVING)
         return;
-    if (a->status == 200 && json_is_true(json_object_get(state, "Running")))
+    if (a->status == 200 && (json_is_true(json_object_get(state, "Running")) ||
+                             json_is_true(json_object_get(state, "Paused"))))
         still_runs(h, state);
     else if (a->status == 200 && hd_raise_is_open(h->raise) && ++h->looks < LOOKS)
         hd_timer_start(h->site->loop, &h->again, LOOK_AGAIN_MS, on_look_again); /* its last lines */
@@ -361,6 +353,11 @@ static struct hd_hostcall_request request(struct hd_instance_handle *h, const ch
     return req;
 }
 
+static void on_settled(void *arg)
+{
+    remove_it(arg);
+}
+
 static void on_raised(void *arg, const struct hd_error *err)
 {
     struct hd_instance_handle *h = arg;
@@ -375,6 +372,7 @@ static void on_raised(void *arg, const struct hd_error *err)
         fail(h);
         return;
     }
+    hd_docker_pause_init(&h->pause, h->site->engine, h->id, on_settled, h);
     struct hd_hostcall_request req = request(h, "POST", "/.heddle/load", h->start_timeout_ms);
     h->state = LOADING;
     look(h);
@@ -570,6 +568,7 @@ void hd_docker_instance_terminate(struct hd_instance_handle *h, uint32_t grace_m
         hd_timer_start(h->site->loop, &h->hard, 0, on_hard);
         return;
     }
+    hd_docker_pause_melt(&h->pause); /* it has something to do */
     uint64_t due = hd_loop_now_ms(h->site->loop) + grace_ms;
     if (!first && due >= h->hard_due_ms)
         return;
@@ -585,6 +584,11 @@ void hd_docker_instance_terminate(struct hd_instance_handle *h, uint32_t grace_m
 }
 
 /* --- questions --- */
+
+struct hd_docker_pause *hd_docker_instance_pause(struct hd_instance_handle *h)
+{
+    return h->state == READY && !h->exited ? &h->pause : NULL;
+}
 
 const struct hd_cgroup *hd_docker_instance_used(const struct hd_instance_handle *h)
 {

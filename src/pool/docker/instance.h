@@ -2,6 +2,7 @@
  * from its creation to its removal. */
 #pragma once
 
+#include "pool/docker/pause.h"
 #include "pool/docker/site.h"
 #include "pool/process/cgroup.h"
 
@@ -22,6 +23,8 @@ void hd_docker_instance_ping(struct hd_instance_handle *h, uint32_t within_ms,
 void hd_docker_instance_flush(struct hd_instance_handle *h, void (*done)(void *owner), void *owner);
 /** @return its control groups; all NULL: they are not to be seen here. */
 const struct hd_cgroup *hd_docker_instance_used(const struct hd_instance_handle *h);
+/** @return by which it stands still; NULL: it is not ready, or to end. */
+struct hd_docker_pause *hd_docker_instance_pause(struct hd_instance_handle *h);
 /** Something says that its container ended, or (@p oom) came to its memory limit. */
 void hd_docker_instance_ended(struct hd_instance_handle *h, bool oom);
 /** @return whether that is its container. */

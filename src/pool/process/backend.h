@@ -50,7 +50,9 @@ struct hd_process_options {
 struct hd_process_enforcement {
     unsigned parts; /* enum hd_sandbox_part: in force for each instance */
     bool cgroup_memory, cgroup_pids, cgroup_cpu;
-    int cgroup_version; /* 0: none, 1 or 2 */
+    int cgroup_version;     /* 0: none, 1 or 2 */
+    const char *freezer;    /* what idle instances are frozen by, "cgroup.freeze"; NULL: nothing, */
+    const char *no_freezer; /* then why */
     bool layout;     /* functions with Lambda semantics have a root of their own: /var/task ... */
     bool seen;       /* and see themselves as user 993 there */
     char text[1024]; /* "namespaces mount+pid, seccomp, ...; not enforced: ... (why)" */

@@ -1,5 +1,7 @@
 #include "pool/process/cgroup.h"
 
+#include "pool/process/freezer.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -17,7 +19,7 @@ enum {
 
 /* --- small files --- */
 
-static int put(const char *dir, const char *name, const char *text, struct hd_error *err)
+int hd_cgroup_put(const char *dir, const char *name, const char *text, struct hd_error *err)
 {
     hd_auto_free char *path = hd_printf("%s/%s", dir, name);
     int fd = open(path, O_WRONLY | O_CLOEXEC);
@@ -29,8 +31,7 @@ static int put(const char *dir, const char *name, const char *text, struct hd_er
     return n < 0 ? hd_fail_sys(err, sys, "%s: %s", path, text) : 0;
 }
 
-/* @return the text for the caller to free, or NULL. */
-static char *get(const char *dir, const char *name)
+char *hd_cgroup_get(const char *dir, const char *name)
 {
     hd_auto_free char *path = hd_printf("%s/%s", dir, name);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -52,7 +53,7 @@ static char *get(const char *dir, const char *name)
 /* The number in a file of one, or behind "key " in a file of many; 0 where there is none. */
 static uint64_t number(const char *dir, const char *name, const char *key)
 {
-    hd_auto_free char *text = get(dir, name);
+    hd_auto_free char *text = hd_cgroup_get(dir, name);
     struct hd_str rest = hd_str(text), line, word;
     uint64_t n = 0;
     while (text != NULL && hd_str_split(&line, &rest, '\n')) {
@@ -153,7 +154,7 @@ static char *make_parent(struct hd_cgroups *g, struct hd_str mounts, struct hd_s
 
 static bool v2_has(const char *dir, const char *controller)
 {
-    hd_auto_free char *text = get(dir, "cgroup.controllers");
+    hd_auto_free char *text = hd_cgroup_get(dir, "cgroup.controllers");
     struct hd_str rest = hd_str_trim(hd_str(text)), word;
     size_t len = rest.len;
     while (len > 0 && rest.ptr[len - 1] == '\n')
@@ -169,21 +170,21 @@ static bool v2_enable(const char *dir, const char *controller, struct hd_error *
 {
     char text[32];
     snprintf(text, sizeof(text), "+%s", controller);
-    return put(dir, "cgroup.subtree_control", text, err) == 0;
+    return hd_cgroup_put(dir, "cgroup.subtree_control", text, err) == 0;
 }
 
 /* Controllers can be given to children only by a group without processes of its own (but for the
  * root): where the node is alone in its group it moves into a child. */
 static bool v2_step_aside(const char *own)
 {
-    hd_auto_free char *procs = get(own, "cgroup.procs");
+    hd_auto_free char *procs = hd_cgroup_get(own, "cgroup.procs");
     hd_auto_free char *self = hd_printf("%d\n", (int)getpid());
     hd_auto_free char *leaf = hd_printf("%s/heddle-node", own);
     if (procs == NULL || strcmp(procs, self) != 0)
         return false;
     if (mkdir(leaf, 0755) < 0 && errno != EEXIST)
         return false;
-    return put(leaf, "cgroup.procs", "0", NULL) == 0;
+    return hd_cgroup_put(leaf, "cgroup.procs", "0", NULL) == 0;
 }
 
 static void open_v2(struct hd_cgroups *g, struct hd_str mounts, struct hd_str groups,
@@ -236,27 +237,33 @@ static void v1_share(const struct hd_cgroups *g)
     char text[32];
     snprintf(text, sizeof(text), "%ld", HD_MAX(cores, 1L) * V1_SHARE);
     if (g->cpu != NULL)
-        put(g->cpu, "cpu.shares", text, NULL);
+        hd_cgroup_put(g->cpu, "cpu.shares", text, NULL);
+}
+
+static void open_v1(struct hd_cgroups *g, struct hd_str mounts, struct hd_str groups,
+                    const char *name)
+{
+    g->why_not[0] = '\0';
+    g->memory = make_parent(g, mounts, groups, "memory", name);
+    g->pids = make_parent(g, mounts, groups, "pids", name);
+    g->cpu = make_parent(g, mounts, groups, "cpu", name);
+    g->cpuacct = make_parent(g, mounts, groups, "cpuacct", name);
+    if (g->memory != NULL || g->pids != NULL || g->cpu != NULL || g->cpuacct != NULL)
+        g->version = 1;
+    v1_share(g);
 }
 
 void hd_cgroups_open(struct hd_cgroups *g, const char *name)
 {
     *g = (struct hd_cgroups){0};
-    hd_auto_free char *mounts = get("/proc/self", "mountinfo");
-    hd_auto_free char *groups = get("/proc/self", "cgroup");
+    hd_auto_free char *mounts = hd_cgroup_get("/proc/self", "mountinfo");
+    hd_auto_free char *groups = hd_cgroup_get("/proc/self", "cgroup");
     if (mounts == NULL || groups == NULL)
         return;
     open_v2(g, hd_str(mounts), hd_str(groups), name);
-    if (g->version == 2)
-        return;
-    g->why_not[0] = '\0';
-    g->memory = make_parent(g, hd_str(mounts), hd_str(groups), "memory", name);
-    g->pids = make_parent(g, hd_str(mounts), hd_str(groups), "pids", name);
-    g->cpu = make_parent(g, hd_str(mounts), hd_str(groups), "cpu", name);
-    g->cpuacct = make_parent(g, hd_str(mounts), hd_str(groups), "cpuacct", name);
-    if (g->memory != NULL || g->pids != NULL || g->cpu != NULL || g->cpuacct != NULL)
-        g->version = 1;
-    v1_share(g);
+    if (g->version != 2)
+        open_v1(g, hd_str(mounts), hd_str(groups), name);
+    hd_freezer_open(g, hd_str(mounts), hd_str(groups), name);
 }
 
 static void add_once(struct hd_spec_list *l, const char *dir)
@@ -270,14 +277,14 @@ static void add_once(struct hd_spec_list *l, const char *dir)
 
 void hd_cgroups_dirs(const struct hd_cgroups *g, struct hd_spec_list *out)
 {
-    const char *const dirs[] = {g->memory, g->pids, g->cpu, g->cpuacct};
+    const char *const dirs[] = {g->memory, g->pids, g->cpu, g->cpuacct, g->freezer};
     for (size_t i = 0; i < HD_COUNT(dirs); i++)
         add_once(out, dirs[i]);
 }
 
 void hd_cgroups_close(struct hd_cgroups *g)
 {
-    char **const dirs[] = {&g->memory, &g->pids, &g->cpu, &g->cpuacct};
+    char **const dirs[] = {&g->memory, &g->pids, &g->cpu, &g->cpuacct, &g->freezer};
     for (size_t i = 0; i < HD_COUNT(dirs); i++) {
         if (*dirs[i] != NULL)
             rmdir(*dirs[i]);
@@ -313,8 +320,12 @@ int hd_cgroup_make(struct hd_cgroup *out, const struct hd_cgroups *g, uint32_t s
     if (rc < 0) {
         hd_cgroup_remove(out);
         hd_cgroup_done(out);
+        return rc;
     }
-    return rc;
+    out->freezer_version = g->freezer_version;
+    if (g->freezer != NULL)
+        out->freezer = hd_printf("%s/i-%" PRIu32, g->freezer, serial);
+    return 0;
 }
 
 void hd_cgroup_dirs(const struct hd_cgroup *c, struct hd_spec_list *out)
@@ -335,17 +346,18 @@ static int limit_memory(const char *dir, uint32_t memory_mb, struct hd_error *er
     char text[32];
     bool v2 = has(dir, "memory.max");
     if (memory_mb == 0)
-        return put(dir, v2 ? "memory.max" : "memory.limit_in_bytes", v2 ? "max" : "-1", err);
+        return hd_cgroup_put(dir, v2 ? "memory.max" : "memory.limit_in_bytes", v2 ? "max" : "-1",
+                             err);
     snprintf(text, sizeof(text), "%" PRIu64, (uint64_t)memory_mb << 20);
     if (v2) {
         if (has(dir, "memory.swap.max"))
-            put(dir, "memory.swap.max", "0", NULL);
-        put(dir, "memory.oom.group", "1", NULL);
-        return put(dir, "memory.max", text, err);
+            hd_cgroup_put(dir, "memory.swap.max", "0", NULL);
+        hd_cgroup_put(dir, "memory.oom.group", "1", NULL);
+        return hd_cgroup_put(dir, "memory.max", text, err);
     }
-    int rc = put(dir, "memory.limit_in_bytes", text, err);
+    int rc = hd_cgroup_put(dir, "memory.limit_in_bytes", text, err);
     if (rc == 0 && has(dir, "memory.memsw.limit_in_bytes"))
-        put(dir, "memory.memsw.limit_in_bytes", text, NULL);
+        hd_cgroup_put(dir, "memory.memsw.limit_in_bytes", text, NULL);
     return rc;
 }
 
@@ -358,7 +370,7 @@ int hd_cgroup_limit(const struct hd_cgroup *c, uint32_t memory_mb, uint32_t pids
         return rc;
     if (pids > 0)
         snprintf(text, sizeof(text), "%" PRIu32, pids);
-    return put(c->pids, "pids.max", text, err);
+    return hd_cgroup_put(c->pids, "pids.max", text, err);
 }
 
 uint64_t hd_cgroup_memory(const struct hd_cgroup *c)
@@ -386,7 +398,7 @@ int hd_cgroup_share(const struct hd_cgroup *c, uint32_t memory_mb, struct hd_err
     uint64_t ordinary = v2 ? 100 : V1_SHARE, least = v2 ? 1 : 2, most = v2 ? 10000 : 262144;
     uint64_t share = memory_mb > 0 ? memory_mb * ordinary / CORE_MB : ordinary;
     snprintf(text, sizeof(text), "%" PRIu64, HD_MIN(HD_MAX(share, least), most));
-    return put(c->cpu, v2 ? "cpu.weight" : "cpu.shares", text, err);
+    return hd_cgroup_put(c->cpu, v2 ? "cpu.weight" : "cpu.shares", text, err);
 }
 
 uint64_t hd_cgroup_cpu_us(const struct hd_cgroup *c)
@@ -405,11 +417,9 @@ uint64_t hd_cgroup_oom_kills(const struct hd_cgroup *c)
     return number(c->memory, "memory.oom_control", "oom_kill");
 }
 
-static void kill_all(const char *dir)
+void hd_cgroup_kill_in(const char *dir)
 {
-    if (dir == NULL || put(dir, "cgroup.kill", "1", NULL) == 0)
-        return;
-    hd_auto_free char *text = get(dir, "cgroup.procs");
+    hd_auto_free char *text = hd_cgroup_get(dir, "cgroup.procs");
     struct hd_str rest = hd_str(text), line;
     uint64_t pid;
     while (text != NULL && hd_str_split(&line, &rest, '\n'))
@@ -419,12 +429,16 @@ static void kill_all(const char *dir)
 
 void hd_cgroup_kill(const struct hd_cgroup *c)
 {
-    kill_all(c->pids != NULL ? c->pids : c->memory != NULL ? c->memory : c->cpu);
+    const char *dir = c->pids != NULL ? c->pids : c->memory != NULL ? c->memory : c->cpu;
+    if (dir != NULL && hd_cgroup_put(dir, "cgroup.kill", "1", NULL) < 0)
+        hd_cgroup_kill_in(dir);
+    if (c->freezer_version == 1)
+        hd_freezer_end(c->freezer);
 }
 
 bool hd_cgroup_remove(struct hd_cgroup *c)
 {
-    const char *const dirs[] = {c->memory, c->pids, c->cpu, c->cpuacct};
+    const char *const dirs[] = {c->memory, c->pids, c->cpu, c->cpuacct, c->freezer};
     bool gone = true;
     for (size_t i = 0; i < HD_COUNT(dirs); i++)
         if (dirs[i] != NULL && rmdir(dirs[i]) < 0 && errno != ENOENT)
@@ -438,5 +452,6 @@ void hd_cgroup_done(struct hd_cgroup *c)
     free(c->pids);
     free(c->cpu);
     free(c->cpuacct);
+    free(c->freezer);
     *c = (struct hd_cgroup){0};
 }

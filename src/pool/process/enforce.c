@@ -1,5 +1,7 @@
 #include "pool/process/enforce.h"
 
+#include "pool/process/freezer.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -170,6 +172,8 @@ static void describe(struct hd_process_enforcement *e, const struct hd_hostproc_
     if (e->cgroup_version != 0)
         hd_buf_fmt(&b, ", cgroup v%d%s%s%s", e->cgroup_version, e->cgroup_memory ? " memory" : "",
                    e->cgroup_pids ? " pids" : "", e->cgroup_cpu ? " cpu" : "");
+    if (e->freezer != NULL)
+        hd_buf_fmt(&b, ", freezing by %s", e->freezer);
     hd_buf_cstr(&b, "; not enforced: ");
     hd_buf_str(&b, missing.len > 0 ? missing : hd_str("nothing"));
     size_t len = HD_MIN(b.len, sizeof(e->text) - 1);
@@ -185,6 +189,8 @@ static void find_cgroups(struct hd_process_enforcement *e, const struct hd_cgrou
     e->cgroup_memory = g->memory != NULL;
     e->cgroup_pids = g->pids != NULL;
     e->cgroup_cpu = g->cpu != NULL;
+    e->freezer = hd_freezer_name(g);
+    e->no_freezer = g->no_freezer;
     const char *why = g->why_not[0] != '\0' ? g->why_not : "no cgroups are mounted";
     if (!e->cgroup_memory && !e->cgroup_pids && !e->cgroup_cpu) {
         note(missing, "cgroup limits of memory, processes and CPU", why);

@@ -5,6 +5,7 @@
 #include "core/id.h"
 #include "core/work.h"
 #include "pool/process/adopt.h"
+#include "pool/process/freezer.h"
 #include "pool/process/procfs.h"
 
 #include <arpa/inet.h>
@@ -57,6 +58,11 @@ struct hd_hostproc {
     char *folder;
     char token[2 * TOKEN_BYTES + 1];
     struct hd_cgroup cgroup;
+    enum { WARM, FREEZING, FROZEN } ice; /* FREEZING: `cgroup` is a work thread's to read */
+    bool melts;                          /* FREEZING: it is to be thawed when that is over */
+    int ice_rc;                          /* the work thread's */
+    struct hd_error ice_err;
+    void (*on_frozen)(void *owner, const struct hd_error *err);
     bool ended, by_itself;
     bool told; /* we told it to end */
     bool ran;  /* its program was started */
@@ -225,6 +231,10 @@ static void empty_cgroup(struct hd_timer *t)
 {
     struct hd_hostproc *p = hd_container_of(t, struct hd_hostproc, retry);
     struct hd_error err;
+    if (p->ice == FREEZING) { /* that ends soon, in one way or the other */
+        hd_timer_start(p->site->loop, &p->retry, CGROUP_RETRY_MS, empty_cgroup);
+        return;
+    }
     if (!hd_cgroup_remove(&p->cgroup)) {
         hd_cgroup_kill(&p->cgroup);
         if (p->tries++ < CGROUP_TRIES) {
@@ -336,6 +346,8 @@ static int spawn(struct hd_hostproc *p, const struct hd_hostplan *from, struct h
         rc = hd_child_spawn(&p->child, s, err);
     }
     if (rc == 0) {
+        if (p->cgroup.freezer != NULL)
+            hd_spec_list_add(&s->cgroups, p->cgroup.freezer); /* where it may be by then */
         rc = hd_rundir_record(&p->site->dir, p->serial, p->child.pid, &s->cgroups, err);
         if (rc < 0) {
             hd_child_kill(&p->child);
@@ -461,11 +473,56 @@ const char *hd_hostproc_token(const struct hd_hostproc *p)
     return p->token;
 }
 
+/* --- standing still --- */
+
+static void freeze_work(void *arg)
+{
+    struct hd_hostproc *p = arg;
+    p->ice_rc = hd_freezer_freeze(&p->cgroup, &p->ice_err);
+}
+
+static void on_freeze_worked(void *arg)
+{
+    struct hd_hostproc *p = arg;
+    bool melts = p->melts || p->ended;
+    p->ice = p->ice_rc == 0 ? FROZEN : WARM;
+    p->melts = false;
+    if (melts)
+        hd_hostproc_thaw(p, NULL);
+    else
+        p->on_frozen(p->owner, p->ice_rc == 0 ? NULL : &p->ice_err);
+}
+
+/* The first time its processes are moved to another cgroup, which may take the kernel a while. */
+void hd_hostproc_freeze(struct hd_hostproc *p,
+                        void (*done)(void *owner, const struct hd_error *err))
+{
+    if (p->ended || p->told || p->ice != WARM)
+        return;
+    p->on_frozen = done;
+    p->ice = FREEZING;
+    p->ice_rc = hd_work(p->site->loop, freeze_work, on_freeze_worked, p, &p->ice_err);
+    if (p->ice_rc < 0)
+        hd_loop_post(p->site->loop, on_freeze_worked, p);
+}
+
+int hd_hostproc_thaw(struct hd_hostproc *p, struct hd_error *err)
+{
+    if (p->ice == FREEZING)
+        p->melts = true;
+    if (p->ice != FROZEN)
+        return 0;
+    p->ice = WARM;
+    return hd_freezer_thaw(&p->cgroup, err);
+}
+
 void hd_hostproc_ask(struct hd_hostproc *p)
 {
     p->told = true;
-    if (!p->ended)
-        hd_child_signal(&p->child, SIGTERM);
+    if (p->ended)
+        return;
+    hd_child_signal(&p->child, SIGTERM);
+    hd_hostproc_thaw(p, NULL);
 }
 
 void hd_hostproc_kill(struct hd_hostproc *p)
@@ -475,6 +532,7 @@ void hd_hostproc_kill(struct hd_hostproc *p)
     p->told = true;
     hd_child_kill(&p->child);
     hd_cgroup_kill(&p->cgroup);
+    hd_hostproc_thaw(p, NULL);
 }
 
 /* The process that uses memory and CPU is the init's child where there is an init. */

@@ -50,12 +50,21 @@ void hd_hostproc_keep_to(struct hd_hostproc *p, uint32_t memory_mb);
 /** Give a host that was started without it what its function brings. @return 0, or HD_E*: it is of
  *  no use any more. */
 int hd_hostproc_adopt(struct hd_hostproc *p, const struct hd_late *late, struct hd_error *err);
+/**
+ * Make all that runs in it stand still; @p done later, with the owner and NULL or why not. It is
+ * not called when the process goes first, or was told to end or thawed meanwhile.
+ */
+void hd_hostproc_freeze(struct hd_hostproc *p,
+                        void (*done)(void *owner, const struct hd_error *err));
+/** Let it go on, if it was frozen or is about to be. @return 0, or HD_E*. */
+int hd_hostproc_thaw(struct hd_hostproc *p, struct hd_error *err);
 /** Read what it has written so far and report it, lines without an end too. */
 void hd_hostproc_flush(struct hd_hostproc *p);
 /** Where it listens, or will: a socket, and the port that was kept for a program (n = 2) . */
 unsigned hd_hostproc_endpoints(const struct hd_hostproc *p, struct hd_endpoint at[2]);
 const char *hd_hostproc_token(const struct hd_hostproc *p);
-/** Ask it to end (SIGTERM), or end it (SIGKILL) with all it started. Fine when it has ended. */
+/** Ask it to end (SIGTERM), or end it (SIGKILL) with all it started, frozen or not. Fine when it
+ * has ended. */
 void hd_hostproc_ask(struct hd_hostproc *p);
 void hd_hostproc_kill(struct hd_hostproc *p);
 uint64_t hd_hostproc_rss_bytes(const struct hd_hostproc *p);

@@ -23,7 +23,9 @@ struct hd_instance_handle {
     char *health_path;             /* `http`, where no control requests are sent; else NULL */
     bool terminated;               /* somebody asked for its end */
     uint32_t start_timeout_ms;
-    struct hd_hosttalk talk;    /* its call: load, health, or drain */
+    struct hd_hosttalk talk; /* its call: load, health, or drain */
+    void (*on_ice)(void *owner, const struct hd_error *err);
+    void *ice_owner;
     struct hd_timer soft, hard; /* the stop ladder's; hard also reports a failed start */
     uint64_t hard_due_ms;       /* 0: not running */
     struct hd_error err;        /* why it failed; code 0: it did not */
@@ -285,6 +287,7 @@ void hd_process_instance_terminate(struct hd_instance_handle *h, uint32_t grace_
         kill_now(h);
         return;
     }
+    hd_hostproc_thaw(h->host, NULL); /* it has something to do */
     uint64_t due = hd_loop_now_ms(h->site->loop) + grace_ms;
     if (h->hard_due_ms != 0 && due >= h->hard_due_ms)
         return;
@@ -311,6 +314,34 @@ void hd_process_instance_ping(struct hd_instance_handle *h, uint32_t within_ms,
     struct hd_hostcall_request req =
         request(h, "GET", h->health_path != NULL ? h->health_path : "/.heddle/ping", within_ms);
     hd_hosttalk_ping(&h->talk, &req, done, owner);
+}
+
+/* --- standing still --- */
+
+static void on_frozen(void *owner, const struct hd_error *err)
+{
+    struct hd_instance_handle *h = owner;
+    if (h->state == READY)
+        h->on_ice(h->ice_owner, err);
+}
+
+void hd_process_instance_freeze(struct hd_instance_handle *h,
+                                void (*done)(void *owner, const struct hd_error *err), void *owner)
+{
+    if (h->state != READY || h->host == NULL)
+        return; /* it goes first */
+    h->on_ice = done;
+    h->ice_owner = owner;
+    hd_hostproc_freeze(h->host, on_frozen);
+}
+
+int hd_process_instance_thaw(struct hd_instance_handle *h,
+                             void (*done)(void *owner, const struct hd_error *err), void *owner,
+                             struct hd_error *err)
+{
+    (void)done;
+    (void)owner;
+    return h->host != NULL ? hd_hostproc_thaw(h->host, err) : 0;
 }
 
 /* --- what it wrote --- */

@@ -40,6 +40,11 @@ struct hd_instance_handle *hd_process_instance_fail(struct hd_list *list,
 void hd_process_instance_terminate(struct hd_instance_handle *h, uint32_t grace_ms);
 void hd_process_instance_ping(struct hd_instance_handle *h, uint32_t within_ms,
                               void (*done)(void *owner, int rc), void *owner);
+void hd_process_instance_freeze(struct hd_instance_handle *h,
+                                void (*done)(void *owner, const struct hd_error *err), void *owner);
+int hd_process_instance_thaw(struct hd_instance_handle *h,
+                             void (*done)(void *owner, const struct hd_error *err), void *owner,
+                             struct hd_error *err);
 void hd_process_instance_flush(struct hd_instance_handle *h, void (*done)(void *owner),
                                void *owner);
 uint64_t hd_process_instance_peak_bytes(struct hd_instance_handle *h);

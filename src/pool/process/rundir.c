@@ -5,6 +5,7 @@
 
 #include "core/clock.h"
 #include "core/map.h"
+#include "pool/process/freezer.h"
 #include "pool/process/procfs.h"
 
 #include <dirent.h>
@@ -238,6 +239,23 @@ static void end_cgroup(const char *dir, const struct hd_spec_list *in_use)
     rmdir(parent); /* the dead node's own, when this was the last one in it */
 }
 
+/* Groups that a record may name: not anything else's. */
+static bool is_ours(const char *dir)
+{
+    return strncmp(dir, "/sys/fs/cgroup/", 15) == 0 && strstr(dir, "/heddle-") != NULL;
+}
+
+/* What is frozen does not end. */
+static void thaw_all(struct hd_str cgroups)
+{
+    struct hd_str line;
+    while (hd_str_split(&line, &cgroups, '\n')) {
+        hd_auto_free char *dir = hd_strdup_n(line);
+        if (is_ours(dir))
+            hd_freezer_end(dir);
+    }
+}
+
 static void reap_record(const char *path, const struct hd_spec_list *in_use)
 {
     char boot_now[37], buf[RECORD_MAX + 1];
@@ -254,12 +272,13 @@ static void reap_record(const char *path, const struct hd_spec_list *in_use)
         return;
     if (!hd_str_is(boot, boot_now))
         return; /* the machine started anew: nothing of it is left */
+    thaw_all(rest);
     if (hd_str_to_u64(&pid_n, pid) == 0 && hd_str_to_u64(&ticks, start) == 0 && pid_n > 1 &&
         pid_n < INT32_MAX)
         end_process((pid_t)pid_n, ticks);
     while (hd_str_split(&line, &rest, '\n')) {
         hd_auto_free char *dir = hd_strdup_n(line);
-        if (strncmp(dir, "/sys/fs/cgroup/", 15) == 0 && strstr(dir, "/heddle-") != NULL)
+        if (is_ours(dir))
             end_cgroup(dir, in_use);
     }
 }
