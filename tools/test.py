@@ -33,7 +33,7 @@ TIMEOUT_FACTOR = "3"
 STEP_TIMEOUT_S = 3000
 
 # Files of integration tests at a time: most of them wait for something most of the time.
-WORKERS = "3"
+WORKERS = "4"
 
 # The units that start threads; the rest would prove nothing under the thread sanitizer.
 THREADED = re.compile(r"^(loop|log|work|pool|snapshot|limit|ratelimit|jwks|metric|cache"

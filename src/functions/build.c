@@ -3,13 +3,7 @@
 #include "core/clock.h"
 #include "functions/content.h"
 
-#include <time.h>
-
-enum {
-    MANIFEST_MAX = 256 << 10,
-    SETTLED_MS = 100, /* a file that is wrong is read again until it was left alone for so long, */
-    SETTLING_MS = 10, /* this often: saving it may have begun by making it empty */
-};
+enum { MANIFEST_MAX = 256 << 10 };
 
 void hd_built_done(struct hd_built *b)
 {
@@ -32,31 +26,16 @@ static void warn_all(struct hd_function *fn, const struct hd_strings *warnings)
         hd_strings_add(&fn->warnings, hd_str(warnings->items[i]));
 }
 
-/* @param fresh  gets whether it was written so short a time ago that who does so may not be done.
- */
-static int try_manifest(struct hd_manifest *m, const char *path, const char *shown, bool lenient,
-                        bool *fresh, struct hd_error *why)
+/* Whether a file was written so short a time ago that who does so may not be done. */
+static bool is_fresh(const struct hd_build_context *c, const struct stat *st)
 {
-    struct stat st;
-    struct hd_buf text;
-    *fresh = false;
-    hd_manifest_init(m, shown);
-    hd_buf_init(&text, MANIFEST_MAX);
-    int rc = hd_file_read(&text, path, &st, why);
-    if (rc < 0) {
-        hd_wrap(why, rc, "%s", shown);
-    } else {
-        int64_t age_ms = hd_clock_unix_ms() - hd_file_id_of(&st).ctime_ns / 1000000;
-        *fresh = age_ms >= 0 && age_ms < SETTLED_MS;
-        rc = hd_manifest_parse(m, hd_buf_view(&text), lenient, why);
-    }
-    hd_buf_done(&text);
-    return rc;
+    int64_t age_ms = hd_clock_unix_ms() - hd_file_id_of(st).ctime_ns / 1000000;
+    return age_ms >= 0 && age_ms < c->quiet_ms;
 }
 
 /* @return whether there is a manifest, read into `m` as far as it can be. */
-static bool read_manifest(struct hd_manifest *m, struct hd_function *fn,
-                          const struct hd_found *found)
+static bool read_manifest(struct hd_manifest *m, struct hd_built *out,
+                          const struct hd_build_context *c, const struct hd_found *found)
 {
     bool lenient = !found->has_heddle_json;
     const char *name = lenient ? "1tube.json" : "heddle.json";
@@ -65,15 +44,20 @@ static bool read_manifest(struct hd_manifest *m, struct hd_function *fn,
     hd_auto_free char *path = hd_file_join(found->dir, name);
     hd_auto_free char *shown = hd_printf("%s/%s", found->name, name);
     struct hd_error why;
-    bool fresh;
-    int rc = try_manifest(m, path, shown, lenient, &fresh, &why);
-    for (int again = 0; rc < 0 && fresh && again < SETTLED_MS / SETTLING_MS * 2; again++) {
-        hd_manifest_done(m);
-        nanosleep(&(struct timespec){.tv_nsec = SETTLING_MS * 1000000L}, NULL);
-        rc = try_manifest(m, path, shown, lenient, &fresh, &why);
+    struct stat st;
+    struct hd_buf text;
+    hd_manifest_init(m, shown);
+    hd_buf_init(&text, MANIFEST_MAX);
+    int rc = hd_file_read(&text, path, &st, &why);
+    if (rc < 0) {
+        hd_wrap(&why, rc, "%s", shown);
+    } else {
+        rc = hd_manifest_parse(m, hd_buf_view(&text), lenient, &why);
+        out->unsettled = rc < 0 && is_fresh(c, &st);
     }
     if (rc < 0)
-        set_problem(fn, why.msg);
+        set_problem(out->fn, why.msg);
+    hd_buf_done(&text);
     return true;
 }
 
@@ -177,7 +161,7 @@ void hd_build_function(struct hd_built *out, const struct hd_build_context *c,
     out->fn = hd_function_new(found->name);
     if (found->problem != NULL)
         set_problem(out->fn, found->problem);
-    bool has_manifest = read_manifest(&m, out->fn, found);
+    bool has_manifest = read_manifest(&m, out, c, found);
     if (section != NULL && section->problem != NULL)
         set_problem(out->fn, section->problem);
     const struct hd_sources from = {.found = found,

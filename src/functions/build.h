@@ -17,6 +17,7 @@ struct hd_build_context {
     size_t n_shared;
     struct hd_env *common_env; /* of a function that says nothing about its environment */
     struct hd_graph *graph;
+    uint32_t quiet_ms; /* see hd_registry_options */
 };
 
 /** @return the environment of a function that says nothing about it; one owner, the caller. */
@@ -26,6 +27,7 @@ struct hd_built {
     struct hd_function *fn;      /* one owner, the caller; NULL: not served */
     char *disabled_by;           /* where `enabled` is false, or NULL */
     char identity[33];           /* equal: nothing about the function changed */
+    bool unsettled;              /* its manifest is wrong, and was written just now */
     struct hd_graph_files needs; /* files outside its folder that it is made of */
 };
 void hd_built_done(struct hd_built *b);

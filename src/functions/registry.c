@@ -49,6 +49,7 @@ void hd_scan_done(struct hd_scan *s)
     hd_strings_done(&s->removed);
     hd_strings_done(&s->changed);
     hd_strings_done(&s->settled);
+    hd_strings_done(&s->again);
     hd_strings_done(&s->notes);
     hd_strings_done(&s->env_added);
     hd_strings_done(&s->env_changed);
@@ -258,6 +259,7 @@ static struct hd_build_context context(struct hd_registry *r)
                                      .shared = r->shared_files,
                                      .n_shared = r->n_shared,
                                      .common_env = r->common_env,
+                                     .quiet_ms = r->opt.quiet_ms,
                                      .graph = r->graph};
 }
 
@@ -313,7 +315,10 @@ static void look_at(struct hd_registry *r, const struct hd_build_context *c,
 {
     struct hd_built b;
     hd_build_function(&b, c, found);
-    if (b.fn != NULL)
+    const struct record *known = hd_map_get(&r->records, hd_str(found->name));
+    if (b.unsettled && known != NULL && known->fn->problem == NULL)
+        hd_strings_add(&out->again, hd_str(known->fn->dir));
+    else if (b.fn != NULL)
         keep(r, &b, out);
     else
         forget(r, found->name, out);

@@ -15,6 +15,10 @@ struct hd_registry_options {
     const char *const *process_env;     /* the node's environment; NULL: nothing of it */
     const char *const *built_in_env;    /* "KEY=value" made by the node, or NULL */
     const struct hd_defaults *defaults; /* must not change while a scan runs */
+    /** A manifest that is wrong, and was written less long ago, says nothing yet: saving it may
+     * have begun by making it empty. The function stays as it was; see hd_scan.again. 0: it counts.
+     */
+    uint32_t quiet_ms;
 };
 
 /** What a scan found. */
@@ -23,6 +27,7 @@ struct hd_scan {
     struct hd_strings added, removed;
     struct hd_strings changed; /* another version: needs new instances (or has a new problem) */
     struct hd_strings settled; /* same version, other settings */
+    struct hd_strings again;   /* paths to look at again soon; see quiet_ms */
     struct hd_strings notes;   /* warnings that belong to no function, with file and line */
     struct hd_strings env_added, env_changed, env_removed; /* names in the shared env files */
 };

@@ -208,6 +208,12 @@ void hd_watch_flushed(struct hd_watch *w)
     arm(w);
 }
 
+void hd_watch_again(struct hd_watch *w, const struct hd_strings *paths)
+{
+    struct hd_watch_changes changes = {.paths = hd_strings_copy(paths)};
+    merge(w, &changes);
+}
+
 void hd_watch_close(struct hd_watch *w, void (*done)(void *arg), void *arg)
 {
     w->closing = true;

@@ -36,5 +36,7 @@ int hd_watch_new(struct hd_watch **out, const struct hd_watch_options *opt, stru
  */
 void hd_watch_set(struct hd_watch *w, struct hd_strings *entries);
 void hd_watch_flushed(struct hd_watch *w);
+/** Tell of these paths once more, as if they had changed now. */
+void hd_watch_again(struct hd_watch *w, const struct hd_strings *paths);
 /** End and free; on_change is not called any more, @p done (may be NULL) later. */
 void hd_watch_close(struct hd_watch *w, void (*done)(void *arg), void *arg);

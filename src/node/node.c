@@ -17,7 +17,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { LOG_LINES = 5000, LOG_BYTES = 4 * 1024 * 1024 };
+enum {
+    LOG_LINES = 5000,
+    LOG_BYTES = 4 * 1024 * 1024,
+    QUIET_MS = 500, /* see hd_registry_options */
+};
 
 /* --- folders --- */
 
@@ -65,7 +69,8 @@ static int find_functions(struct hd_node *n, struct hd_error *err)
                                       .env_files = (const char *const *)o->env_files.items,
                                       .process_env = (const char *const *)n->env,
                                       .built_in_env = (const char *const *)n->built_in_env.items,
-                                      .defaults = &n->defaults};
+                                      .defaults = &n->defaults,
+                                      .quiet_ms = o->hmr ? QUIET_MS : 0};
     return hd_registry_new(&n->registry, &opt, err);
 }
 

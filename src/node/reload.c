@@ -65,6 +65,8 @@ static void scanned(void *arg)
     struct hd_reload *r = arg;
     struct hd_node *n = r->node;
     bool from_watch = r->from_watch;
+    struct hd_strings again = r->scan.again;
+    r->scan.again = (struct hd_strings){0};
     r->running = r->from_watch = false;
     hd_strings_done(&r->paths);
     if (r->rc < 0) {
@@ -84,6 +86,9 @@ static void scanned(void *arg)
     }
     if (from_watch && n->watch != NULL)
         hd_watch_flushed(n->watch);
+    if (again.n > 0 && n->watch != NULL)
+        hd_watch_again(n->watch, &again);
+    hd_strings_done(&again);
     if (r->full_again) {
         r->full_again = false;
         start(n, true);

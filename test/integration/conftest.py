@@ -14,6 +14,21 @@ AWS_SETTINGS = {"HEDDLE_LAMBDA_ASYNC_RETRY_DELAYS_MS": "100,100"}
 
 FUNCTIONS = Path(__file__).parent / "functions"
 
+# These take longest, in this order: begun last, one of them would run on when all others are done.
+LONG = ["lanes_rabbitmq", "event_sources_rabbitmq", "shim_clients", "docker", "shim_node", "limits",
+        "lambda_faults", "lambda_async", "reload", "lanes", "lanes_tour", "lambda_clients",
+        "slow_clients", "lambda_around", "start_stop", "streaming", "statuses", "connections",
+        "event_sources", "docker_remote", "pool", "lambda_place", "docker_pull", "lanes_helpers",
+        "lambda_deploy", "chaos", "docker_image"]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Long files first; within a file nothing moves."""
+    places = {f"test_{name}": place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(LONG)))
+
+
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):

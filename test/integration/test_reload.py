@@ -296,6 +296,7 @@ def test_saves_that_empty_the_file_first_lose_no_request(project):
     p = project({"busy/index.ts": says("0"), "busy/heddle.json": OPEN})
     with Load(p.node, ["busy"], connections=2, check=status_or_why) as load:
         for n in range(1, 80):
+            save_in_two_steps(p.functions / "busy/heddle.json", manifest(rpm=1000 + n))
             save_in_two_steps(p.functions / "busy/index.ts", says(str(n)))
         p.answers("busy", "79")
     assert set(load.seen) == {200}, (load.seen, load.problems)

@@ -218,7 +218,7 @@ def test_it_exits_after_its_answer(start):
     shim = start.python("""
 def handle(event):
     api.respond(event.id, "1")
-    time.sleep(0.2)
+    time.sleep(1)
     os._exit(0)
 loop(handle)
 """).loaded()
@@ -307,7 +307,7 @@ def test_a_late_answer_reaches_nobody(start):
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 def handle(event):
     if json.loads(event.text) == "slow":
-        time.sleep(0.4)
+        time.sleep(1)
     api.respond(event.id, event.text)
 loop(handle)
 """).loaded()

@@ -176,6 +176,39 @@ static void a_broken_manifest_is_that_functions_problem_alone(void **state)
     assert_int_equal(find(w, "plain")->set.timeout_ms, 5);
 }
 
+static void a_manifest_that_was_just_written_wrong_changes_nothing_yet(void **state)
+{
+    struct world *w = *state;
+    const struct hd_registry_options opt = {.root = tree_path(&w->tree, "f"),
+                                            .project_dir = w->tree.path,
+                                            .defaults = &w->defaults,
+                                            .quiet_ms = 3600 * 1000};
+    hd_registry_free(w->r);
+    assert_int_equal(hd_registry_new(&w->r, &opt, NULL), 0);
+    full(w);
+    assert_names(&w->scan.again, "");
+    tree_file(&w->tree, "f/plain/heddle.json", "");
+    rescan(w, "f/plain/heddle.json");
+    assert_names(&w->scan.changed, "");
+    assert_names(&w->scan.again, tree_path(&w->tree, "f/plain"));
+    assert_null(find(w, "plain")->problem);
+    full(w);
+    assert_names(&w->scan.again, tree_path(&w->tree, "f/plain"));
+    assert_null(find(w, "plain")->problem);
+    tree_file(&w->tree, "f/plain/heddle.json", "{\"timeoutMs\": 5}");
+    rescan(w, "f/plain");
+    assert_names(&w->scan.changed, "plain");
+    assert_names(&w->scan.again, "");
+    assert_int_equal(find(w, "plain")->set.timeout_ms, 5);
+    /* Of one that nobody knows there is nothing to go on with. */
+    tree_file(&w->tree, "f/fresh/index.ts", "");
+    tree_file(&w->tree, "f/fresh/heddle.json", "{");
+    rescan(w, "f/fresh/index.ts");
+    assert_names(&w->scan.added, "fresh");
+    assert_names(&w->scan.again, "");
+    assert_non_null(find(w, "fresh")->problem);
+}
+
 static void a_setting_of_the_door_keeps_the_version(void **state)
 {
     struct world *w = *state;
@@ -307,6 +340,7 @@ int main(void)
         WORLD(a_missing_import_that_comes_changes_its_importer),
         WORLD(functions_come_and_go),
         WORLD(a_broken_manifest_is_that_functions_problem_alone),
+        WORLD(a_manifest_that_was_just_written_wrong_changes_nothing_yet),
         WORLD(a_setting_of_the_door_keeps_the_version),
         WORLD(an_env_file_is_everybodys),
         WORLD(config_toml_is_read_and_survives_being_broken),

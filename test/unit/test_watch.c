@@ -91,6 +91,41 @@ static void closing_while_a_job_runs_is_fine(void **state)
     (void)state;
 }
 
+/* What was set, then the same once more without a change on the disk. */
+static void on_change_again(void *arg, const struct hd_strings *paths, bool everything)
+{
+    struct world *x = arg;
+    struct hd_strings once_more = {0};
+    assert_false(everything);
+    assert_int_equal(paths->n, 1);
+    hd_strings_add(&once_more, hd_str(paths->items[0]));
+    hd_watch_flushed(x->w);
+    if (++x->flushes == 1)
+        hd_watch_again(x->w, &once_more);
+    else
+        end(x);
+    hd_strings_done(&once_more);
+}
+
+static void paths_can_be_told_once_more(void **state)
+{
+    struct world x = {0};
+    tree_make(&x.tree);
+    assert_int_equal(hd_loop_new(&x.loop, 0, NULL), 0);
+    const struct hd_watch_options opt = {.loop = x.loop, .on_change = on_change_again, .arg = &x};
+    assert_int_equal(hd_watch_new(&x.w, &opt, NULL), 0);
+    struct hd_strings entries = {0};
+    hd_strings_add(&entries, hd_str(x.tree.path));
+    hd_watch_set(x.w, &entries);
+    hd_timer_start(x.loop, &x.deadline, 20000, on_deadline);
+    hd_loop_run(x.loop);
+    assert_false(x.late);
+    assert_int_equal(x.flushes, 2);
+    hd_loop_free(x.loop);
+    tree_done(&x.tree);
+    (void)state;
+}
+
 static void on_poll(void *arg, const struct hd_strings *paths, bool everything)
 {
     struct world *x = arg;
@@ -129,6 +164,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_change_arrives_after_what_was_set),
         cmocka_unit_test(closing_while_a_job_runs_is_fine),
+        cmocka_unit_test(paths_can_be_told_once_more),
         cmocka_unit_test(when_watches_run_out_everything_is_looked_at_in_intervals)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
