@@ -263,7 +263,10 @@ static void prewarm(struct hd_node *n, const struct hd_snapshot *functions)
             continue;
         done[fn->runtime] = true;
         struct hd_launch what = hd_node_launch(n, fn);
+        char **env = hd_node_lanes_env(n, fn->env); /* what Deno may reach is on its command line */
+        what.env = (const char *const *)env;
         n->backend->ops->prewarm(n->backend, &what, n->opt->prewarm);
+        hd_node_lanes_env_free(env);
     }
 }
 

@@ -280,6 +280,22 @@ export const handler = async (event, context) => {
 """
 
 
+def test_a_host_that_waits_may_reach_the_lanes(tmp_path, write_functions, start_node):
+    functions = write_functions({
+        "charge/index.mjs": CHARGE, "charge/heddle.json": NODE,
+        "caller/index.ts": '''
+import { call } from "heddle";
+Deno.serve(async () => Response.json(await call("charge", { amount: 1 })));
+''', "caller/heddle.json": '{"verify_jwt": false, "permissions": {"net": []}}'})
+    (tmp_path / "heddle.yml").write_text("lanes: { tasks: { charge: {} } }")
+    node = start_node(functions, "--sandbox", "off", "--prewarm", "1", "--lazy", "--enforce-manifest")
+    eventually(lambda: node.metrics()["heddle_prewarm_hosts"] >= 2, what="hosts that wait")
+    assert node.get("/functions/v1/caller", timeout=60).json()["charged"] == 1
+    starts = {host: node.metrics()[f'heddle_prewarm_starts_total{{host="{host}"}}']
+              for host in ("ready", "starting", "none")}
+    assert int(starts["none"]) == 0 and int(starts["ready"]) + int(starts["starting"]) == 2, starts
+
+
 def test_a_message_of_which_nodes_die_is_a_dead_letter_and_no_other(lanes, tmp_path):
     node = lanes(ONE_NODE % ("{ concurrency: 4 }", "{ mode: none }"), **{"mailer/index.mjs": DEADLY})
     cli(node, "emit", "order-placed", '{"slow":1}')

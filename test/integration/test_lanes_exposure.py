@@ -540,6 +540,23 @@ def test_a_token_that_is_replayed_is_refused(peer, how):
     assert charge(peer, lane_token(BODY), **how) == 401
 
 
+def test_a_token_may_be_used_again_for_the_same(peer):
+    token = lane_token(BODY)
+    assert [charge(peer, token) for _ in range(3)] == [200, 200, 200]
+
+
+def test_octets_need_their_lane_token_but_no_hash(peer):
+    octets = {"content_type": "application/octet-stream"}
+    for hash in ({"hash": None}, {}, {"hash": "x"}):
+        token = lane_token("another body", **hash)
+        assert peer.ask("/task/charge", b"\0\1", authorization="Bearer " + token, **octets)[0] == 200
+    for wrong in (lane_token("", target="app.tasks.refund", hash=None),
+                  lane_token("", at=time.time() - 600, hash=None)):
+        assert peer.error("/task/charge", b"\0\1", authorization="Bearer " + wrong,
+                          **octets) == UNAUTHORIZED
+    assert peer.error("/task/charge", b"\0\1", **octets) == UNAUTHORIZED
+
+
 def test_a_token_of_another_lane_is_refused(peer):
     token = lane_token(BODY, target="app.tasks.settle")
     assert peer.ask("/task/settle", BODY, x_lane=token)[0] == 401
