@@ -31,6 +31,7 @@ import { Registry } from "./register.ts";
 import type { Registered } from "./register.ts";
 
 const EX_USAGE = 64;
+const PLAIN_PATH = /^(\/[\w-][\w.-]*)+$/; /* its URL is written the same */
 const JSON_HEADERS = { "content-type": "application/json" };
 
 const socket = Deno.env.get("HEDDLE_SOCKET");
@@ -170,9 +171,18 @@ function dispatch(req: Request, info: Deno.ServeHandlerInfo): Response | Promise
   const url = rawUrl(req);
   const at = idAt(url);
   if (at === CONTROL)
-    return control(req);
+    return control(req, info);
   if (serving === null)
     return json(503, { error: "Nothing is loaded yet" });
+  return serve(req, info, url, at);
+}
+
+function serve(
+  req: Request,
+  info: Deno.ServeHandlerInfo,
+  url: string,
+  at: number,
+): Response | Promise<Response> {
   const isEvent = at === 0 && eventMode(req) !== null;
   return invocation.run(new Invocation(req, url, at), isEvent ? answerAsEvent : answer, req, info);
 }
@@ -201,7 +211,7 @@ async function sendToLanes(url: string, init: RequestInit): Promise<{ status: nu
 
 // Control ----------------------------------------------------------------------------------------
 
-async function control(req: Request): Promise<Response> {
+async function control(req: Request, info: Deno.ServeHandlerInfo): Promise<Response> {
   if (!sameToken(rawHeaders(req).get("x-heddle-token"), token))
     return json(403, { error: "Wrong or missing x-heddle-token" });
   switch (`${req.method} ${rawPath(req)}`) {
@@ -209,12 +219,27 @@ async function control(req: Request): Promise<Response> {
       return await load(await req.text());
     case "GET /.heddle/ping":
       return json(200, { background: background.count });
+    case "POST /.heddle/rehearsal":
+      return loading ? json(200, {}) : await rehearse(req, info);
     case "POST /.heddle/drain":
       await background.idle();
       return json(200, {});
     default:
       return json(404, { error: `No control request ${req.method} ${rawPath(req)}` });
   }
+}
+
+function urlOfFile(path: string): string {
+  return PLAIN_PATH.test(path) ? `file://${path}` : pathToFileURL(path).href;
+}
+
+async function findHandler(url: string, registry: Registry): Promise<Registered> {
+  const module = import(url);
+  const first = await Promise.race([module, registry.parked.then(() => null)]);
+  const found = registry.take(first);
+  if (first === null)
+    module.catch((thrown) => logThrown(thrown));
+  return found;
 }
 
 async function load(text: string): Promise<Response> {
@@ -232,12 +257,7 @@ async function load(text: string): Promise<Response> {
       Deno.env.set(key, value as string);
     if (Array.isArray(what.argv))
       Object.defineProperty(Deno, "args", { value: what.argv, configurable: true });
-
-    const module = import(pathToFileURL(what.entry).href);
-    const first = await Promise.race([module, registry.parked.then(() => null)]);
-    const found = registry.take(first);
-    if (first === null)
-      module.catch((thrown) => logThrown(thrown));
+    const found = await findHandler(urlOfFile(what.entry), registry);
     serving = found;
     return json(200, {
       ok: true,
@@ -249,6 +269,44 @@ async function load(text: string): Promise<Response> {
     });
   } catch (thrown) {
     return json(500, loadFailure(thrown, root));
+  }
+}
+
+/**
+ * Have what a load and a first request need run once while nobody waits: the first run of loader,
+ * compiler and server costs as much as loading a small function. The text is one that was never seen
+ * before, so that no cache answers for the compiler.
+ */
+async function rehearse(req: Request, info: Deno.ServeHandlerInfo): Promise<Response> {
+  const text = "export default { fetch: (): Response => Response.json({ a: [1, " +
+    `${JSON.stringify(crypto.randomUUID())}] }) };`;
+  const url = URL.createObjectURL(new Blob([text], { type: "application/typescript" }));
+  try {
+    await req.text();
+    readLoadRequest('{"name": "rehearsal", "root": "/", "entry": "/", "env": {}}');
+    await import(new URL("rehearsal.ts", import.meta.url).href).catch(() => {}); /* not ours to read */
+    const found = await findHandler(url, new Registry());
+    if (!loading)
+      return await serveOnce(found, req, info);
+  } catch {
+    /* then it is not rehearsed */
+  } finally {
+    URL.revokeObjectURL(url);
+  }
+  return json(200, {});
+}
+
+/** Answer one request by another function than what is loaded. It must not wait for anything. */
+function serveOnce(
+  found: Registered,
+  req: Request,
+  info: Deno.ServeHandlerInfo,
+): Response | Promise<Response> {
+  serving = found;
+  try {
+    return serve(req, info);
+  } finally {
+    serving = null;
   }
 }
 
@@ -280,15 +338,6 @@ function listen(): Deno.HttpServer {
   const server = Deno.serve({ path: socket, onListen }, dispatch) as unknown as Deno.HttpServer;
   Deno.chmodSync(socket, 0o600);
   return server;
-}
-
-/** Have the loader and the compiler run once while nobody waits: their first run costs as much as
- *  loading a small function. A text that was never seen before, so that no cache answers for them. */
-async function rehearse(): Promise<void> {
-  const text = `export default (): string => ${JSON.stringify(crypto.randomUUID())};`;
-  const url = URL.createObjectURL(new Blob([text], { type: "application/typescript" }));
-  await import(url).catch(() => {});
-  URL.revokeObjectURL(url);
 }
 
 function start(): void {
@@ -325,5 +374,3 @@ function start(): void {
 }
 
 start();
-if (!loading)
-  await rehearse();

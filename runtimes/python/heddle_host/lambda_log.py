@@ -50,19 +50,24 @@ class _Handler(logging.Handler):
             self.handleError(entry)
 
 
+def _text_formatter():
+    formatter = logging.Formatter(_TEXT, "%Y-%m-%dT%H:%M:%S")
+    formatter.converter = time.gmtime
+    return formatter
+
+
+# Made while nobody waits: a load only chooses.
+_formatters = {True: _JsonFormatter(), False: _text_formatter()}
+_handler = _Handler()
+
+
 def capture():
     """Take over the root logger; the environment says how."""
     global _json
     _json = os.environ.get("AWS_LAMBDA_LOG_FORMAT", "").upper() == "JSON"
-    handler = _Handler()
-    if _json:
-        handler.setFormatter(_JsonFormatter())
-    else:
-        formatter = logging.Formatter(_TEXT, "%Y-%m-%dT%H:%M:%S")
-        formatter.converter = time.gmtime
-        handler.setFormatter(formatter)
+    _handler.setFormatter(_formatters[_json])
     root = logging.getLogger()
-    root.handlers[:] = [handler]
+    root.handlers[:] = [_handler]
     wanted = os.environ.get("AWS_LAMBDA_LOG_LEVEL", "").upper()
     level = {"TRACE": "DEBUG", "WARN": "WARNING", "FATAL": "CRITICAL"}.get(wanted, wanted)
     root.setLevel(logging.WARNING)

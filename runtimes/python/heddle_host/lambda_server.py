@@ -16,7 +16,7 @@ import socket
 import sys
 import time
 
-from . import lambda_events, lambda_find, lambda_log, lanes, log
+from . import lambda_events, lambda_find, lambda_log, lanes, log, rehearse
 
 READ = 64 * 1024
 HEAD_MAX = 128 * 1024
@@ -152,6 +152,8 @@ class Server:
         self.listeners = {sock.fileno(): sock for sock in listeners}
         self.connections = {c.sock.fileno(): c for c in connections}
         self.function = None
+        self.rehearsed = False
+        self.in_hand = False  # a function is being loaded, or is there: it is not broken off
         self.stopping = False
         self.wake, self.wakes = os.pipe()
 
@@ -231,6 +233,9 @@ class Server:
             connection.send_json(200, {"background": 0})
         elif what == "POST /.heddle/drain":
             connection.send_json(200, {})
+        elif what == "POST /.heddle/rehearsal":
+            self.rehearse(connection)
+            connection.send_json(200, {})
         elif what == "POST /.heddle/load" and self.function is None:
             self.load_first(connection, fields, body)
         elif what == "POST /.heddle/load":
@@ -240,6 +245,11 @@ class Server:
             connection.send_json(404, {"error": f"No control request {what}"})
 
     # Loading --------------------------------------------------------------------------------------
+
+    def rehearse(self, connection):
+        if self.function is None and not self.rehearsed:
+            self.rehearsed = True
+            rehearse.rehearse(connection, set_environment)
 
     def load_first(self, connection, fields, body):
         try:
@@ -255,7 +265,7 @@ class Server:
 
     def load(self, what):
         """Returns the answer to the load request."""
-        self.watch_sigterm()
+        self.in_hand = True
         set_environment(what.get("env") or {})
         sys.argv = [sys.argv[0]]
         os.chdir(what["root"])
@@ -276,11 +286,11 @@ class Server:
         gc.freeze()  # what was loaded stays; collections need not look at it
         return {"ok": True, "kind": kind, "concurrency": 1}
 
-    def watch_sigterm(self):
-        def stop(*_):
-            self.stopping = True
-            os.write(self.wakes, b"x")
-        signal.signal(signal.SIGTERM, stop)
+    def on_sigterm(self, *_):
+        if not self.in_hand:
+            finish(0)
+        self.stopping = True
+        os.write(self.wakes, b"x")
 
 
 def is_lambda(what):
@@ -290,11 +300,13 @@ def is_lambda(what):
 
 
 def set_environment(env):
+    zone = os.environ.get("TZ")
     for name in NOT_LAMBDAS:
         if name not in env:
             os.environ.pop(name, None)
     os.environ.update(env)
-    time.tzset()
+    if os.environ.get("TZ") != zone:
+        time.tzset()
 
 
 def finish(code):
@@ -321,7 +333,7 @@ def wait(token, listener):
     came)] of the connections for whoever loads it; does not return from a Lambda function.
     """
     server = Server(token, [listener], [])
-    signal.signal(signal.SIGTERM, lambda *_: finish(0))
+    signal.signal(signal.SIGTERM, server.on_sigterm)
     try:
         serve_on(server)
     except NotLambda:
@@ -350,6 +362,7 @@ def serve(token, listeners, connections, loader, what, loaded):
     on which the load request came; loaded: what is to be called when that is answered.
     """
     server = Server(token, listeners, [Connection(*c) for c in connections])
+    signal.signal(signal.SIGTERM, server.on_sigterm)
 
     def begin():
         answer = server.load(what)

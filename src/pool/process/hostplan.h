@@ -9,6 +9,8 @@
 #define HD_PLAN_DIR "\x1a"
 /** Where a host that waits for a function with Lambda semantics has the code of all of them. */
 #define HD_PLAN_CODE "/run/heddle-code"
+/** An empty folder in the root of its own, which covers the one above when it has its function. */
+#define HD_PLAN_NOTHING "/mnt"
 
 /** What a function with Lambda semantics brings to a host. Strings are its own. */
 struct hd_late {

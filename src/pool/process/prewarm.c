@@ -1,4 +1,4 @@
-/* A host on a shelf:  STARTING ──it answers──► READY ──taken──► somebody else's
+/* A host on a shelf:  STARTING ──it has rehearsed──► READY ──taken──► somebody else's
  *                        └──it ends, or says nothing──► gone; the shelf tries again, later and
  *                                                       later                                  */
 #include "pool/process/prewarm.h"
@@ -106,7 +106,7 @@ static void on_answer(void *arg, const struct hd_hostcall_answer *a)
     struct warm *h = arg;
     struct shelf *s = h->shelf;
     h->call = NULL;
-    if (a->rc < 0 || a->status != 200) {
+    if (a->rc < 0 || (a->status != 200 && a->status != 404)) { /* 404: it has nothing to rehearse */
         hd_log(h->w->site->log, HD_WARN, "a prewarmed host does not answer, retrying",
                hd_kv_str("error", a->rc < 0 ? a->err->msg : "not with status 200"));
         end_host(h);
@@ -134,9 +134,10 @@ static int start_host(struct shelf *s, struct hd_error *err)
         return rc;
     }
     struct hd_hostcall_request req = {.retry = true,
-                                      .method = "GET",
-                                      .path = "/.heddle/ping",
+                                      .method = "POST",
+                                      .path = "/.heddle/rehearsal",
                                       .token = hd_hostproc_token(h->host),
+                                      .body = hd_str("{}"),
                                       .within_ms = s->w->start_timeout_ms};
     req.n_at = hd_hostproc_endpoints(h->host, req.at);
     h->call = hd_hostcall_start(s->w->site->loop, &req, on_answer, h);

@@ -48,8 +48,9 @@ static const char *const system_places[] = {
 };
 static const char *const devices[] = {"/dev/null", "/dev/zero",    "/dev/full",
                                       "/dev/tty",  "/dev/urandom", "/dev/random"};
-static const char *const empty_places[] = {
-    "/tmp", "/var/tmp", "/proc", "/dev/shm", "/var/task", "/opt", "/var/runtime", ("/home/" USER)};
+static const char *const empty_places[] = {"/tmp",         "/var/tmp",  "/proc",
+                                           "/dev/shm",     "/var/task", "/opt",
+                                           "/var/runtime", "/mnt",      ("/home/" USER)};
 
 struct tree {
     char *place; /* of the new root; ours */

@@ -60,6 +60,8 @@ class Handler(BaseHTTPRequestHandler):
         if self.path == "/.heddle/drain":
             function.get("on_drain", lambda: None)()
             return self.answer(200, "{}")
+        if self.path.startswith("/.heddle/"):
+            return self.answer(404, "{}")
         return self.do_GET()
 
     def do_GET(self):

@@ -1,0 +1,5 @@
+"""A function that is called before there is one; see ../rehearse.py."""
+
+
+def handler(event, context):
+    return event
