@@ -1,6 +1,7 @@
 """Events in the Python host: Lambda's rules for handlers, contexts, errors and logs."""
 
 import base64
+import contextlib
 import json
 import subprocess
 
@@ -15,6 +16,18 @@ def start(tmp_path):
     hosts = hostdriver.Hosts("python", tmp_path)
     yield hosts
     hosts.end()
+
+
+@pytest.fixture
+def start_in(tmp_path):
+    """For hosts that run beside each other."""
+    with contextlib.ExitStack() as stack:
+        def hosts(name):
+            made = hostdriver.Hosts("python", tmp_path / name)
+            (tmp_path / name).mkdir()
+            stack.callback(made.end)
+            return made
+        yield hosts
 
 
 def loaded(start, text, entry="index.py", handler="index.handler", **more):
@@ -433,3 +446,46 @@ def test_what_a_folder_function_raises_is_its_error(start, text):
     error = fault(host.event(id="id-t"))
     assert (error["errorType"], error["errorMessage"]) == ("RuntimeError", "thrown")
     assert "thrown" in host.wait_record(lambda r: r["id"] == "id-t")["msg"]
+
+
+LOOKS_AROUND = """import logging, os, signal, sys, time, warnings
+def handler(event, context):
+    root = logging.getLogger()
+    return {"env": dict(os.environ), "path": sys.path, "argv": sys.argv, "cwd": os.getcwd(),
+            "folders": sorted(sys.path_importer_cache), "zone": time.tzname, "level": root.level,
+            "handlers": [type(h).__module__ + type(h).__name__ for h in root.handlers],
+            "ours": [name for name in sys.modules if "rehears" in name and name != "heddle_host.rehearse"],
+            "warnings": warnings.showwarning.__module__}
+"""
+
+
+def test_a_rehearsal_leaves_no_trace(start_in):
+    seen = []
+    for rehearsed in (False, True):
+        host = start_in(f"{rehearsed}")({"index.py": LOOKS_AROUND})
+        if rehearsed:
+            for _ in range(2):
+                assert host.control("POST", "/.heddle/rehearsal", b"{}").json() == {}
+        assert host.load_lambda("index.handler", env={"TZ": ":UTC", "A": "b"}).json()["kind"] == "lambda"
+        text = host.event().body.decode().replace(host.root, "ROOT").replace(host.run_dir, "RUN")
+        seen.append(json.loads(text))
+        assert host.records == []
+    assert seen[0] == seen[1] and seen[0]["ours"] == []
+
+
+def test_a_rehearsal_never_reaches_the_function(start):
+    host = loaded(start, "def handler(event, context):\n    print('called')\n    return 1\n")
+    assert host.control("POST", "/.heddle/rehearsal", b"{}", token="0" * 32).status == 403
+    assert host.control("POST", "/.heddle/rehearsal", b"{}").json() == {}
+    assert host.event().body == b"1"
+    assert [r["msg"] for r in host.records] == ["called"]
+
+
+def test_who_rehearsed_may_load_something_else(start):
+    host = start({"fn/index.py": "import logging\nlogging.getLogger('x').info('loaded')\n"
+                                 "def application(environ, start_response):\n"
+                                 "    start_response('200 OK', [])\n    return [b'hi']\n"})
+    assert host.control("POST", "/.heddle/rehearsal", b"{}").status == 200
+    assert host.load("fn/index.py").json()["kind"] == "wsgi"
+    assert host.get("/fn").body == b"hi"
+    assert host.wait_record(lambda r: r["msg"] == "loaded")["level"] == "info"

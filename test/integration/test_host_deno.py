@@ -1,6 +1,7 @@
 """The Deno host, driven over its socket."""
 
 import base64
+import contextlib
 import json
 import os
 import threading
@@ -19,6 +20,18 @@ def start(tmp_path):
     hosts = hostdriver.Hosts("deno", tmp_path)
     yield hosts
     hosts.end()
+
+
+@pytest.fixture
+def start_in(tmp_path):
+    """For hosts that run beside each other."""
+    with contextlib.ExitStack() as stack:
+        def hosts(name):
+            made = hostdriver.Hosts("deno", tmp_path / name)
+            (tmp_path / name).mkdir()
+            stack.callback(made.end)
+            return made
+        yield hosts
 
 
 def loaded(start, text, **more):
@@ -386,3 +399,21 @@ def test_started_by_hand_it_says_so(tmp_path):
     done = subprocess.run(hostdriver.command("deno", "x", "/", "/"), env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
                           capture_output=True, timeout=hostdriver.DEADLINE_S)
     assert done.returncode == 64 and b"not started by hand" in done.stderr
+
+
+@pytest.mark.parametrize("permissions", ["all", {"net": [], "read": [], "write": []}])
+def test_a_rehearsal_leaves_no_trace(start_in, permissions):
+    looks = ('Deno.serve((req) => Response.json({env: Deno.env.toObject(), args: Deno.args, url: req.url, '
+             'own: Object.keys(globalThis), id: req.headers.get("x-heddle-id")}));')
+    seen = []
+    for rehearsed in (False, True):
+        host = start_in(f"{rehearsed}")({"fn/index.ts": looks}, permissions=permissions)
+        if rehearsed:
+            answer = host.control("POST", "/.heddle/rehearsal", b"{}")
+            assert (answer.status, list(answer.json())) == (200, ["a"])
+            assert host.get("/fn").status == 503
+        assert host.load("fn/index.ts", env={"A": "b"}).json()["kind"] == "fetch"
+        seen.append(json.loads(host.get("/fn").body.decode().replace(host.run_dir, "RUN")))
+        assert host.control("POST", "/.heddle/rehearsal", b"{}").json() == {}
+        assert host.records == []
+    assert seen[0] == seen[1]

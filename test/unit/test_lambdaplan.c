@@ -103,22 +103,35 @@ static void functions_of_one_runtime_can_share_a_host(void **state)
     make(&g, "node", "nodejs22.x"); /* the same program runs it */
     g.what.memory_mb = 512;
     g.what.env = env;
-    g.lambda.ephemeral_mb = 1024;
     g.lambda.code_dir = "/data/bundles/2/code";
     g.lambda.opt_dir = "/data/bundles/3/code";
     plan(&a, &with_layout, &f);
     plan(&b, &with_layout, &g);
     assert_string_equal(a.key, b.key);
-    assert_int_equal(b.late.tmp_mb, 1024);
     assert_string_equal(b.late.hidden_opt, "/run/heddle-code/3/code");
     hd_lambdaplan_settle(&b);
     expect_list(&b.spec.binds,
                 "r:/var/runtime/node:/share/runtimes/node "
                 "r:/var/runtime/common:/share/runtimes/common w:/run/heddle:/data/run/7 "
                 "r:/var/task:/data/bundles/2/code r:/opt:/data/bundles/3/code");
+    assert_int_equal(b.spec.tmp_mb, 512);
+    assert_false(b.late.there);
+    hd_hostplan_done(&a);
+    hd_hostplan_done(&b);
+    (void)state;
+}
+
+static void a_larger_tmp_needs_a_host_that_was_started_with_it(void **state)
+{
+    struct hd_hostplan a, b;
+    struct fn f;
+    make(&f, "node", "nodejs20.x");
+    plan(&a, &with_layout, &f);
+    f.lambda.ephemeral_mb = 1024;
+    plan(&b, &with_layout, &f);
+    assert_string_not_equal(a.key, b.key);
     assert_int_equal(b.spec.tmp_mb, 1024);
     assert_int_equal(b.spec.max_file_bytes, 1024ull << 20);
-    assert_false(b.late.there);
     hd_hostplan_done(&a);
     hd_hostplan_done(&b);
     (void)state;
@@ -266,6 +279,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_runtime_has_its_command),
         cmocka_unit_test(functions_of_one_runtime_can_share_a_host),
+        cmocka_unit_test(a_larger_tmp_needs_a_host_that_was_started_with_it),
         cmocka_unit_test(what_must_be_there_early_needs_a_host_of_its_own),
         cmocka_unit_test(code_that_lies_elsewhere_needs_a_host_of_its_own),
         cmocka_unit_test(without_mounts_it_is_told_real_paths),

@@ -5,12 +5,10 @@
 
 /**
  * Enter the mount namespace of a process for a moment, mount its function's code and layers where
- * they are seen, set the size of its /tmp, and take the code of all others from its sight; limit
- * the size of files to that of /tmp, if the machine lets us. Where nothing is mounted
- * (late->hidden_code is NULL) only the last. Takes well under a millisecond, in which the caller
- * stands still.
- * @param pid     a process of ours that has not been reaped, whose root is its own ...
- * @param target  ... and the one behind it that runs the host's program; may be the same.
+ * they are seen, and cover the code of all others. Nothing where nothing is mounted
+ * (late->hidden_code is NULL). Takes well under a millisecond, in which the caller stands still;
+ * its thread has a working folder and a file mode mask of its own from then on.
+ * @param pid  a process of ours that has not been reaped, whose root is its own.
  * @return 0; HD_EDENIED, HD_ENOTFOUND, HD_EIO: the host is of no use any more.
  */
-int hd_adopt(pid_t pid, pid_t target, const struct hd_late *late, struct hd_error *err);
+int hd_adopt(pid_t pid, const struct hd_late *late, struct hd_error *err);

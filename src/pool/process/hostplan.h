@@ -18,7 +18,6 @@ struct hd_late {
     bool possible;                  /* a host that runs already can get it */
     char *code_dir, *opt_dir;       /* as the node sees them; opt_dir may be NULL */
     char *hidden_code, *hidden_opt; /* as such a host sees them; NULL where nothing is mounted */
-    uint32_t tmp_mb;                /* of /tmp, and of one file */
 };
 
 /** A host process to start. Two plans with the same key make hosts that can stand in for each

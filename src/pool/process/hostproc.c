@@ -444,18 +444,11 @@ void hd_hostproc_keep_to(struct hd_hostproc *p, uint32_t memory_mb)
         hd_timer_start(p->site->loop, &p->watch, WATCH_MS, on_watch);
 }
 
-/* The program behind the stage, if that stays as init. */
-static pid_t target_of(const struct hd_hostproc *p)
-{
-    pid_t target = hd_proc_child(p->child.pid);
-    return target > 0 ? target : p->child.pid;
-}
-
 int hd_hostproc_adopt(struct hd_hostproc *p, const struct hd_late *late, struct hd_error *err)
 {
     if (p->ended)
         return hd_fail(err, HD_ENOTFOUND, "it has ended");
-    return hd_adopt(p->child.pid, target_of(p), late, err);
+    return hd_adopt(p->child.pid, late, err);
 }
 
 unsigned hd_hostproc_endpoints(const struct hd_hostproc *p, struct hd_endpoint at[2])

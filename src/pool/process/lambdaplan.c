@@ -291,7 +291,8 @@ static void confine(struct hd_hostplan *p, const struct hd_lambdaplan_site *site
     s->max_files = FILES;
     s->max_locked_bytes = (uint64_t)LOCKED_KB << 10;
     s->max_stack_bytes = (uint64_t)STACK_MB << 20;
-    p->late.tmp_mb = l->ephemeral_mb > 0 ? l->ephemeral_mb : EPHEMERAL_MB;
+    s->tmp_mb = l->ephemeral_mb > 0 ? l->ephemeral_mb : EPHEMERAL_MB;
+    s->max_file_bytes = (uint64_t)s->tmp_mb << 20;
     p->late.code_dir = hd_strdup(l->code_dir);
     p->late.opt_dir = hd_strdup(l->opt_dir);
     p->late.there = true;
@@ -305,8 +306,6 @@ static void confine(struct hd_hostplan *p, const struct hd_lambdaplan_site *site
 void hd_lambdaplan_settle(struct hd_hostplan *p)
 {
     struct hd_sandbox_spec *s = &p->spec;
-    s->tmp_mb = p->late.tmp_mb;
-    s->max_file_bytes = (uint64_t)p->late.tmp_mb << 20;
     if (!s->layout)
         return;
     if (p->late.possible)
