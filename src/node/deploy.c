@@ -198,6 +198,8 @@ void hd_node_deploy(struct hd_node *n, const struct hd_scan *scan)
     n->deploys++;
     hd_node_targets_set(n);
     hd_node_edge_routes(n);
+    if (!eager)
+        hd_node_ahead(n, scan);
 }
 
 void hd_node_undeploy(struct hd_node *n)

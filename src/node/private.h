@@ -48,6 +48,13 @@ struct hd_worker {
 
 struct hd_node_lanes; /* lanes.c */
 
+/* Names of functions that changed. */
+struct hd_ahead {
+    struct hd_node *node;
+    struct hd_timer calm;
+    struct hd_strings names;
+};
+
 struct hd_node {
     const struct hd_node_options *opt;
     char *const *env;
@@ -73,6 +80,7 @@ struct hd_node {
     struct hd_map stats;      /* by name: struct hd_stats with a name, see deploy.c */
     struct hd_watch *watch;
     struct hd_reload *reload;
+    struct hd_ahead ahead;
     uint64_t deploys, reloads, reload_failures;
 
     struct hd_node_targets *targets; /* the same for calls with an event */
@@ -124,6 +132,13 @@ struct hd_node {
     unsigned servers_open, halves_open, doors_shut;
     void (*after_policies)(void *node);
 };
+
+/* ahead.c: functions are prepared before they are called */
+
+/** Prepare some of what @p scan added or changed, a little later. Control loop. */
+void hd_node_ahead(struct hd_node *n, const struct hd_scan *scan);
+/** Prepare nothing any more. */
+void hd_node_ahead_stop(struct hd_node *n);
 
 /* deploy.c: from a scan to pools and routes */
 

@@ -154,6 +154,7 @@ int hd_node_watch(struct hd_node *n, struct hd_error *err)
 
 void hd_node_unwatch(struct hd_node *n)
 {
+    hd_node_ahead_stop(n);
     if (n->watch != NULL)
         hd_watch_close(n->watch, NULL, NULL);
     n->watch = NULL;

@@ -478,6 +478,7 @@ def test_a_rehearsal_never_reaches_the_function(start):
     assert host.control("POST", "/.heddle/rehearsal", b"{}", token="0" * 32).status == 403
     assert host.control("POST", "/.heddle/rehearsal", b"{}").json() == {}
     assert host.event().body == b"1"
+    host.wait_record(lambda r: r["msg"] == "called")
     assert [r["msg"] for r in host.records] == ["called"]
 
 

@@ -152,6 +152,9 @@ struct hd_backend_ops {
     /** Keep hosts ready for the runtime of @p what (a typical launch of it), with nothing loaded.
      * May be NULL. */
     void (*prewarm)(struct hd_backend *b, const struct hd_launch *what, unsigned count);
+    /** It may be launched some time: prepare what can be prepared without running it, when nobody
+     * else wants the machine. Cheap to call; what waits is bounded. May be NULL. */
+    void (*prepare)(struct hd_backend *b, const struct hd_launch *what);
     /** Remove what an earlier, dead node left behind. Before the first launch. */
     int (*reap_stale)(struct hd_backend *b, struct hd_error *err);
     /** End everything and free; @p done when nothing is left. */

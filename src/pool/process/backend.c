@@ -4,6 +4,7 @@
 #include "core/map.h"
 #include "core/work.h"
 #include "pool/launch.h"
+#include "pool/process/compile.h"
 #include "pool/process/enforce.h"
 #include "pool/process/hostclient.h"
 #include "pool/process/instance.h"
@@ -42,6 +43,7 @@ struct process {
     struct hd_process_enforcement enforcement;
     struct hd_list instances;
     struct hd_prewarm prewarm;
+    struct hd_compile compile;
     struct hd_list curious;
     struct hd_interpreters interpreters, asked; /* asked: a work thread's while `asking` */
     bool has_asked, asking, knows;
@@ -292,6 +294,7 @@ static struct hd_instance_handle *launch(struct hd_backend *b, const struct hd_l
         rc = make_plan(p, &plan, what, &instance, &err);
     if (rc < 0)
         return hd_process_instance_fail(&p->instances, &p->site, &err, events, owner);
+    hd_compile_forget(&p->compile, what->function);
     struct hd_instance_handle *h = begin(p, &plan, what, &instance, events, owner);
     explicit_bzero(&instance, sizeof(instance));
     hd_hostplan_done(&plan);
@@ -363,6 +366,17 @@ static void prewarm(struct hd_backend *b, const struct hd_launch *what, unsigned
         remember(p, what, count, key);
 }
 
+static void prepare(struct hd_backend *b, const struct hd_launch *what)
+{
+    struct process *p = process_of(b);
+    struct hd_hostplan plan;
+    struct hd_error err;
+    if (hd_hostplan_make_compile(&plan, &p->opt, what, p->enforcement.parts, &err) < 0)
+        return; /* a launch of it will say so */
+    hd_compile_add(&p->compile, what->function, &plan);
+    hd_hostplan_done(&plan);
+}
+
 static int reap_stale(struct hd_backend *b, struct hd_error *err)
 {
     struct process *p = process_of(b);
@@ -400,7 +414,8 @@ static void destroy(struct process *p)
 static void check_closed(struct hd_timer *t)
 {
     struct process *p = hd_container_of(t, struct process, closing);
-    if (!hd_list_empty(&p->instances) || !hd_prewarm_is_closed(&p->prewarm) || p->asking) {
+    if (!hd_list_empty(&p->instances) || !hd_prewarm_is_closed(&p->prewarm) ||
+        !hd_compile_is_closed(&p->compile) || p->asking) {
         hd_timer_start(p->opt.loop, &p->closing, 5, check_closed);
         return;
     }
@@ -418,6 +433,7 @@ static void close_backend(struct hd_backend *b, void (*done)(void *arg), void *a
     p->on_closed = done;
     p->on_closed_arg = arg;
     hd_prewarm_close(&p->prewarm);
+    hd_compile_close(&p->compile);
     hd_list_each(link, &p->instances)
         hd_process_instance_terminate(hd_process_instance_of(link), 0);
     hd_timer_start(p->opt.loop, &p->closing, 0, check_closed);
@@ -435,6 +451,7 @@ static const struct hd_backend_ops ops = {
     .rss_bytes = hd_process_instance_rss_bytes,
     .cpu_us = hd_process_instance_cpu_us,
     .prewarm = prewarm,
+    .prepare = prepare,
     .reap_stale = reap_stale,
     .close = close_backend,
 };
@@ -558,6 +575,7 @@ int hd_process_new(struct hd_backend **out, const struct hd_process_options *opt
                                         .uid_base = p->opt.uid_base,
                                         .default_pids = p->opt.default_pids};
     hd_prewarm_init(&p->prewarm, &p->site, p->opt.max_prewarm, p->opt.start_timeout_ms);
+    hd_compile_init(&p->compile, &p->site);
     rc = hd_rundir_open(&p->site.dir, p->opt.run_dir, geteuid() == 0, err);
     if (rc == 0 && p->opt.cache_dir != NULL)
         rc = hd_make_folder(p->opt.cache_dir, err);

@@ -319,6 +319,33 @@ int hd_hostplan_make(struct hd_hostplan *out, const struct hd_process_options *o
     return 0;
 }
 
+int hd_hostplan_make_compile(struct hd_hostplan *out, const struct hd_process_options *opt,
+                             const struct hd_launch *what, unsigned parts, struct hd_error *err)
+{
+    struct hd_sandbox_spec *s = &out->spec;
+    if (strcmp(what->runtime, "deno") != 0 || opt->cache_dir == NULL)
+        return hd_fail(err, HD_EINVAL, "function %s: nothing is compiled ahead", what->function);
+    int rc = hd_hostplan_make(out, opt, what, parts, true, err);
+    if (rc < 0)
+        return rc;
+    hd_spec_list_done(&s->argv);
+    add(&s->argv, opt->deno_bin);
+    add(&s->argv, "cache");
+    add(&s->argv, "--quiet");
+    add(&s->argv, "--no-lock");
+    deno_config(&s->argv, opt, what->import_map);
+    s->parts |= parts & HD_SANDBOX_NET;
+    if (!(s->parts & HD_SANDBOX_NET)) {
+        add(&s->argv, "--no-remote");
+        add(&s->argv, "--no-npm");
+    }
+    add(&s->argv, what->entry);
+    out->host = false;
+    free(out->key);
+    out->key = NULL;
+    return 0;
+}
+
 void hd_hostplan_make_key(struct hd_hostplan *p)
 {
     struct hd_buf key;

@@ -41,6 +41,14 @@ struct hd_hostplan {
 int hd_hostplan_make(struct hd_hostplan *out, const struct hd_process_options *opt,
                      const struct hd_launch *what, unsigned parts, bool cgroup_memory,
                      struct hd_error *err);
+/**
+ * Same, for a process that has the runtime compile the function into its cache, and runs nothing of
+ * it. It sees what the function will see, and no network; what is not in the cache it does not
+ * fetch.
+ * @return 0 and *out, or as above; HD_EINVAL also: this runtime compiles nothing ahead.
+ */
+int hd_hostplan_make_compile(struct hd_hostplan *out, const struct hd_process_options *opt,
+                             const struct hd_launch *what, unsigned parts, struct hd_error *err);
 void hd_hostplan_copy(struct hd_hostplan *out, const struct hd_hostplan *from);
 void hd_hostplan_done(struct hd_hostplan *p);
 /** Make the key of what is in the spec. */

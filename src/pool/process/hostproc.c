@@ -13,6 +13,7 @@
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -31,6 +32,7 @@ enum {
     CGROUP_RETRY_MS = 5,
     CGROUP_TRIES = 400,
     UIDS = 1000,
+    LOWEST = 19, /* priority */
 };
 
 struct stream {
@@ -442,6 +444,12 @@ void hd_hostproc_keep_to(struct hd_hostproc *p, uint32_t memory_mb)
                hd_kv_str("error", err.msg));
     if (memory_mb > 0 && p->cgroup.memory == NULL)
         hd_timer_start(p->site->loop, &p->watch, WATCH_MS, on_watch);
+}
+
+void hd_hostproc_yield(struct hd_hostproc *p)
+{
+    setpriority(PRIO_PGRP, (id_t)p->child.pid, LOWEST);
+    hd_cgroup_share(&p->cgroup, 1, NULL);
 }
 
 int hd_hostproc_adopt(struct hd_hostproc *p, const struct hd_late *late, struct hd_error *err)

@@ -47,6 +47,8 @@ void hd_hostproc_limit(struct hd_hostproc *p, uint32_t memory_mb, uint32_t pids)
 /** Let its share of CPU time follow the limit of its memory; and where no cgroup keeps that limit,
  *  look at it ten times a second and end what is a tenth above it. */
 void hd_hostproc_keep_to(struct hd_hostproc *p, uint32_t memory_mb);
+/** Let it have the CPU time that nobody else wants. Right after its start. */
+void hd_hostproc_yield(struct hd_hostproc *p);
 /** Give a host that was started without it what its function brings. @return 0, or HD_E*: it is of
  *  no use any more. */
 int hd_hostproc_adopt(struct hd_hostproc *p, const struct hd_late *late, struct hd_error *err);
