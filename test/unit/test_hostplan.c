@@ -234,6 +234,44 @@ static void the_load_request_is_json_whatever_is_in_it(void **state)
     (void)state;
 }
 
+static void deno_compiles_ahead_what_it_finds_without_a_network(void **state)
+{
+    static const struct hd_process_options cached = {.runtimes_dir = "/rt",
+                                                     .run_dir = "/run/h",
+                                                     .functions_root = "/f",
+                                                     .cache_dir = "/cache",
+                                                     .deno_bin = "/usr/bin/deno",
+                                                     .node_bin = "/usr/bin/node"};
+    static const struct {
+        unsigned parts;
+        const char *map, *command;
+    } cases[] = {
+        {HD_SANDBOX_NET, NULL,
+         "/usr/bin/deno cache --quiet --no-lock --no-config --import-map=/rt/deno/imports.json "
+         "/f/hello/index.ts"},
+        {0, "/f/deno.json",
+         "/usr/bin/deno cache --quiet --no-lock --config=/f/deno.json --no-remote --no-npm "
+         "/f/hello/index.ts"},
+    };
+    for (size_t i = 0; i < HD_COUNT(cases); i++) {
+        struct hd_hostplan p;
+        struct hd_launch w = launch("deno");
+        w.import_map = cases[i].map;
+        assert_int_equal(hd_hostplan_make_compile(&p, &cached, &w, cases[i].parts, NULL), 0);
+        hd_auto_free char *argv = joined(&p.spec.argv), *write = joined(&p.spec.write);
+        assert_string_equal(argv, cases[i].command);
+        assert_int_equal(p.spec.parts, cases[i].parts);
+        assert_non_null(strstr(write, "/cache"));
+        assert_true(!p.host && p.key == NULL);
+        hd_hostplan_done(&p);
+    }
+    struct hd_hostplan none;
+    struct hd_launch deno = launch("deno"), node = launch("node");
+    assert_int_equal(hd_hostplan_make_compile(&none, &opt, &deno, 0, NULL), HD_EINVAL);
+    assert_int_equal(hd_hostplan_make_compile(&none, &cached, &node, 0, NULL), HD_EINVAL);
+    (void)state;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -244,6 +282,7 @@ int main(void)
         cmocka_unit_test(functions_share_a_key_until_their_confinement_differs),
         cmocka_unit_test(only_no_network_at_all_gets_a_namespace),
         cmocka_unit_test(what_cannot_run_is_refused_by_name),
+        cmocka_unit_test(deno_compiles_ahead_what_it_finds_without_a_network),
         cmocka_unit_test(the_load_request_is_json_whatever_is_in_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
