@@ -302,9 +302,10 @@ function serveOnce(
   req: Request,
   info: Deno.ServeHandlerInfo,
 ): Response | Promise<Response> {
+  const url = rawUrl(req);
   serving = found;
   try {
-    return serve(req, info);
+    return serve(req, info, url, url.indexOf("/.") + 2); /* as if it had an id there */
   } finally {
     serving = null;
   }
