@@ -50,10 +50,9 @@ char *hd_cgroup_get(const char *dir, const char *name)
     return hd_buf_take(&b);
 }
 
-/* The number in a file of one, or behind "key " in a file of many; 0 where there is none. */
-static uint64_t number(const char *dir, const char *name, const char *key)
+/* The number behind "key " in a text of many, or in a text of one; 0 where there is none. */
+static uint64_t number_in(const char *text, const char *key)
 {
-    hd_auto_free char *text = hd_cgroup_get(dir, name);
     struct hd_str rest = hd_str(text), line, word;
     uint64_t n = 0;
     while (text != NULL && hd_str_split(&line, &rest, '\n')) {
@@ -63,6 +62,12 @@ static uint64_t number(const char *dir, const char *name, const char *key)
             return hd_str_to_u64(&n, line) == 0 ? n : 0;
     }
     return 0;
+}
+
+static uint64_t number(const char *dir, const char *name, const char *key)
+{
+    hd_auto_free char *text = hd_cgroup_get(dir, name);
+    return number_in(text, key);
 }
 
 /* --- where our own group lies --- */
@@ -377,8 +382,9 @@ uint64_t hd_cgroup_memory(const struct hd_cgroup *c)
 {
     if (c->memory == NULL)
         return 0;
-    uint64_t anon = number(c->memory, "memory.stat", "anon"); /* version 2 */
-    return anon > 0 ? anon : number(c->memory, "memory.stat", "rss");
+    hd_auto_free char *text = hd_cgroup_get(c->memory, "memory.stat");
+    uint64_t anon = number_in(text, "anon"); /* version 2 */
+    return anon > 0 ? anon : number_in(text, "rss");
 }
 
 uint64_t hd_cgroup_peak(const struct hd_cgroup *c)
