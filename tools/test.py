@@ -37,7 +37,7 @@ WORKERS = "4"
 
 # The units that start threads; the rest would prove nothing under the thread sanitizer.
 THREADED = re.compile(r"^(loop|log|work|pool|snapshot|limit|ratelimit|jwks|metric|cache"
-                      r"|server|client|node|store|async_threads|lanes|rabbitmq)")
+                      r"|server|client|node|store|async_threads|lanes|rabbitmq|alive|relay)")
 
 # More failures than this are no chance, and none of them is run again.
 AGAIN_MAX = 20

@@ -39,7 +39,7 @@ struct delivery {
     const struct hd_event_lane *lane;
     struct hd_lane_run *run;
     struct hd_delivery_verdict verdict;
-    uint32_t attempt, lost;
+    uint32_t attempt, lost, delivered;
     bool is_void;
     char first[INLINE_BYTES];
 };
@@ -333,8 +333,9 @@ static void check(struct delivery *d)
         skip(d);
         return;
     }
-    if (hd_delivery_is_deadly(d->lost, d->lane->max_attempts)) {
-        hd_fail(&err, HD_EINVAL, "the node died %u times with it under way", d->lost);
+    if (hd_delivery_is_deadly(d->lost, d->delivered, d->lane->max_attempts)) {
+        hd_fail(&err, HD_EINVAL, "%u nodes that took it never said what came of it",
+                HD_MAX(d->lost, d->delivered));
         reject(d, HD_POISON_DEADLY, &err);
         return;
     }
@@ -369,6 +370,7 @@ void hd_consumer_deliver(struct hd_consumer *c, const struct hd_lane_delivery *f
     d->consumer = c;
     d->tag = from->tag;
     d->lost = from->lost;
+    d->delivered = from->delivery_count;
     hd_list_init(&d->link);
     hd_list_push(&c->deliveries, &d->link);
     c->active++;

@@ -1,6 +1,12 @@
 #include "lanes/delivery.h"
 
-enum { SKIP_FIRST_MS = 1000, SKIP_LONGEST_MS = 30000, SKIPS_MAX = 20, LOST_MAX = 3 };
+enum {
+    SKIP_FIRST_MS = 1000,
+    SKIP_LONGEST_MS = 30000,
+    SKIPS_MAX = 20,
+    LOST_MAX = 3,
+    DELIVERED_MAX = 20
+};
 
 const char *hd_poison_name(enum hd_poison p)
 {
@@ -31,9 +37,10 @@ uint32_t hd_delivery_attempt(uint32_t remembered, uint32_t in_envelope, uint32_t
     return most < UINT32_MAX ? most + 1 : most;
 }
 
-bool hd_delivery_is_deadly(uint32_t lost, uint32_t max_attempts)
+bool hd_delivery_is_deadly(uint32_t lost, uint32_t delivered, uint32_t max_attempts)
 {
-    return lost >= HD_MAX(max_attempts, (uint32_t)LOST_MAX);
+    return lost >= HD_MAX(max_attempts, (uint32_t)LOST_MAX) ||
+           delivered >= HD_MAX(max_attempts, (uint32_t)DELIVERED_MAX);
 }
 
 struct hd_delivery_verdict hd_delivery_after(bool ok, uint32_t attempt, uint32_t max_attempts,

@@ -23,8 +23,10 @@ uint32_t hd_delivery_attempt(uint32_t remembered, uint32_t in_envelope, uint32_t
 
 /** @return whether a message is not to be tried again because nodes died of it: as often as it may
  *  be tried, but three times at least, since a node may die of something else.
- *  @param lost  nodes that died with it under way. */
-bool hd_delivery_is_deadly(uint32_t lost, uint32_t max_attempts);
+ *  @param lost       nodes that died with it under way, where that is known.
+ *  @param delivered  how often the queue gave it out before and never heard what came of it; of
+ * that 20 are too many, for a connection breaks more often than a node dies. */
+bool hd_delivery_is_deadly(uint32_t lost, uint32_t delivered, uint32_t max_attempts);
 
 struct hd_delivery_verdict {
     enum hd_lane_settle settle;

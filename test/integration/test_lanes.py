@@ -308,7 +308,7 @@ def test_a_message_of_which_nodes_die_is_a_dead_letter_and_no_other(lanes, tmp_p
         again = Node(tmp_path, node.functions, "--sandbox", "off")
         again.spawn()
         try:
-            eventually(lambda: again.process.poll() is not None, 60, what=f"death {death}")
+            eventually(lambda: again.process.poll() is not None, 120, what=f"death {death}")
         finally:
             again.kill()
     last = Node(tmp_path, node.functions, "--sandbox", "off").start()

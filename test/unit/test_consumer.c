@@ -133,7 +133,8 @@ static void wait_for(uint64_t ms)
         ;
 }
 
-static void deliver(uint64_t tag, const char *lane, const char *event, uint32_t attempts)
+static void deliver_again(uint64_t tag, const char *lane, const char *event, uint32_t attempts,
+                          uint32_t lost, uint32_t delivered)
 {
     struct hd_buf body;
     struct hd_envelope e = {.lane_id = hd_str(lane),
@@ -146,9 +147,15 @@ static void deliver(uint64_t tag, const char *lane, const char *event, uint32_t 
                             .attempts = attempts};
     hd_buf_init(&body, 4096);
     hd_envelope_write(&body, &e);
-    struct hd_lane_delivery d = {.tag = tag, .body = hd_buf_view(&body)};
+    struct hd_lane_delivery d = {
+        .tag = tag, .body = hd_buf_view(&body), .lost = lost, .delivery_count = delivered};
     hd_consumer_deliver(rig->consumer, &d);
     hd_buf_done(&body);
+}
+
+static void deliver(uint64_t tag, const char *lane, const char *event, uint32_t attempts)
+{
+    deliver_again(tag, lane, event, attempts, 0, 0);
 }
 
 static const char *settled(void)
@@ -241,6 +248,20 @@ static void a_hook_that_fails_holds_its_message_for_the_delay(void **state)
     assert_int_equal(r->runs, 2);
 }
 
+static void what_nodes_die_of_is_not_run_again(void **state)
+{
+    struct rig *r = *state;
+    char text[4096];
+    deliver_again(1, "orders", "app.events.placed", 0, 2, 2);
+    deliver_again(2, "orders", "app.events.placed", 0, 3, 3);
+    deliver_again(3, "orders", "app.events.placed", 0, 0, 20);
+    assert_string_equal(settled(), "1:ack 2:reject (node_died) 3:reject (node_died) ");
+    assert_int_equal(r->runs, 1);
+    logged(text, sizeof(text));
+    assert_non_null(strstr(text, "\"reason\":\"node_died\",\"error\":\"3 nodes that took it "
+                                 "never said what came of it\""));
+}
+
 static void what_was_lost_with_the_connection_is_not_settled(void **state)
 {
     struct rig *r = *state;
@@ -281,6 +302,7 @@ int main(void)
         CASE(a_lane_of_nobody_is_a_dead_letter_in_the_end),
         CASE(a_relay_says_what_it_relays),
         CASE(a_hook_that_fails_holds_its_message_for_the_delay),
+        CASE(what_nodes_die_of_is_not_run_again),
         CASE(what_was_lost_with_the_connection_is_not_settled),
         CASE(what_waits_goes_back_when_the_node_stops),
     };

@@ -16,13 +16,15 @@ static void an_attempt_is_one_more_than_anybody_counted(void **state)
 static void a_message_that_nodes_die_of_is_not_tried_for_ever(void **state)
 {
     static const struct {
-        uint32_t lost, max_attempts;
+        uint32_t lost, delivered, max_attempts;
         bool deadly;
-    } cases[] = {{0, 1, false}, {2, 1, false}, {3, 1, true}, {2, 3, false},
-                 {3, 3, true},  {4, 5, false}, {5, 5, true}, {6, 5, true}};
+    } cases[] = {{0, 0, 1, false},  {2, 2, 1, false}, {3, 3, 1, true},    {2, 2, 3, false},
+                 {3, 3, 3, true},   {4, 4, 5, false}, {5, 5, 5, true},    {6, 6, 5, true},
+                 {0, 19, 3, false}, {0, 20, 3, true}, {0, 20, 30, false}, {0, 30, 30, true}};
     for (size_t i = 0; i < HD_COUNT(cases); i++)
-        assert_int_equal(hd_delivery_is_deadly(cases[i].lost, cases[i].max_attempts),
-                         cases[i].deadly);
+        assert_int_equal(
+            hd_delivery_is_deadly(cases[i].lost, cases[i].delivered, cases[i].max_attempts),
+            cases[i].deadly);
     (void)state;
 }
 
