@@ -119,6 +119,10 @@ static void a_prewarmed_host_sees_the_same(void **state)
     hd_process_prewarm_counts(&counts, r.backend);
     assert_int_equal(counts.ready, 1);
     assert_int_equal(counts.starting + counts.none + counts.unfit, 0);
+    rig_expect(&p,
+               "['umount -l', 'unshare -rm umount -l'].map((how) => cp.spawnSync('/bin/sh', "
+               "['-c', how + ' /run/heddle-code']).status !== 0).join()",
+               "true,true"); /* what covers the code of others cannot be lifted */
     expect_layout(&r, &p);
     rig_expect(&p, "process.getuid() > 0", "true");
     rig_expect(&p, "cp.execFileSync('/bin/sh', ['-c', 'ulimit -f']).toString()", "1228800\\n");
