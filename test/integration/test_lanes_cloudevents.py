@@ -53,9 +53,11 @@ def node(tmp_path_factory):
 
 @pytest.fixture
 def emit(node):
-    """emit(body, headers, name): (status, answer), and emit.seen(who): what a hook got since."""
+    """emit(body, headers, name): (status, answer), and emit.seen(who): what a hook got since. It ends when
+    all hooks have got what was emitted, so that the next test sees its own only."""
     files = {name: node.cwd / f"seen-{name}" for name in ("cloud", "plain", "typed")}
     lines = {name: file.read_text().splitlines() if file.exists() else [] for name, file in files.items()}
+    due = {name: len(before) for name, before in lines.items()}
 
     def emit(body, headers=None, name="/order-placed"):
         text = body if isinstance(body, (str, bytes)) else json.dumps(body)
@@ -68,6 +70,8 @@ def emit(node):
         answer = admin.getresponse()
         told = answer.status, json.loads(answer.read())
         admin.close()
+        for who in (files if name == "/order-placed" else ["cloud"]) if told[0] == 202 else []:
+            due[who] += 1
         return told
 
     def seen(who):
@@ -77,8 +81,12 @@ def emit(node):
         got = eventually(new, 60, what=f"an event for {who}")
         assert len(got) == 1
         return got[0]
+    def all_there():
+        return all(file.read_text().count("\n") >= due[name] for name, file in files.items() if due[name])
+
     emit.seen = seen
-    return emit
+    yield emit
+    eventually(all_there, 60, what="the end of all hooks")
 
 
 STRUCTURED = {"content-type": "application/cloudevents+json; charset=utf-8"}

@@ -66,7 +66,7 @@ def test_the_shortest_timeout_of_code_manifest_and_node_counts_in_this_order(
         "by-node/index.ts": slow, "by-node/heddle.json": OPEN,
         "by-manifest/index.ts": slow, "by-manifest/heddle.json": manifest(timeoutMs=300),
         "by-code/index.ts": shim, "by-code/heddle.json": manifest(timeoutMs=20000)}),
-        "--timeout", "600")
+        "--timeout", "600", "--shutdown-grace", "1000")
     for name, ms in (("by-node", 600), ("by-manifest", 300), ("by-code", 150)):
         began = time.monotonic()
         expect(node.get(name), 504, {"error": "Function execution timed out"})
@@ -100,7 +100,8 @@ def ok(answer):
 
 def test_a_request_beside_one_that_spins_gets_a_clean_answer(start_node, write_functions):
     node = start_node(write_functions({
-        "spinner/index.ts": INSTANCE, "spinner/heddle.json": manifest(timeoutMs=1000)}))
+        "spinner/index.ts": INSTANCE, "spinner/heddle.json": manifest(timeoutMs=1000)}),
+        "--shutdown-grace", "1000")
     node.get("spinner")
     answers = []
     # A POST that waits in the same instance; it is not tried again, for it may have had an effect.

@@ -12,7 +12,8 @@ MB = 1 << 20
 @pytest.fixture
 def release(start_node):
     """Memory is measured on the build that is shipped: sanitizers keep what was freed."""
-    node = start_node(kind="release", env={"HEDDLE_BODY_LIMIT_MB": "2000"})
+    node = start_node(kind="release", env={"HEDDLE_BODY_LIMIT_MB": "2000",
+                                            "HEDDLE_SHUTDOWN_GRACE_MS": "1000"})
     assert node.get("hello").status == 200
     assert node.get("big?mb=1").status == 200
     assert node.post("upload", b"x").status == 200
