@@ -14,7 +14,7 @@ class LateKill:
     removal was asked for, or after a second; and the answer to that a moment later."""
 
     def __init__(self, path, engine):
-        self.engine, self.removals = engine, 0
+        self.engine, self.removals = engine, []  # the first lines of requests
         self.removing, self.killed, self.removed = (threading.Event() for _ in range(3))
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(str(path))
@@ -38,9 +38,10 @@ class LateKill:
             while data := source.recv(65536):
                 asked[0] = data
                 if data.startswith(b"DELETE "):
-                    self.removals += 1
-                    if self.removals > 1:
+                    line = data.split(b"\r\n", 1)[0]
+                    if line in self.removals:
                         self.removed.wait(20)
+                    self.removals.append(line)
                     self.removing.set()
                 sink.sendall(data)
         for end in (source, sink):
@@ -72,5 +73,7 @@ def test_a_kill_that_is_answered_after_the_end(docker_node, engine, tmp_path):
     active(n, "py")
     assert invoke(n, "py", {"a": 1}).json() == {"a": 1}
     n.stop()
-    assert late.killed.is_set() and late.removals == 1
+    # Each container once. On a busy machine one may have been too slow to start, and had a successor.
+    assert late.killed.is_set() and late.removals
+    assert len(late.removals) == len(set(late.removals)), late.removals
     assert ours(engine) == []
