@@ -70,6 +70,12 @@ static uint64_t number(const char *dir, const char *name, const char *key)
     return number_in(text, key);
 }
 
+static bool has(const char *dir, const char *name)
+{
+    hd_auto_free char *path = hd_printf("%s/%s", dir, name);
+    return access(path, F_OK) == 0;
+}
+
 /* --- where our own group lies --- */
 
 static bool has_word(struct hd_str list, const char *word)
@@ -179,12 +185,15 @@ static bool v2_enable(const char *dir, const char *controller, struct hd_error *
 }
 
 /* Controllers can be given to children only by a group without processes of its own (but for the
- * root): where the node is alone in its group it moves into a child. */
+ * root): where the node is alone in its group it moves into a child. The kernel refuses some of
+ * them else, and takes others, whose children then can hold no processes. */
 static bool v2_step_aside(const char *own)
 {
     hd_auto_free char *procs = hd_cgroup_get(own, "cgroup.procs");
     hd_auto_free char *self = hd_printf("%d\n", (int)getpid());
     hd_auto_free char *leaf = hd_printf("%s/heddle-node", own);
+    if (!has(own, "cgroup.type") || (procs != NULL && procs[0] == '\0'))
+        return true; /* the root, or nobody is in it */
     if (procs == NULL || strcmp(procs, self) != 0)
         return false;
     if (mkdir(leaf, 0755) < 0 && errno != EEXIST)
@@ -201,6 +210,7 @@ static void open_v2(struct hd_cgroups *g, struct hd_str mounts, struct hd_str gr
     if (own == NULL)
         return;
     hd_auto_free char *dir = NULL;
+    bool aside = false;
     for (size_t i = 0; i < HD_COUNT(controllers); i++) {
         struct hd_error err;
         if (*to[i] != NULL)
@@ -209,12 +219,15 @@ static void open_v2(struct hd_cgroups *g, struct hd_str mounts, struct hd_str gr
             note_why(g, controllers[i], "is not given to the node's cgroup");
             continue;
         }
-        if (!v2_enable(own, controllers[i], &err) &&
-            !(err.sys == EBUSY && v2_step_aside(own) && v2_enable(own, controllers[i], &err))) {
+        if (!aside && !v2_step_aside(own)) {
             note_why(g, controllers[i],
-                     err.sys == EBUSY ? "the node's cgroup has other processes in it; start it as "
-                                        "a service with Delegate=yes"
-                                      : err.msg);
+                     "the node's cgroup has other processes in it; start it as a service "
+                     "with Delegate=yes");
+            return;
+        }
+        aside = true;
+        if (!v2_enable(own, controllers[i], &err)) {
+            note_why(g, controllers[i], err.msg);
             continue;
         }
         if (dir == NULL) {
@@ -248,6 +261,8 @@ static void v1_share(const struct hd_cgroups *g)
 static void open_v1(struct hd_cgroups *g, struct hd_str mounts, struct hd_str groups,
                     const char *name)
 {
+    char why_not_2[sizeof(g->why_not)];
+    memcpy(why_not_2, g->why_not, sizeof(why_not_2));
     g->why_not[0] = '\0';
     g->memory = make_parent(g, mounts, groups, "memory", name);
     g->pids = make_parent(g, mounts, groups, "pids", name);
@@ -255,6 +270,8 @@ static void open_v1(struct hd_cgroups *g, struct hd_str mounts, struct hd_str gr
     g->cpuacct = make_parent(g, mounts, groups, "cpuacct", name);
     if (g->memory != NULL || g->pids != NULL || g->cpu != NULL || g->cpuacct != NULL)
         g->version = 1;
+    else if (why_not_2[0] != '\0')
+        memcpy(g->why_not, why_not_2, sizeof(why_not_2)); /* version 2 is there, and could do it */
     v1_share(g);
 }
 
@@ -338,12 +355,6 @@ void hd_cgroup_dirs(const struct hd_cgroup *c, struct hd_spec_list *out)
     const char *const dirs[] = {c->memory, c->pids, c->cpu, c->cpuacct};
     for (size_t i = 0; i < HD_COUNT(dirs); i++)
         add_once(out, dirs[i]);
-}
-
-static bool has(const char *dir, const char *name)
-{
-    hd_auto_free char *path = hd_printf("%s/%s", dir, name);
-    return access(path, F_OK) == 0;
 }
 
 static int limit_memory(const char *dir, uint32_t memory_mb, struct hd_error *err)
