@@ -236,7 +236,16 @@ void hd_shim_event_give(struct hd_shim *s)
         hd_shim_front_give(s, fields, n, body);
     else
         hd_shim_api_give(s, &head, body);
-    hd_buf_done(&ev->body);
+    if (!front)
+        hd_buf_done(&ev->body); /* else it may have to be given again */
+}
+
+bool hd_shim_event_take_back(struct hd_shim *s)
+{
+    if (s->held != NULL || s->event == NULL || s->event->up == NULL)
+        return false;
+    s->held = hd_steal(s->event);
+    return true;
 }
 
 /* The most memory that the runtime's process had, in MB. */

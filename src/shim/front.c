@@ -5,7 +5,7 @@
  *   LOOKING ──somebody listens──► SETTLING ──nobody called `next`──► ON ──event──► (a request) ─┐
  *      ▲ │ a little later            │ `next`, an extension          ▲─────────────answer───────┘
  *      └─┘                           ▼
- *                                   OFF                                                         */
+ *                                   OFF ◄──404, 405, 501: that is no such door */
 #include "shim/shim.h"
 
 #include "core/base64.h"
@@ -32,9 +32,27 @@ static void let_go(struct hd_shim *s)
     free(hd_steal(s->front.content_type));
 }
 
+/* What listens there is a server of something else, and the runtime will ask for the event yet. */
+static bool is_none(struct hd_shim *s)
+{
+    static const char text[] =
+        "what listens on the front door's port takes no events: they wait until the runtime asks";
+    unsigned status = s->front.status;
+    if ((status != 404 && status != 405 && status != 501) || s->front.said_error ||
+        !hd_shim_event_take_back(s))
+        return false;
+    hd_shim_sink_line(s, hd_str(s->held->id), "warn", hd_str(text));
+    hd_shim_front_stop(s);
+    return true;
+}
+
 static void answered(struct hd_shim *s)
 {
     struct hd_shim_front *f = &s->front;
+    if (is_none(s)) {
+        hd_shim_step(s);
+        return;
+    }
     struct hd_str body = hd_buf_view(&f->body);
     struct hd_failure failure = {0};
     if (hd_buf_failed(&f->body)) {

@@ -199,6 +199,8 @@ bool hd_shim_event_stream(struct hd_shim *s, struct hd_str bytes, const char *co
 void hd_shim_event_stream_end(struct hd_shim *s, const struct hd_failure *f, bool exits);
 /* Send the answer that waits for lines, if they are written. */
 void hd_shim_event_step(struct hd_shim *s);
+/* Nobody took it: it waits again. @return false: another one waits, or nobody wants it any more. */
+bool hd_shim_event_take_back(struct hd_shim *s);
 /* All is over for it: runtime and extensions asked again. */
 void hd_shim_event_over(struct hd_shim *s);
 /* Tell telemetry how the event under way went; once. */

@@ -89,9 +89,9 @@ def test_errors_are_told_by_status_and_field(start):
         answer = shim.invoke(event)
         assert answer.field("x-heddle-function-error") == "Unhandled", event
         assert answer.json() == {"errorType": "Mine", "errorMessage": "no"}
-    answer = shim.invoke({"status": 404, "answer": "nothing here"})
+    answer = shim.invoke({"status": 500, "answer": "nothing here"})
     assert answer.field("x-heddle-function-error") == "Unhandled"
-    assert "answered with status 404" in answer.json()["errorMessage"]
+    assert "answered with status 500" in answer.json()["errorMessage"]
     answer = shim.invoke({"size": 6 * 1024 * 1024 + 200})
     assert answer.json()["errorType"] == "Function.ResponseSizeTooLarge"
     assert shim.invoke({"after": 1}).json()["event"] == {"after": 1}
@@ -112,14 +112,20 @@ def test_a_deadline_ends_it(start):
     shim.ended()
 
 
-def test_who_calls_the_runtime_api_is_given_events_there(start):
-    shim = with_door(start, shimdriver.PYTHON_BOOTSTRAP + """
+@pytest.mark.parametrize("late", ["0", "0.5"])
+def test_who_calls_the_runtime_api_is_given_events_there(start, late):
+    """Also when something that is no such door listens there long before."""
+    shim = with_door(start, LATE=late, text=shimdriver.PYTHON_BOOTSTRAP + """
 import threading, http.server
 class Door(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
         self.send_error(404)
+    def log_message(self, *args):
+        pass
 server = http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["DOOR"])), Door)
 threading.Thread(target=server.serve_forever, daemon=True).start()
+time.sleep(float(os.environ["LATE"]))
 loop(lambda event: api.respond(event.id, event.text))
 """)
     for n in range(3):
