@@ -313,6 +313,7 @@ static void next(struct hd_shim *s, struct hd_exchange *ex, const struct hd_head
         refuse(ex, v);
         return;
     }
+    hd_shim_front_off(s); /* what listens there is something else */
     new_call(s, ex, HD_CALL_NEXT, head);
     s->next = ex;
     hd_shim_step(s);

@@ -222,7 +222,9 @@ void hd_shim_event_give(struct hd_shim *s)
     fields[n++] = (struct hd_field){HD_LIT("Lambda-Runtime-Deadline-Ms"), hd_str(due)};
     for (unsigned i = 0; i < ev->n_next; i++)
         fields[n++] = (struct hd_field){hd_str(ev->next[i].name), hd_str(ev->next[i].value)};
-    hd_rapi_give(&s->rapi, hd_str(ev->id));
+    bool front = s->front.state == HD_SHIM_FRONT_ON;
+    if (!front)
+        hd_rapi_give(&s->rapi, hd_str(ev->id));
     hd_shim_ext_invoke(s);
     struct hd_str body = ev->body.len > 0 ? hd_buf_view(&ev->body) : hd_str("{}");
     struct hd_response_head head = {
@@ -230,8 +232,20 @@ void hd_shim_event_give(struct hd_shim *s)
     hd_shim_telemetry(s, "platform.start", "{\"requestId\":\"%s\",\"version\":\"%s\"}", ev->id,
                       s->load->function_version);
     ev->began_us = hd_clock_us();
-    hd_shim_api_give(s, &head, body);
-    hd_buf_done(&ev->body);
+    if (front)
+        hd_shim_front_give(s, fields, n, body);
+    else
+        hd_shim_api_give(s, &head, body);
+    if (!front)
+        hd_buf_done(&ev->body); /* else it may have to be given again */
+}
+
+bool hd_shim_event_take_back(struct hd_shim *s)
+{
+    if (s->held != NULL || s->event == NULL || s->event->up == NULL)
+        return false;
+    s->held = hd_steal(s->event);
+    return true;
 }
 
 /* The most memory that the runtime's process had, in MB. */

@@ -30,7 +30,8 @@ enum {
 
 static bool is_free(const struct hd_shim *s)
 {
-    return s->rapi.phase == HD_RAPI_WAITING && hd_exts_all_waiting(&s->exts);
+    bool asks = s->front.state == HD_SHIM_FRONT_ON || s->rapi.phase == HD_RAPI_WAITING;
+    return asks && s->front.conn == NULL && hd_exts_all_waiting(&s->exts);
 }
 
 static uint64_t now_ms(const struct hd_shim *s)
@@ -98,6 +99,7 @@ static void clear(struct hd_shim *s)
     hd_shim_drain_output(s);
     hd_shim_close_programs(s);
     hd_shim_direct_close(s);
+    hd_shim_front_stop(s);
 }
 
 static void on_init_timeout(struct hd_timer *t)
@@ -131,6 +133,8 @@ static void init_step(struct hd_shim *s)
         s->exts.no_runtime = false;
         if (hd_shim_start_runtime(s, &fault) < 0)
             hd_shim_failed(s, &fault);
+        else
+            hd_shim_front_look(s);
         hd_failure_done(&fault);
         return;
     }
@@ -155,6 +159,7 @@ static void init_step(struct hd_shim *s)
 void hd_shim_direct_taken(struct hd_shim *s)
 {
     s->phase = HD_SHIM_DIRECT;
+    hd_shim_front_stop(s);
     hd_rapi_end(&s->rapi);
     hd_shim_api_drop_next(s);
     hd_timer_stop(s->loop, &s->init_timer);
@@ -197,7 +202,7 @@ static void ready_step(struct hd_shim *s)
     if (s->event != NULL && s->event->answered && is_free(s))
         hd_shim_event_over(s);
     if (s->event == NULL && s->held != NULL && s->held->whole && is_free(s) &&
-        hd_shim_api_is_open(s)) {
+        (s->front.state == HD_SHIM_FRONT_ON || hd_shim_api_is_open(s))) {
         s->event = hd_steal(s->held);
         watch_deadline(s, s->event);
         hd_shim_event_give(s);
@@ -304,7 +309,8 @@ static void on_cut(struct hd_timer *t)
 
 void hd_shim_cut(struct hd_shim *s)
 {
-    hd_rapi_answered(&s->rapi);
+    if (s->front.state != HD_SHIM_FRONT_ON)
+        hd_rapi_answered(&s->rapi);
     if (s->phase == HD_SHIM_READY)
         hd_timer_start(s->loop, &s->cut, CUT_MS, on_cut);
 }
@@ -400,6 +406,7 @@ void hd_shim_end(struct hd_shim *s, enum hd_shim_reason reason)
     hd_timer_stop(s->loop, &s->rest);
     hd_timer_stop(s->loop, &s->cut);
     hd_rapi_end(&s->rapi);
+    hd_shim_front_stop(s);
     hd_shim_event_refuse(s, "this instance ends");
     hd_shim_event_report(s);
     hd_shim_telemetry_flush(s);

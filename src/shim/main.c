@@ -17,14 +17,16 @@
 enum { EXIT_USAGE = 64, EXIT_SYSTEM = 71, EXIT_NOT_FOUND = 127, TOKEN_CHARS = 32 };
 
 static const char usage[] =
-    "usage: heddle-shim [--port PORT] [--grace MS] [--stdio DIR | --tunnel] [--lanes PORT:PATH]\n"
-    "                    [--exec] [-- COMMAND ARG...]\n"
+    "usage: heddle-shim [--port PORT] [--front PORT] [--grace MS] [--stdio DIR | --tunnel]\n"
+    "                    [--lanes PORT:PATH] [--exec] [-- COMMAND ARG...]\n"
     "\n"
     "Runs one function that speaks the Lambda Runtime API and serves it to a node by heddle's\n"
     "host protocol. A node starts it; by hand it is of use for tests only.\n"
     "\n"
     "  --port PORT   Runtime API port on 127.0.0.1, in a network of the instance's own: everybody\n"
     "                in it may connect. Without it: any free port, for processes of this user.\n"
+    "  --front PORT  COMMAND may take events on 127.0.0.1:PORT, as the emulator of the service's\n"
+    "                runtime interface does, instead of asking for them\n"
     "  --grace MS    time between SIGTERM and SIGKILL for a runtime without extensions [0]\n"
     "  --stdio DIR   write standard output and error to DIR/out and DIR/err, which are there\n"
     "  --lanes PORT:PATH  take connections to 127.0.0.1:PORT to the Unix socket PATH\n"
@@ -128,14 +130,17 @@ static int read_arguments(struct hd_shim_options *o, bool *exec, char **argv)
             value = a + 2;
             continue;
         }
-        bool port = strcmp(*a, "--port") == 0;
+        bool front = strcmp(*a, "--front") == 0;
+        bool port = front || strcmp(*a, "--port") == 0;
         if (!port && strcmp(*a, "--grace") != 0) {
             fprintf(stderr, "heddle-shim: %s: not an option; --help says which there are\n", *a);
             return HD_EINVAL;
         }
         if (number(&n, *a, a[1], port ? UINT16_MAX : 60000) < 0)
             return HD_EINVAL;
-        if (port)
+        if (front)
+            o->front_port = (uint16_t)n;
+        else if (port)
             o->api_port = (uint16_t)n;
         else
             o->grace_ms = n;

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "http/server.h"
+#include "http/stream.h"
 #include "shim/ext_state.h"
 #include "shim/failure.h"
 #include "shim/frame.h"
@@ -23,6 +24,7 @@ struct hd_shim_options {
     const char *socket; /* path, or NULL: `port` */
     uint16_t port;
     uint16_t api_port;   /* of the Runtime API, in a network of our own; 0: any, checked by user */
+    uint16_t front_port; /* where the program may take events itself; 0: nowhere */
     uint16_t relay_port; /* of 127.0.0.1, */
     const char *relay_path; /* and the Unix socket to which connections there go; NULL: none */
     uint32_t grace_ms;      /* between SIGTERM and SIGKILL for a runtime without extensions */
@@ -119,6 +121,36 @@ int hd_shim_direct_offer(struct hd_shim *s, const char *program, char ***env);
 void hd_shim_direct_started(struct hd_shim *s, bool started);
 void hd_shim_direct_close(struct hd_shim *s);
 
+/* --- front.c: a program that takes events at a front door of its own --- */
+
+struct hd_shim_front {
+    enum {
+        HD_SHIM_FRONT_OFF,
+        HD_SHIM_FRONT_LOOKING,
+        HD_SHIM_FRONT_SETTLING,
+        HD_SHIM_FRONT_ON,
+    } state;
+    uint16_t port;
+    uint32_t wait_ms; /* until it is looked again */
+    struct hd_timer timer;
+    struct hd_stream probe;
+    bool probing;
+    struct hd_client_conn *conn; /* of the event under way, or NULL */
+    struct hd_buf body;          /* of its answer */
+    char *content_type;
+    unsigned status;
+    bool said_error;
+};
+/* The runtime was started: look whether it has one, and then step. */
+void hd_shim_front_look(struct hd_shim *s);
+/* The event under way; fields as the Runtime API has them. */
+void hd_shim_front_give(struct hd_shim *s, const struct hd_field *fields, size_t n,
+                        struct hd_str body);
+/* It has none, for it called the Runtime API. */
+void hd_shim_front_off(struct hd_shim *s);
+/* The same, and what is under way is forgotten. */
+void hd_shim_front_stop(struct hd_shim *s);
+
 /* --- event.c: the invocation under way --- */
 
 enum { HD_SHIM_NEXT_FIELDS = 8 };
@@ -167,6 +199,8 @@ bool hd_shim_event_stream(struct hd_shim *s, struct hd_str bytes, const char *co
 void hd_shim_event_stream_end(struct hd_shim *s, const struct hd_failure *f, bool exits);
 /* Send the answer that waits for lines, if they are written. */
 void hd_shim_event_step(struct hd_shim *s);
+/* Nobody took it: it waits again. @return false: another one waits, or nobody wants it any more. */
+bool hd_shim_event_take_back(struct hd_shim *s);
 /* All is over for it: runtime and extensions asked again. */
 void hd_shim_event_over(struct hd_shim *s);
 /* Tell telemetry how the event under way went; once. */
@@ -257,6 +291,7 @@ struct hd_shim {
     struct hd_shim_program programs[HD_SHIM_PROGRAMS_MAX];
     struct hd_shim_sink sink;
     struct hd_shim_direct direct;
+    struct hd_shim_front front;
     struct hd_exchange *load_ex, *drain_ex;       /* control requests that wait */
     struct hd_exchange *next;                     /* the runtime's open call */
     struct hd_exchange *answer;                   /* the runtime's answer that is streaming */

@@ -154,6 +154,47 @@ class Podman(Engine):
         return {"CONTAINERS_CONF": str(self.folder / "containers.conf")}
 
 
+class RootlessPodman(Podman):
+    """The same, without privileges: as a user whom only its own view of /etc knows."""
+
+    package = "podman, runc, uidmap"
+    USER, FIRST = 64123, 64200 * 65536
+
+    def arguments(self):
+        lines = {"passwd": f"hdtest:x:{self.USER}:{self.USER}::{self.folder}:/bin/sh\n",
+                 "group": f"hdtest:x:{self.USER}:\n",
+                 "subuid": f"hdtest:{self.FIRST}:65536\n", "subgid": f"hdtest:{self.FIRST}:65536\n"}
+        for name, line in lines.items():
+            (self.folder / name).write_text(line)
+        (self.folder / "run").mkdir(mode=0o700)
+        arguments = super().arguments()
+        for path in (self.folder, self.folder / "run"):
+            os.chown(path, self.USER, self.USER)
+        return arguments
+
+    def variables(self):
+        return {**super().variables(), "HOME": str(self.folder),
+                "XDG_RUNTIME_DIR": str(self.folder / "run")}
+
+    def prefix(self):
+        own = "".join(f"mount --bind '{self.folder}/{name}' /etc/{name} && "
+                      for name in ("passwd", "group", "subuid", "subgid"))
+        become = f"exec setpriv --reuid {self.USER} --regid {self.USER} --clear-groups"
+        return [find("unshare"), "--mount", "--propagation", "private", "sh", "-c",
+                f'cd "{self.folder}" && {own}{become} "$@"', "sh"]
+
+    def end(self):
+        try:
+            super().end()
+        finally:
+            for entry in pathlib.Path("/proc").iterdir():  # what holds its user namespace
+                try:
+                    if entry.name.isdigit() and entry.stat().st_uid == self.USER:
+                        os.kill(int(entry.name), signal.SIGKILL)
+                except OSError:
+                    continue
+
+
 def find(name):
     """A program of the system, also where PATH has no /usr/sbin."""
     return shutil.which(name, path=PATH)

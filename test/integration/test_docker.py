@@ -325,3 +325,40 @@ def test_the_aws_cli(docker_node, tmp_path):
         aws("invoke", "--function-name", name, "--cli-binary-format", "raw-in-base64-out",
             "--payload", "{}", "out.json")
         assert member in json.loads((tmp_path / "out.json").read_text())
+
+
+# What serves events on port 8080, as the emulator that some images bring does.
+DOOR = """
+import http.server, json, os
+class Door(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        event = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        print("door got", event, flush=True)
+        if event.get("exit"):
+            os._exit(event["exit"])
+        answer = json.dumps({"event": event, "path": self.path, "pid": os.getpid()}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.wfile.write(answer)
+http.server.HTTPServer(("0.0.0.0", 8080), Door).serve_forever()
+"""
+
+
+def test_an_image_that_takes_events_on_8080(docker_node, engine):
+    n = docker_node()
+    create(n, "door", PackageType="Image", Code={"ImageUri": IMAGE},
+           ImageConfig={"EntryPoint": ["/usr/bin/python3", "-c", DOOR]})
+    assert active(n, "door")["State"] == "Active"
+    answer = invoke(n, "door", {"n": 1})
+    assert answer.status == 200 and answer.get("x-amz-function-error") is None, answer
+    first = answer.json()
+    assert first["event"] == {"n": 1}
+    assert first["path"] == "/2015-03-31/functions/function/invocations"
+    assert "door got {'n': 1}" in tail(answer)
+    assert invoke(n, "door", {"n": 2}).json()["pid"] == first["pid"]
+    [c] = ours(engine, "door")
+    assert engine.inspect(c["Id"])["HostConfig"]["NetworkMode"] == "none"
+    answer = invoke(n, "door", {"exit": 3})
+    assert answer.get("x-amz-function-error") and "exit status 3" in answer.body.decode(), answer
+    assert invoke(n, "door", {"n": 3}).json()["event"] == {"n": 3}

@@ -86,13 +86,17 @@ static int add_command(json_t *list, const struct hd_launch *w,
     static const char *const stdio[] = {"--stdio", HD_CONTAINER_RUN, NULL};
     static const char *const lanes[] = {"--lanes", lanes_at, NULL};
     static const char *const port[] = {"--port", "9001", NULL};
+    /* The emulator that some images bring has 9001 itself, and 8080 as its front door. */
+    static const char *const front[] = {"--port", "9011", "--front", "8080", NULL};
     static const char *const node[] = {"--exec", "--", "node", "/var/runtime/node/host.mjs", NULL};
     static const char *const python[] = {
         "--exec", "--", "python3", "-I", "-u", "-B", "/var/runtime/python/host.py", NULL};
     add_list(list, stdio);
     if (site->lanes_socket != NULL)
         add_list(list, lanes);
-    if (w->lambda->image != NULL || strcmp(w->runtime, "provided") == 0)
+    if (w->lambda->image != NULL)
+        add_list(list, front);
+    else if (strcmp(w->runtime, "provided") == 0)
         add_list(list, port);
     else if (strcmp(w->runtime, "node") == 0)
         add_list(list, node);
