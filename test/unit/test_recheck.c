@@ -29,8 +29,9 @@ struct world {
     struct hd_timer deadline;
     /* script */
     enum fate fates[STARTS_MAX];
-    bool edits[STARTS_MAX]; /* the code changes while this start is under way */
-    atomic_int edited;      /* counts */
+    bool edits[STARTS_MAX];  /* the code changes while this start is under way */
+    atomic_int edited;       /* counts */
+    unsigned edited_at_look; /* before the n-th look, the first is 1; 0: never */
     _Atomic int64_t changed_unix_ms;
     bool end_when_failed, end_when_ready;
     /* what happened */
@@ -117,7 +118,10 @@ static void look(void *arg, const char *function, struct hd_recheck_look *out)
 {
     struct world *w = arg;
     (void)function;
-    atomic_fetch_add(&w->looks, 1);
+    if (atomic_fetch_add(&w->looks, 1) + 1 == w->edited_at_look) {
+        atomic_store(&w->changed_unix_ms, 0);
+        atomic_fetch_add(&w->edited, 1);
+    }
     out->stamp = 100 + (uint64_t)atomic_load(&w->edited);
     out->changed_unix_ms = atomic_load(&w->changed_unix_ms);
 }
@@ -262,7 +266,6 @@ static void a_failure_of_code_that_was_just_written_waits_for_more(void **state)
     w.changed_unix_ms = hd_clock_unix_ms();
     start(&w, 100);
     assert_int_equal(w.starts, 1);
-    assert_true(w.looks >= 3);
     assert_true(hd_clock_unix_ms() - w.changed_unix_ms >= 100);
     assert_int_equal(w.gones, 1);
     assert_int_equal(w.why.code, HD_EINVAL);
@@ -270,20 +273,12 @@ static void a_failure_of_code_that_was_just_written_waits_for_more(void **state)
     (void)state;
 }
 
-static void on_edit(struct hd_timer *t)
-{
-    struct world *w = hd_container_of(t, struct world, deadline);
-    atomic_store(&w->changed_unix_ms, hd_clock_unix_ms() - 60000);
-    atomic_fetch_add(&w->edited, 1);
-}
-
 static void what_was_half_written_is_started_when_it_is_whole(void **state)
 {
-    struct world w = {.fates = {FAILS}};
+    /* Looks: before the start, after it failed, and when nobody wrote for a while. */
+    struct world w = {.fates = {FAILS}, .edited_at_look = 3};
     w.changed_unix_ms = hd_clock_unix_ms();
-    begin(&w, 1000);
-    hd_timer_start(w.loop, &w.deadline, 50, on_edit);
-    hd_loop_run(w.loop);
+    start(&w, 1500);
     assert_int_equal(w.starts, 2);
     assert_int_equal(w.readies, 1);
     assert_int_equal(w.gones, 0);
@@ -338,7 +333,7 @@ static void one_that_waits_for_the_end_of_writing_can_be_ended(void **state)
     hd_timer_start(w.loop, &w.deadline, 300, on_impatience);
     hd_loop_run(w.loop);
     assert_int_equal(w.why.code, 0);
-    assert_int_equal(w.starts, 1);
+    assert_true(w.starts <= 1);
     end(&w);
     (void)state;
 }
