@@ -3,9 +3,11 @@
 import base64
 import hashlib
 import json
+import shutil
 import threading
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import pytest
 
@@ -278,3 +280,21 @@ def test_what_was_answered_survives_kill_9(start_node, write_functions):
             assert [v["Version"] for v in versions] == ["$LATEST", "1"], name
     for name in there:  # whatever state it was in, it is completed
         wait(again, "function_active_v2", FunctionName=name)
+
+
+def test_code_that_is_gone_is_told_and_can_be_brought_again(start_node, write_functions):
+    node = start_node(write_functions({}))
+    client = boto(node)
+    create(client)
+    node.stop()
+    gone = list(Path(node.cwd).rglob("bundles/*/code"))
+    assert gone
+    for folder in gone:
+        shutil.rmtree(folder)
+    client = boto(start_node(node.functions))
+    status, code, message = error_of(client.invoke, FunctionName="f", Payload=b"{}")
+    assert (status, code) == (502, "InvalidZipFileException") and "is gone" in message
+    fresh = "exports.handler = async () => 'fresh';\n"
+    client.update_function_code(FunctionName="f", ZipFile=archive({"index.js": fresh}))
+    wait(client, "function_updated_v2", FunctionName="f")
+    assert json.load(client.invoke(FunctionName="f", Payload=b"{}")["Payload"]) == "fresh"

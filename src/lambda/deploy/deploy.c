@@ -10,6 +10,8 @@
 #include "lambda/deploy/deploy_task.h"
 #include "lambda/names.h"
 
+#include <unistd.h>
+
 struct unit {
     char *key; /* of its record */
     struct hd_deploy_owner *owner;
@@ -115,6 +117,8 @@ static int level_of(const char *name)
     return strcmp(name, "INFO") == 0 ? HD_INFO : HD_ERROR;
 }
 
+static const char no_runtime[] = "InvalidRuntimeException";
+
 /* @return what runs it, as logs have it, for the caller to free; NULL: an image. */
 static char *runtime_of(const struct hd_api_options *api, const json_t *config)
 {
@@ -128,9 +132,10 @@ static char *runtime_of(const struct hd_api_options *api, const json_t *config)
     return hd_strdup(version);
 }
 
-/* @param pool  a reference that becomes the target's; NULL: it cannot run, @p problem says why. */
+/* @param pool  a reference that becomes the target's; NULL: it cannot run, @p problem says why, and
+ *              @p type how the API calls that. */
 static void set_target(const struct hd_api_options *api, struct unit *u, const json_t *config,
-                       struct hd_pool *pool, const char *problem)
+                       struct hd_pool *pool, const char *problem, const char *type)
 {
     struct parts p;
     struct hd_target *t = hd_target_new();
@@ -142,7 +147,7 @@ static void set_target(const struct hd_api_options *api, struct unit *u, const j
     t->arn = hd_names_make_arn("function", p.account, p.region, p.name, NULL);
     t->pool = pool;
     t->problem = hd_strdup(problem);
-    t->problem_type = problem != NULL ? hd_strdup("InvalidRuntimeException") : NULL;
+    t->problem_type = problem != NULL ? hd_strdup(type) : NULL;
     t->timeout_ms = (uint32_t)json_integer_value(json_object_get(config, "Timeout")) * 1000;
     t->memory_mb = (uint32_t)json_integer_value(json_object_get(config, "MemorySize"));
     t->runtime = runtime_of(api, config);
@@ -231,10 +236,15 @@ static void install(struct hd_deploy *d, struct unit *u, const json_t *doc)
                                        .reserved = u->owner->reserved,
                                        .freeze = u->owner->freeze,
                                        .provisioned = u->provisioned};
-    struct hd_pool *pool = pool_for(d, u, doc, &at, &err);
+    bool gone = digest != NULL && access(code_dir, F_OK) < 0; /* a data folder that lost some */
+    if (gone)
+        hd_fail(&err, HD_ENOTFOUND,
+                "the code of this function is gone (%s); update it with its code", code_dir);
+    struct hd_pool *pool = gone ? NULL : pool_for(d, u, doc, &at, &err);
     free(u->instances);
     u->instances = instances;
-    set_target(api, u, config, pool, pool == NULL ? err.msg : NULL);
+    set_target(api, u, config, pool, pool == NULL ? err.msg : NULL,
+               gone ? "InvalidZipFileException" : no_runtime);
 }
 
 /* @return why this machine cannot run it, or NULL. */
@@ -325,7 +335,7 @@ static void look_at(struct hd_deploy *d, enum hd_record kind, const char *key)
         install(d, u, before); /* the update failed or goes on: what was there serves */
     else
         set_target(d->opt.api, u, config, NULL,
-                   problem != NULL ? problem : text(config, "StateReason"));
+                   problem != NULL ? problem : text(config, "StateReason"), no_runtime);
     if (under_way || mended)
         prepare(d, u, doc, problem, kind);
     json_decref(doc);
