@@ -266,7 +266,7 @@ def test_an_image_that_is_not_there(docker_node):
     create(n, "none", PackageType="Image", Code={"ImageUri": "nobody/nothing:1"})
     assert active(n, "none")["State"] == "Failed"
     answer = invoke(n, "none", {})
-    assert answer.status == 502, answer
+    assert (answer.status, answer.get("x-amzn-errortype")) == (500, "ServiceException"), answer
     assert "nobody/nothing:1: the engine does not have it" in answer.body.decode()
 
 

@@ -117,7 +117,7 @@ static int level_of(const char *name)
     return strcmp(name, "INFO") == 0 ? HD_INFO : HD_ERROR;
 }
 
-static const char no_runtime[] = "InvalidRuntimeException";
+static const char no_runtime[] = "InvalidRuntimeException", no_start[] = "ServiceException";
 
 /* @return what runs it, as logs have it, for the caller to free; NULL: an image. */
 static char *runtime_of(const struct hd_api_options *api, const json_t *config)
@@ -333,9 +333,11 @@ static void look_at(struct hd_deploy *d, enum hd_record kind, const char *key)
         install(d, u, doc);
     else if (before != NULL)
         install(d, u, before); /* the update failed or goes on: what was there serves */
+    else if (problem != NULL)
+        set_target(d->opt.api, u, config, NULL, problem, no_runtime);
     else
-        set_target(d->opt.api, u, config, NULL,
-                   problem != NULL ? problem : text(config, "StateReason"), no_runtime);
+        set_target(d->opt.api, u, config, NULL, text(config, "StateReason"),
+                   is(config, "StateReasonCode", "InvalidImage") ? no_start : no_runtime);
     if (under_way || mended)
         prepare(d, u, doc, problem, kind);
     json_decref(doc);

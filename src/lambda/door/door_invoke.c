@@ -25,16 +25,24 @@ static struct hd_field content_type(void)
     return (struct hd_field){HD_LIT("content-type"), HD_LIT("application/json")};
 }
 
+/* Why a function that has no pool cannot run. */
+static enum hd_api_error problem_of(const struct hd_target *t)
+{
+    const char *type = t->problem_type != NULL ? t->problem_type : "";
+    if (strcmp(type, "InvalidZipFileException") == 0)
+        return HD_API_ZIP;
+    return strcmp(type, "ServiceException") == 0 ? HD_API_SERVICE : HD_API_RUNTIME;
+}
+
 void hd_door_not_run(struct hd_door_request *r, const struct hd_call_result *result)
 {
     const struct hd_target *t = r->target;
     const char *message = result->error.msg;
     if (result->outcome == HD_CALL_THROTTLED) {
         hd_door_fail(r, HD_API_TOO_MANY, hd_str("Rate Exceeded."), result->reason);
-    } else if (t != NULL && t->pool == NULL && t->problem_type != NULL &&
-               strcmp(t->problem_type, "InvalidZipFileException") == 0) {
-        hd_door_fail(r, HD_API_ZIP, hd_str(message), NULL);
-    } else if ((t != NULL && t->pool == NULL) || result->error.code == HD_ENOTFOUND) {
+    } else if (t != NULL && t->pool == NULL) {
+        hd_door_fail(r, problem_of(t), hd_str(message), NULL);
+    } else if (result->error.code == HD_ENOTFOUND) {
         hd_door_fail(r, HD_API_RUNTIME, hd_str(message), NULL);
     } else if (result->error.code == HD_EINVAL) {
         hd_door_fail(r, HD_API_BAD_CONTENT, hd_str(message), NULL);
