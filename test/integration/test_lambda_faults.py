@@ -6,6 +6,7 @@ import threading
 import time
 
 import pytest
+from botocore.exceptions import ClientError
 
 from awslambda import Lambda, package
 from heddle import eventually
@@ -145,6 +146,23 @@ exports.handler = async (event) => {
     assert len(results[0].tail) == 4096 and "\nREPORT RequestId: " in results[0].tail
     # of 100 MB it keeps the 16 MB that `aws logs` may ask for, and what they cost
     assert aws.node.rss_kb() < before + 90 * 1024
+
+
+def test_without_memory_for_another_instance_an_invocation_is_throttled(start_node, write_functions):
+    aws = Lambda(start_node(write_functions({}), "--memory-budget", "1", "--lambda-queue-wait", "300"))
+    aws.create("waits", "exports.handler = (event, context, done) => setTimeout(done, 60000);",
+               Timeout=90)
+    busy = threading.Thread(target=lambda: aws.invoke("waits", {}), daemon=True)
+    busy.start()
+    eventually(lambda: any(i["inFlight"] for i in
+                           aws.node.admin("/heddle/instances").json()["instances"]))
+    aws.create("late", "exports.handler = async () => 1;")
+    with pytest.raises(ClientError) as told:
+        aws.api.invoke(FunctionName="late", Payload=b"{}")
+    answer = told.value.response
+    assert answer["ResponseMetadata"]["HTTPStatusCode"] == 429, answer
+    assert answer["Error"]["Code"] == "TooManyRequestsException", answer
+    aws.node.kill()
 
 
 def test_an_init_that_fails_is_told_and_tried_again(aws):

@@ -148,14 +148,14 @@ static void set_off(struct function *f, bool off)
 
 static void crash(void)
 {
-    for (int i = 0; i < sim.accepted; i++) {
+    for (int i = 0; i < sim.accepted; i++)
         sim.events[i].crashed = true;
+    async_rig_crash(&sim.rig); /* what was given out just before may still begin */
+    for (int i = 0; i < sim.accepted; i++)
         sim.events[i].running = false;
-    }
     for (int i = 0; i < FUNCTIONS; i++)
         sim.functions[i].running = 0;
     sim.running = 0;
-    async_rig_crash(&sim.rig);
 }
 
 static void step(void)
