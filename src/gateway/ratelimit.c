@@ -35,6 +35,7 @@ struct shard {
 
 struct hd_ratelimit {
     struct shard shards[SHARDS];
+    struct bucket *slots; /* of all: large enough to come as pages that cost nothing until used */
     uint64_t seeds[2];
     uint32_t per_shard, head_mask;
     bool dry_run;
@@ -59,10 +60,11 @@ struct hd_ratelimit *hd_ratelimit_new(const struct hd_ratelimit_options *opt)
     while (heads < r->per_shard && heads < 1u << 30)
         heads *= 2;
     r->head_mask = heads - 1;
+    r->slots = hd_new_array(struct bucket, SHARDS * ((size_t)r->per_shard + 1));
     for (int i = 0; i < SHARDS; i++) {
         struct shard *s = &r->shards[i];
         pthread_mutex_init(&s->lock, NULL);
-        s->slots = hd_new_array(struct bucket, (size_t)r->per_shard + 1);
+        s->slots = r->slots + (size_t)i * (r->per_shard + 1);
         s->heads = hd_new_array(uint32_t, heads);
     }
     return r;
@@ -74,9 +76,9 @@ void hd_ratelimit_free(struct hd_ratelimit *r)
         return;
     for (int i = 0; i < SHARDS; i++) {
         pthread_mutex_destroy(&r->shards[i].lock);
-        free(r->shards[i].slots);
         free(r->shards[i].heads);
     }
+    free(r->slots);
     free(r);
 }
 

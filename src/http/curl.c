@@ -1,9 +1,9 @@
 #include "http/curl.h"
 
 #include "core/base.h"
+#include "core/dynload.h"
 
 #include <assert.h>
-#include <dlfcn.h>
 #include <pthread.h>
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -12,10 +12,7 @@ static bool loaded;
 
 static void load(void)
 {
-    static const struct {
-        const char *name;
-        size_t at;
-    } symbols[] = {
+    static const struct hd_dynsym symbols[] = {
 #define SYMBOL(name) {"curl_" #name, offsetof(struct hd_curl, name)}
         SYMBOL(global_init),         SYMBOL(version),
         SYMBOL(easy_init),           SYMBOL(easy_cleanup),
@@ -29,16 +26,8 @@ static void load(void)
         SYMBOL(slist_append),        SYMBOL(slist_free_all),
 #undef SYMBOL
     };
-    void *library = dlopen("libcurl.so.4", RTLD_NOW | RTLD_LOCAL);
-    if (library == NULL)
-        return;
-    for (size_t i = 0; i < HD_COUNT(symbols); i++) {
-        void *symbol = dlsym(library, symbols[i].name);
-        if (symbol == NULL)
-            return;
-        memcpy((char *)&curl + symbols[i].at, &symbol, sizeof(symbol));
-    }
-    loaded = curl.global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
+    loaded = hd_dynload("libcurl.so.4", &curl, symbols, HD_COUNT(symbols)) &&
+             curl.global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
 }
 
 const struct hd_curl *hd_curl_load(struct hd_error *err)

@@ -262,24 +262,31 @@ static int on_rewind(void *arg, curl_off_t offset, int origin)
 
 /* --- fetcher --- */
 
-int hd_fetcher_new(struct hd_fetcher **out, struct hd_loop *loop, struct hd_error *err)
+struct hd_fetcher *hd_fetcher_new(struct hd_loop *loop)
 {
+    struct hd_fetcher *f = hd_new(struct hd_fetcher);
+    f->loop = loop;
+    hd_list_init(&f->fetches);
+    hd_list_init(&f->fresh);
+    return f;
+}
+
+/* With the first fetch: most nodes never make one. */
+static int have_multi(struct hd_fetcher *f, struct hd_error *err)
+{
+    if (f->multi != NULL)
+        return 0;
     if (hd_curl_load(err) == NULL)
         return HD_ENOTFOUND;
     CURLM *multi = hd_curl()->multi_init();
     if (multi == NULL)
         return hd_fail(err, HD_EIO, "fetch: libcurl does not start");
-    struct hd_fetcher *f = hd_new(struct hd_fetcher);
-    f->loop = loop;
-    f->multi = multi;
-    hd_list_init(&f->fetches);
-    hd_list_init(&f->fresh);
     hd_curl()->multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, on_socket);
     hd_curl()->multi_setopt(multi, CURLMOPT_SOCKETDATA, f);
     hd_curl()->multi_setopt(multi, CURLMOPT_TIMERFUNCTION, on_timer);
     hd_curl()->multi_setopt(multi, CURLMOPT_TIMERDATA, f);
     hd_curl()->multi_setopt(multi, CURLMOPT_MAXCONNECTS, 8L);
-    *out = f;
+    f->multi = multi;
     return 0;
 }
 
@@ -429,6 +436,9 @@ int hd_fetch_start(struct hd_fetch **out, struct hd_fetcher *f,
         return hd_fail(err, HD_EINVAL, "fetch: timeout_ms must be at least 1");
     if (f->closing)
         return hd_fail(err, HD_ECANCELED, "fetch: closing");
+    int rc = have_multi(f, err);
+    if (rc < 0)
+        return rc;
 
     struct hd_fetch *fetch = hd_new(struct hd_fetch);
     fetch->fetcher = f;
@@ -440,7 +450,7 @@ int hd_fetch_start(struct hd_fetch **out, struct hd_fetcher *f,
     hd_list_init(&fetch->fresh);
     hd_buf_init(&fetch->head, HEAD_BYTES_MAX);
     hd_buf_init(&fetch->body, request->max_body_bytes);
-    int rc = add_headers(fetch, request, err);
+    rc = add_headers(fetch, request, err);
     if (rc == 0) {
         fetch->easy = hd_curl()->easy_init();
         if (fetch->easy == NULL)

@@ -55,8 +55,9 @@ struct hd_fetch_result {
 typedef void hd_fetch_done_fn(void *arg, const struct hd_fetch_result *result,
                               const struct hd_error *err);
 
-/** @return 0 and *out, to be ended with hd_fetcher_close(); or HD_EIO. */
-int hd_fetcher_new(struct hd_fetcher **out, struct hd_loop *loop, struct hd_error *err);
+/** @return never NULL; to be ended with hd_fetcher_close(). libcurl is loaded by the first fetch.
+ */
+struct hd_fetcher *hd_fetcher_new(struct hd_loop *loop);
 struct hd_loop *hd_fetcher_loop(const struct hd_fetcher *f);
 /** Cancel what is under way, close, free; then @p done, later. */
 void hd_fetcher_close(struct hd_fetcher *f, void (*done)(void *arg), void *arg);

@@ -1,5 +1,6 @@
 /* From the options to the policies in front of the functions. */
 #include "auth/verifier.h"
+#include "http/curl.h"
 #include "node/private.h"
 
 #include <stdio.h>
@@ -69,9 +70,10 @@ static int make_verifier(struct hd_node *n, struct hd_error *err)
 static int start_jwks(struct hd_node *n, struct hd_error *err)
 {
     struct hd_jwks_source_options opt = {.url = n->opt->jwks_url};
-    int rc = hd_fetcher_new(&n->fetcher, n->workers[0].loop, err);
-    if (rc < 0 || n->jwks_slot == NULL)
-        return rc;
+    n->fetcher = hd_fetcher_new(n->workers[0].loop);
+    if (n->jwks_slot == NULL)
+        return 0;
+    int rc = hd_curl_load(err) == NULL ? HD_ENOTFOUND : 0;
     if (rc == 0)
         rc = hd_jwks_source_new(&n->jwks_source, n->workers[0].loop, n->fetcher, n->jwks_slot, &opt,
                                 n->log, err);

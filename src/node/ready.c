@@ -4,6 +4,8 @@
 
 #include <stdio.h>
 
+enum { FLUSH_MS = 50 };
+
 /* A function that answers without a token makes the better first example. */
 static const struct hd_function *example(const struct hd_snapshot *s)
 {
@@ -79,11 +81,12 @@ void hd_node_say_ready(struct hd_node *n)
     hd_snapshot_all(n->snapshot, &count);
     if (hd_log_get_format(n->log) == HD_LOG_TEXT && hd_log_enabled(n->log, HD_INFO)) {
         say_to_people(n, url, control);
-        return;
+    } else {
+        hd_log(n->log, HD_INFO, "ready", hd_kv_str("url", url), hd_kv_int("port", n->port),
+               hd_kv_str("control", control), hd_kv_int("control_port", n->control_port),
+               hd_kv_int("exposure_port", hd_node_lanes_port(n)),
+               hd_kv_int("functions", (int64_t)count), hd_kv_str("admin", n->opt->admin_socket),
+               hd_kv_us("took", hd_clock_us() - n->start_us));
     }
-    hd_log(n->log, HD_INFO, "ready", hd_kv_str("url", url), hd_kv_int("port", n->port),
-           hd_kv_str("control", control), hd_kv_int("control_port", n->control_port),
-           hd_kv_int("exposure_port", hd_node_lanes_port(n)),
-           hd_kv_int("functions", (int64_t)count), hd_kv_str("admin", n->opt->admin_socket),
-           hd_kv_us("took", hd_clock_us() - n->start_us));
+    hd_log_flush(n->log, FLUSH_MS); /* somebody, or something, waits for this */
 }

@@ -9,11 +9,10 @@
 #include "core/tar.h"
 #include "functions/bundle.h"
 #include "functions/file.h"
+#include "node/archives.h"
 #include "node/database.h"
 #include "store/store.h"
 
-#include <archive.h>
-#include <archive_entry.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
@@ -233,7 +232,7 @@ static int read_text(struct hd_buf *out, struct archive *a, struct hd_error *err
         char *room = hd_buf_reserve(out, READ_BYTES);
         if (room == NULL)
             return refuse_file(err, "a part of it is too long");
-        n = archive_read_data(a, room, READ_BYTES);
+        n = hd_archives()->read_data(a, room, READ_BYTES);
         if (n > 0)
             hd_buf_commit(out, (size_t)n);
     }
@@ -269,10 +268,11 @@ static int read_bundle(struct import *m, struct archive *a, struct hd_str digest
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
         return hd_fail_sys(m->err, errno, "%s", path);
-    int rc = archive_read_data_into_fd(a, fd) == ARCHIVE_OK ? 0 : HD_EIO;
+    int rc = hd_archives()->read_data_into_fd(a, fd) == ARCHIVE_OK ? 0 : HD_EIO;
     close(fd);
-    return rc == 0 ? 0
-                   : hd_fail(m->err, HD_EIO, "bundles/%s.zip: %s", key, archive_error_string(a));
+    return rc == 0
+               ? 0
+               : hd_fail(m->err, HD_EIO, "bundles/%s.zip: %s", key, hd_archives()->error_string(a));
 }
 
 static int read_entry(struct import *m, struct archive *a, const char *path, bool first)
@@ -292,23 +292,26 @@ static int read_entry(struct import *m, struct archive *a, const char *path, boo
 
 static int read_file(struct import *m, const char *file)
 {
-    struct archive *a = archive_read_new();
+    const struct hd_archives *lib = hd_archives_load(m->err);
+    if (lib == NULL)
+        return HD_ENOTFOUND;
+    struct archive *a = lib->read_new();
     struct archive_entry *entry;
     int rc = 0, got;
     bool first = true;
-    archive_read_support_format_tar(a);
+    lib->read_support_format_tar(a);
     if (access(file, R_OK) < 0)
         rc = hd_fail_sys(m->err, errno, "%s", file);
-    else if (archive_read_open_filename(a, file, READ_BYTES) != ARCHIVE_OK)
+    else if (lib->read_open_filename(a, file, READ_BYTES) != ARCHIVE_OK)
         rc = refuse_file(m->err, "it cannot be read");
-    while (rc == 0 && (got = archive_read_next_header(a, &entry)) != ARCHIVE_EOF) {
-        rc = got == ARCHIVE_OK ? read_entry(m, a, archive_entry_pathname(entry), first)
+    while (rc == 0 && (got = lib->read_next_header(a, &entry)) != ARCHIVE_EOF) {
+        rc = got == ARCHIVE_OK ? read_entry(m, a, lib->entry_pathname(entry), first)
                                : refuse_file(m->err, "it is damaged");
         first = false;
     }
     if (rc == 0 && m->records.ptr == NULL)
         rc = refuse_file(m->err, "it has no records");
-    archive_read_free(a);
+    lib->read_free(a);
     return rc;
 }
 

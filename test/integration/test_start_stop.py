@@ -35,6 +35,16 @@ def test_functions_and_data_may_lie_where_only_their_owner_can_go(start_node):
         node.stop()
 
 
+def test_a_second_start_confines_functions_like_the_first(start_node, tmp_path):
+    said = []
+    for _ in range(2):
+        node = start_node(None, "--data-dir", str(tmp_path / "data"))
+        said.append(node.wait_record(lambda r: r["msg"] == "sandbox", what="what is confined")["parts"])
+        node.stop()
+    enforced = [text.partition("; not enforced: ")[2] for text in said]
+    assert enforced[0] == enforced[1], said
+
+
 def test_interrupt_ends_it_as_well(start_node):
     node = start_node()
     node.process.send_signal(signal.SIGINT)

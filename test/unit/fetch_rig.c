@@ -49,7 +49,7 @@ static void make_dir(struct fetch_rig *rig)
 static void make_fetcher(struct fetch_rig *rig)
 {
     assert_int_equal(hd_loop_new(&rig->loop, 0, NULL), 0);
-    assert_int_equal(hd_fetcher_new(&rig->fetcher, rig->loop, NULL), 0);
+    rig->fetcher = hd_fetcher_new(rig->loop);
 }
 
 void fetch_rig_start(struct fetch_rig *rig, bool on_unix_socket)

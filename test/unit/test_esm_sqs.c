@@ -120,7 +120,7 @@ static void start(struct rig *r)
     static const char *const args[] = {"--key", KEY ":" SECRET, NULL};
     esm_rig_start(&r->esm);
     fetch_rig_start_script(&r->server, "integration/sqs_server.py", args);
-    assert_int_equal(hd_fetcher_new(&r->fetcher, r->esm.lr.loop, NULL), 0);
+    r->fetcher = hd_fetcher_new(r->esm.lr.loop);
     const struct hd_aws_options opt = {.loop = r->esm.lr.loop,
                                        .fetcher = r->fetcher,
                                        .key_id = KEY,

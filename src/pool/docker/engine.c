@@ -310,15 +310,12 @@ int hd_engine_fail(struct hd_error *err, int code, const struct hd_engine_answer
 int hd_engine_new(struct hd_engine **out, struct hd_loop *loop, const struct hd_engine_where *where,
                   struct hd_error *err)
 {
-    struct hd_fetcher *fetcher;
     int rc = hd_engine_host_check(where->host, err);
-    if (rc == 0)
-        rc = hd_fetcher_new(&fetcher, loop, err);
     if (rc < 0)
         return rc;
     struct hd_engine *e = hd_new(struct hd_engine);
     e->loop = loop;
-    e->fetcher = fetcher;
+    e->fetcher = hd_fetcher_new(loop);
     e->host = hd_strdup(where->host);
     e->certs = hd_strdup(where->certs);
     hd_list_init(&e->waiting);

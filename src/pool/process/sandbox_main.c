@@ -236,11 +236,13 @@ static void check_places(const struct hd_spec_list *binds)
     }
 }
 
-/* Can what the target needs be reached by whom it will run as? */
+/* Can what the target needs be reached by whom it will run as? A folder that cannot be listed may
+ * be one that is to be passed through. */
 static void check_reach(const struct hd_spec_list *paths, int how)
 {
     for (size_t i = 0; i < paths->n; i++) {
-        if (access(paths->v[i], how) < 0 && errno != ENOENT) {
+        if (access(paths->v[i], how) < 0 && errno != ENOENT &&
+            (how != R_OK || access(paths->v[i], X_OK) < 0)) {
             report("!%s: %s", paths->v[i], strerror(errno));
             _exit(126);
         }
