@@ -26,7 +26,7 @@ struct hd_log {
     uint64_t lines_in, lines_out; /* accepted, and done with */
     char status[STATUS_MAX];      /* what stands below the last line */
     bool new_status;
-    bool stopping, sleeping;
+    bool stopping, sleeping, urgent;
 };
 
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
@@ -100,7 +100,7 @@ static void *writer(void *arg)
             break;
         if (log->opt.flush_ms > 0 && !log->stopping) {
             struct timespec until = after_ms(log->opt.flush_ms);
-            while (!log->stopping && log->pending.len < log->opt.max_bytes / 4 &&
+            while (!log->stopping && !log->urgent && log->pending.len < log->opt.max_bytes / 4 &&
                    pthread_cond_timedwait(&log->wake, &log->lock, &until) == 0)
                 ;
         }
@@ -111,7 +111,7 @@ static void *writer(void *arg)
         uint64_t upto = log->lines_in;
         bool shown = status[0] != '\0';
         memcpy(status, log->status, sizeof(status));
-        log->new_status = false;
+        log->new_status = log->urgent = false;
         pthread_mutex_unlock(&log->lock);
         if (shown)
             write_all(log, hd_str("\r\033[K"));
@@ -215,6 +215,7 @@ void hd_log_flush(struct hd_log *log, unsigned timeout_ms)
     struct timespec until = after_ms(timeout_ms);
     pthread_mutex_lock(&log->lock);
     uint64_t upto = log->lines_in;
+    log->urgent = log->pending.len > 0;
     pthread_cond_signal(&log->wake);
     while (log->lines_out < upto && pthread_cond_timedwait(&log->written, &log->lock, &until) == 0)
         ;

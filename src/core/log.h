@@ -68,7 +68,8 @@ bool hd_log_get_terminal(const struct hd_log *log);
 void hd_log_status(struct hd_log *log, const char *text);
 /** @return lines lost because the reader of the output was too slow. Any thread. */
 uint64_t hd_log_dropped(const struct hd_log *log);
-/** Wait until everything logged so far is written, or @p timeout_ms has passed. */
+/** Write everything logged so far now, and wait until that is done or @p timeout_ms has passed; 0:
+ * do not wait. */
 void hd_log_flush(struct hd_log *log, unsigned timeout_ms);
 
 /**

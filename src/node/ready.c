@@ -4,8 +4,6 @@
 
 #include <stdio.h>
 
-enum { FLUSH_MS = 50 };
-
 /* A function that answers without a token makes the better first example. */
 static const struct hd_function *example(const struct hd_snapshot *s)
 {
@@ -88,5 +86,5 @@ void hd_node_say_ready(struct hd_node *n)
                hd_kv_int("functions", (int64_t)count), hd_kv_str("admin", n->opt->admin_socket),
                hd_kv_us("took", hd_clock_us() - n->start_us));
     }
-    hd_log_flush(n->log, FLUSH_MS); /* somebody, or something, waits for this */
+    hd_log_flush(n->log, 0); /* somebody, or something, waits for this */
 }

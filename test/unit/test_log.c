@@ -96,6 +96,26 @@ static void a_status_stands_below_the_last_line_of_a_terminal(void **state)
     (void)state;
 }
 
+static void a_flush_waits_for_no_other_line(void **state)
+{
+    int fds[2];
+    assert_int_equal(pipe2(fds, O_NONBLOCK), 0);
+    struct hd_log *log = NULL;
+    struct hd_log_options opt = {
+        .fd = fds[1], .level = HD_INFO, .max_bytes = 4096, .flush_ms = 3600 * 1000};
+    assert_int_equal(hd_log_new(&log, &opt, NULL), 0);
+    char got[64];
+    for (int i = 0; i < 3; i++) {
+        hd_log(log, HD_INFO, "ready");
+        hd_log_flush(log, 60000);
+        assert_int_equal(read(fds[0], got, sizeof(got)), strlen("info  ready\n"));
+    }
+    hd_log_free(log);
+    close(fds[0]);
+    close(fds[1]);
+    (void)state;
+}
+
 static void a_stuck_reader_costs_lines_not_time(void **state)
 {
     int fds[2];
@@ -121,6 +141,7 @@ int main(void)
         cmocka_unit_test(lines_are_json_or_text),
         cmocka_unit_test(texts_of_several_lines_stand_below_and_cannot_move_the_cursor),
         cmocka_unit_test(a_status_stands_below_the_last_line_of_a_terminal),
+        cmocka_unit_test(a_flush_waits_for_no_other_line),
         cmocka_unit_test(a_stuck_reader_costs_lines_not_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
