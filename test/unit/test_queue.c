@@ -353,8 +353,11 @@ static void numbers_are_never_given_twice(void **state)
 static void depth_and_names_follow(void **state)
 {
     struct rig *r = *state;
-    struct hd_queue_put item = {
-        .queue = HD_LIT("q"), .id = HD_LIT("a"), .meta = HD_LIT("{}"), .first_unix_ms = 5000};
+    struct hd_queue_put item = {.queue = HD_LIT("q"),
+                                .id = HD_LIT("a"),
+                                .meta = HD_LIT("{}"),
+                                .due_unix_ms = 7000,
+                                .first_unix_ms = 5000};
     struct hd_store_tx *tx = hd_store_begin(r->store);
     hd_queue_put(tx, &item);
     item.first_unix_ms = 4000;
